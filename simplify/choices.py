@@ -1,0 +1,52 @@
+"""The config groups and the choices in them: a look at file names, cheap enough for tab completion."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from simplify.errors import ConfigError
+
+GROUPS = ("block", "model", "data", "optimiser", "cluster")
+
+
+def conf_dir() -> Path:
+    """Our YAML files: inside the installed package, or beside it in a checkout."""
+    here = Path(__file__).resolve().parent
+    for folder in (here / "conf", here.parent / "conf"):
+        if (folder / "config.yaml").is_file():
+            return folder
+    raise FileNotFoundError(f"conf/config.yaml is neither in {here} nor beside it: reinstall simplify")
+
+
+def overlay_dir(overlay: str | Path | None) -> Path | None:
+    """The user's folder of YAML files, from the argument or $SIMPLIFY_CONF."""
+    given = overlay or os.environ.get("SIMPLIFY_CONF")
+    if not given:
+        return None
+    folder = Path(given).expanduser().resolve()
+    if not folder.is_dir():
+        source = "--conf" if overlay else "SIMPLIFY_CONF"
+        raise ConfigError(
+            f"{source}={given}: no such folder; valid: a folder with block/, model/, ... and YAML files in them"
+        )
+    return folder
+
+
+def choices(group: str, overlay: Path | None = None) -> list[str]:
+    """Names that `group=` takes. A leading underscore marks a file that others build on."""
+    folders = [conf_dir(), *([overlay] if overlay else [])]
+    return sorted(
+        {p.stem for f in folders for p in (f / group).glob("*.yaml") if not p.name.startswith("_")}
+    )
+
+
+def first_line(group: str, choice: str, overlay: Path | None = None) -> str:
+    """What a choice is, by the first comment of its YAML file."""
+    for folder in (overlay, conf_dir()):
+        path = folder / group / f"{choice}.yaml" if folder else None
+        if path is not None and path.is_file():
+            lines = path.read_text(encoding="utf-8").splitlines()
+            comments = (line.lstrip("# ") for line in lines if line.startswith("#"))
+            return next((c for c in comments if not c.startswith("@package")), "")
+    return ""

@@ -1,0 +1,93 @@
+"""The verbs."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from typer.core import TyperCommand
+
+from simplify.cli.complete import complete_override
+
+app = typer.Typer(
+    name="simplify",
+    help="Can this transformer block be simpler, and what does it cost?",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+class WithSettings(TyperCommand):
+    """A command whose help ends with every group, choice and setting."""
+
+    def format_help(self, ctx: typer.Context, formatter: object) -> None:  # type: ignore[override]
+        super().format_help(ctx, formatter)  # type: ignore[arg-type]
+        from simplify.cli.settings_help import show_settings
+
+        show_settings(ctx.params.get("conf"))
+
+
+Overrides = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[KEY=VALUE]...",
+        help="groups (block=sas) and settings (optimiser.lr=3e-4) in Hydra's override grammar",
+        autocompletion=complete_override,
+        show_default=False,
+    ),
+]
+Conf = Annotated[
+    Path | None,
+    typer.Option(help="your own folder of block/, model/, ... YAML files; they win over ours ($SIMPLIFY_CONF)"),
+]
+Config = Annotated[
+    Path | None, typer.Option(help="start from the config.yaml of a run folder instead of the groups")
+]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from simplify import __version__
+
+        print(f"simplify {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="print the version")] = False,
+) -> None:
+    """Can this transformer block be simpler, and what does it cost?"""
+
+
+@app.command(cls=WithSettings)
+def train(
+    overrides: Overrides = None,
+    conf: Conf = None,
+    config: Config = None,
+    force: Annotated[bool, typer.Option("--force", help="run again; the old run folder is kept aside")] = False,
+) -> None:
+    """Train one run, or continue it where it stopped.
+
+    Exit codes: 0 done, 1 the training failed, 2 something typed is wrong, 75 stopped: the same command continues.
+    """
+    from simplify.cli.train import train_command
+
+    train_command(overrides or [], conf, config, force, sys.argv)
+
+
+@app.command(name="config", cls=WithSettings)
+def show_config(
+    overrides: Overrides = None,
+    conf: Conf = None,
+    config: Config = None,
+    diff: Annotated[bool, typer.Option("--diff", help="only what differs from the code's defaults")] = False,
+) -> None:
+    """Print the configuration that `train` would run, composed and resolved."""
+    from simplify.cli.config import config_command
+
+    config_command(overrides or [], conf, config, diff)

@@ -1,0 +1,28 @@
+"""The short table at the end of a run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.table import Table
+
+from simplify.display import console
+from simplify.runs.folder import RunFolder
+
+
+def show_result(folder: RunFolder, result: dict[str, Any]) -> None:
+    """Print what a finished run came to."""
+    table = Table(title=folder.path.name, show_header=False, title_justify="left")
+    table.add_column(style="bold")
+    table.add_column(justify="right")
+    table.add_column(style="dim")
+    speed = result["tokens_per_sec"]
+    gap = result["unigram_entropy"] - result["val/loss"]
+    table.add_row("validation loss", f"{result['val/loss']:.4f}", "nats a token")
+    table.add_row("", f"{result['val/bits_per_byte']:.4f}", "bits a byte")
+    table.add_row("training loss", f"{result['train/loss']:.4f}", "last batch")
+    table.add_row("unigram entropy", f"{result['unigram_entropy']:.4f}", f"validation is {gap:.2f} nats below")
+    table.add_row("parameters", f"{result['parameters']:,}", "")
+    table.add_row("steps", f"{result['step']:,}", f"{result['tokens']:,} tokens in {result['seconds']:.0f} s")
+    table.add_row("speed", "-" if speed is None else f"{speed:,.0f}", "tokens/s, median, first steps left out")
+    console().print(table)

@@ -1,0 +1,31 @@
+"""The typed configuration of a run: the one place that knows defaults and valid values."""
+
+from simplify.config.base import Settings, differing, nearest, show, validate
+from simplify.config.block import BlockConfig, Dense, Identity, Reparam
+from simplify.config.data import DataConfig
+from simplify.config.gains import DepthGain, gain_at
+from simplify.config.model import ModelConfig
+from simplify.config.run import RunConfig
+from simplify.config.train import BUDGETS, ClusterConfig, OptimiserConfig, TrainConfig, WandbConfig
+
+__all__ = [
+    "BUDGETS",
+    "BlockConfig",
+    "ClusterConfig",
+    "DataConfig",
+    "Dense",
+    "DepthGain",
+    "Identity",
+    "ModelConfig",
+    "OptimiserConfig",
+    "Reparam",
+    "RunConfig",
+    "Settings",
+    "TrainConfig",
+    "WandbConfig",
+    "differing",
+    "gain_at",
+    "nearest",
+    "show",
+    "validate",
+]

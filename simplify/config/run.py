@@ -1,0 +1,94 @@
+"""A whole run: the groups together, and the rules that span two groups."""
+
+from __future__ import annotations
+
+from pydantic import Field, model_validator
+
+from simplify.config.base import Settings
+from simplify.config.block import BlockConfig
+from simplify.config.data import DataConfig
+from simplify.config.model import ModelConfig, divisors
+from simplify.config.train import ClusterConfig, OptimiserConfig, TrainConfig, WandbConfig
+
+
+class RunConfig(Settings):
+    """Everything one run is made of. Frozen: what was composed is what is trained."""
+
+    block: BlockConfig
+    model: ModelConfig
+    data: DataConfig
+    optimiser: OptimiserConfig
+    cluster: ClusterConfig
+    train: TrainConfig
+    wandb: WandbConfig = Field(WandbConfig(), description="Weights & Biases")
+    seed: int = Field(0, ge=0, lt=2**32, description="seed of the initial weights and of the batches' order")
+    run_root: str | None = Field(
+        None, description="folder of the run folders; null: $SIMPLIFY_RUNS, else runs in the current folder"
+    )
+
+    @property
+    def init_seed(self) -> int:
+        """The seed of the initial weights."""
+        return self.seed if self.model.seed is None else self.model.seed
+
+    @property
+    def data_seed(self) -> int:
+        """The seed of the order of the batches."""
+        return self.seed if self.data.seed is None else self.data.seed
+
+    @property
+    def batch_sequences(self) -> int:
+        """Sequences in one optimiser update."""
+        return self.train.batch_tokens // self.model.seq_len
+
+    @property
+    def micro_batch(self) -> int:
+        """Sequences in one forward pass."""
+        return self.train.micro_batch or self.batch_sequences
+
+    @property
+    def grad_accum(self) -> int:
+        """Forward passes in one optimiser update."""
+        return self.batch_sequences // self.micro_batch
+
+    @property
+    def total_steps(self) -> int | None:
+        """The budget in steps, or None where it is given in hours."""
+        if self.train.tokens is not None:
+            return -(-self.train.tokens // self.train.batch_tokens)
+        return self.train.steps
+
+    @model_validator(mode="after")
+    def _identity_needs_square_values(self) -> RunConfig:
+        block, model = self.block, self.model
+        for name in ("value", "projection", "first_value"):
+            matrix = getattr(block, name)
+            if matrix is None or matrix.kind == "dense":
+                continue
+            if model.kv_heads != model.n_heads:
+                raise ValueError(
+                    f"model.n_kv_heads={model.n_kv_heads}: block.{name} is {matrix.kind}, which needs as many "
+                    f"key/value heads as heads; valid: null or {model.n_heads}; or choose a block with dense values"
+                )
+            if model.n_heads * model.head_width != model.d_model:
+                raise ValueError(
+                    f"model.d_head={model.d_head}: block.{name} is {matrix.kind}, which needs n_heads * d_head = "
+                    f"d_model; valid: null or {model.d_model / model.n_heads:g}; or choose a block with dense values"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _whole_batches(self) -> RunConfig:
+        tokens, length = self.train.batch_tokens, self.model.seq_len
+        if tokens % length:
+            low = tokens // length * length
+            raise ValueError(
+                f"train.batch_tokens={tokens}: is not a multiple of model.seq_len={length}; "
+                f"valid: {f'{low}, ' if low else ''}{low + length}, ..."
+            )
+        if self.batch_sequences % self.micro_batch:
+            raise ValueError(
+                f"train.micro_batch={self.micro_batch}: does not divide the {self.batch_sequences} sequences of a "
+                f"batch (train.batch_tokens / model.seq_len); valid: {divisors(self.batch_sequences)}"
+            )
+        return self

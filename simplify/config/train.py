@@ -1,0 +1,85 @@
+"""How a run is trained, on what machine, and where it is logged."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from simplify.config.base import Settings
+
+
+class OptimiserConfig(Settings):
+    """The optimiser and its learning-rate schedule."""
+
+    name: Literal["adamw"] = Field("adamw", description="the update rule")
+    lr: float = Field(1e-3, gt=0, description="peak learning rate")
+    betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]] = Field(
+        (0.9, 0.999), description="decay rates of the two moments"
+    )
+    eps: float = Field(1e-8, gt=0, description="added to the root of the second moment")
+    weight_decay: float = Field(
+        0.1, ge=0, description="decoupled decay of matrices; gains, norm scales and biases have none"
+    )
+    grad_clip: float | None = Field(1.0, gt=0, description="largest norm of the gradient; null: no clipping")
+    schedule: Literal["linear", "cosine", "constant"] = Field(
+        "linear", description="the learning rate after warm-up; linear and cosine end at 0"
+    )
+    warmup: float = Field(0.05, ge=0, lt=1, description="share of the budget that warms up linearly from 0")
+
+
+class TrainConfig(Settings):
+    """Budget, batch, and how often things are written down."""
+
+    steps: int | None = Field(None, ge=1, description="budget in optimiser updates")
+    tokens: int | None = Field(None, ge=1, description="budget in training tokens, rounded up to whole steps")
+    hours: float | None = Field(None, gt=0, description="budget in hours of this run's own training time")
+    batch_tokens: int = Field(ge=1, description="tokens in one update: a multiple of model.seq_len")
+    micro_batch: int | None = Field(
+        None, ge=1, description="sequences in one forward pass, the rest is accumulated; null: the whole batch"
+    )
+    log_every: int = Field(10, ge=1, description="steps between two lines of metrics.jsonl")
+    val_every: int = Field(100, ge=1, description="steps between two validations; the last step always validates")
+    val_sequences: int = Field(256, ge=1, description="sequences of the fixed validation set")
+    checkpoint_every: int = Field(500, ge=1, description="steps between two checkpoints")
+    checkpoint_minutes: float = Field(10, gt=0, description="at most so many minutes between two checkpoints")
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
+        "auto", description="auto: bf16 on a GPU that has it, else fp32; kept for the run's whole life"
+    )
+    device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="auto: cuda, else mps, else cpu")
+    compile: bool = Field(False, description="torch.compile the model")
+
+    @model_validator(mode="after")
+    def _one_budget(self) -> TrainConfig:
+        given = [f"train.{n}={getattr(self, n)}" for n in BUDGETS if getattr(self, n) is not None]
+        if len(given) != 1:
+            raise ValueError(
+                f"train.steps, train.tokens, train.hours: found {', '.join(given) or 'none'}; "
+                "valid: exactly one of the three"
+            )
+        return self
+
+
+BUDGETS = ("steps", "tokens", "hours")
+
+
+class ClusterConfig(Settings):
+    """The machine a run is trained on."""
+
+    name: Literal["local"] = Field("local", description="local: this machine, in the foreground")
+    cpu_threads: int | None = Field(None, ge=1, description="threads torch computes with; null: torch's own choice")
+
+
+Tag = Annotated[str, Field(min_length=1, max_length=64)]
+
+
+class WandbConfig(Settings):
+    """Weights & Biases. metrics.jsonl in the run folder is the truth; this is a copy of it."""
+
+    mode: Literal["offline", "online", "disabled"] = Field(
+        "offline", description="offline: in the run folder, no account needed; online: upload as it trains"
+    )
+    project: str = Field("simplify", min_length=1, max_length=128, description="the project's name")
+    entity: str | None = Field(None, description="user or team; null: the account's default")
+    group: str | None = Field(None, max_length=128, description="name that gathers runs in charts; null: model and data")
+    tags: tuple[Tag, ...] = Field((), description="labels, 1 to 64 characters each")

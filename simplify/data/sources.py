@@ -1,0 +1,98 @@
+"""Documents: (name, text) pairs from the standard library, a folder, or a Hugging Face data set."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sysconfig
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol
+
+from simplify.config import DataConfig
+from simplify.errors import DataError
+
+Split = Literal["train", "val"]
+
+
+class Source(Protocol):
+    """Where documents come from. Iterating twice gives the same documents in the same order."""
+
+    def key(self) -> str:
+        """Text that changes when the documents may have changed; cheap."""
+        ...
+
+    def count(self) -> int:
+        """Number of documents, for the progress bar."""
+        ...
+
+    def documents(self, split: Split) -> Iterator[str]:
+        """The texts of one split."""
+        ...
+
+
+@dataclass(frozen=True)
+class FolderSource:
+    """Text files below a folder, split by a stable hash of their relative names."""
+
+    root: Path
+    files: tuple[str, ...]
+    val_fraction: float
+
+    def key(self) -> str:
+        lines = [f"{name} {s.st_size} {s.st_mtime_ns}" for name in self.files for s in [(self.root / name).stat()]]
+        return "\n".join([str(self.root), str(self.val_fraction), *lines])
+
+    def count(self) -> int:
+        return len(self.files)
+
+    def documents(self, split: Split) -> Iterator[str]:
+        for name in self.files:
+            if held_out(name, self.val_fraction) == (split == "val"):
+                text = (self.root / name).read_text(encoding="utf-8", errors="replace")
+                if text:
+                    yield text
+
+
+def open_source(config: DataConfig) -> Source:
+    """The source that `data.source` names. Raises DataError if it is missing or empty."""
+    if config.source == "hub":
+        from simplify.data.hub import open_hub
+
+        return open_hub(config)
+    if config.source == "stdlib":
+        return _stdlib(config)
+    root = Path(str(config.path)).expanduser()
+    if not root.is_dir():
+        raise DataError(f"data.path={config.path}: no such folder; valid: an existing folder of text files")
+    found = (p.relative_to(root) for p in root.glob(str(config.pattern)) if p.is_file())
+    files = tuple(sorted(p.as_posix() for p in found))
+    if not any((root / name).stat().st_size for name in files):
+        raise DataError(
+            f"data.pattern={config.pattern}: {len(files)} files below data.path={config.path}, none with text in "
+            "it; valid: a pattern that matches text files, as in **/*.md"
+        )
+    return FolderSource(root.resolve(), files, config.val_fraction)
+
+
+def _stdlib(config: DataConfig) -> FolderSource:
+    """The running interpreter's library without tests, which some systems leave out."""
+    root = Path(sysconfig.get_paths()["stdlib"]).resolve()
+    skip = {"site-packages", "dist-packages", "test", "tests", "idle_test", "__pycache__", "lib-dynload"}
+    files: list[str] = []
+    for folder, inner, names in os.walk(root):
+        inner[:] = sorted(name for name in inner if name not in skip)
+        here = Path(folder).relative_to(root)
+        files += [(here / name).as_posix() for name in names if name.endswith(".py")]
+    if not files:
+        raise DataError(
+            f"data.source=stdlib: no Python files in {root}; use your own text: data=text data.path=DIR"
+        )
+    return FolderSource(root, tuple(sorted(files)), config.val_fraction)
+
+
+def held_out(name: str, fraction: float) -> bool:
+    """Whether the document `name` belongs to validation: a stable hash, so that adding a file moves no other."""
+    digest = hashlib.blake2b(name.encode("utf-8", "surrogateescape"), digest_size=8).digest()
+    return int.from_bytes(digest, "big") < fraction * 2**64

@@ -1,0 +1,63 @@
+"""Tokenisers: byte-level BPE trained on the corpus, or one that exists already."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+
+from simplify.config import DataConfig
+from simplify.errors import DataError
+
+END_OF_TEXT = "<|endoftext|>"
+_END_NAMES = (END_OF_TEXT, "</s>", "[SEP]", "<eos>")
+
+
+def train_bpe(texts: Iterator[str], vocab_size: int, total: int) -> Tokenizer:
+    """Byte-level BPE: any text round-trips; the same texts give the same vocabulary."""
+    tokeniser = Tokenizer(models.BPE())
+    tokeniser.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokeniser.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocab_size,
+        special_tokens=[END_OF_TEXT],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokeniser.train_from_iterator(texts, trainer, length=total)
+    return tokeniser
+
+
+def load_tokeniser(config: DataConfig) -> Tokenizer:
+    """The tokeniser that `data.tokeniser` names: a tokenizer.json, a folder with one, or a hub name."""
+    name = str(config.tokeniser)
+    path = Path(name).expanduser()
+    try:
+        if path.is_dir():
+            tokeniser = Tokenizer.from_file(str(path / "tokenizer.json"))
+        elif path.is_file():
+            tokeniser = Tokenizer.from_file(str(path))
+        else:
+            tokeniser = Tokenizer.from_pretrained(name)
+    except Exception as error:  # the Rust side raises bare Exception
+        reason = " ".join(str(error).split())[:300]
+        raise DataError(
+            f"data.tokeniser={name}: cannot be loaded: {reason}; valid: a tokenizer.json, a folder with one, or a "
+            "name on the Hugging Face hub"
+        ) from None
+    if tokeniser.get_vocab_size() > config.vocab_size:
+        raise DataError(
+            f"data.vocab_size={config.vocab_size}: data.tokeniser={name} has {tokeniser.get_vocab_size()} entries; "
+            f"valid: >= {tokeniser.get_vocab_size()}"
+        )
+    return tokeniser
+
+
+def end_of_text(tokeniser: Tokenizer) -> int:
+    """The token that ends a document."""
+    for name in _END_NAMES:
+        token = tokeniser.token_to_id(name)
+        if token is not None:
+            return token
+    raise DataError(f"data.tokeniser: has no end-of-text token; valid: one of {', '.join(_END_NAMES)}")

@@ -1,0 +1,1 @@
+"""Where runs are trained. For now: here, in the foreground."""

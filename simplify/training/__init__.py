@@ -1,0 +1,1 @@
+"""Training one run: data, model, optimiser, restore, loop, end marker."""

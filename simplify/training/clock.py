@@ -1,0 +1,70 @@
+"""Time: the run's own seconds over all its attempts, and the speed of its steps."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+_WARM_UP_STEPS = 2  # the first steps of an attempt allocate and compile; they are not timed
+
+
+class RunClock:
+    """Seconds that this run has been running, counting on from earlier attempts."""
+
+    def __init__(self, seconds_before: float) -> None:
+        self._before, self._start = seconds_before, time.perf_counter()
+
+    def seconds(self) -> float:
+        """Seconds so far."""
+        return self._before + time.perf_counter() - self._start
+
+
+class StepTimer:
+    """Mean time of a step since the last reading, without validation, checkpoints and warm-up.
+
+    The device is synchronised only when the timer is read or paused.
+    """
+
+    def __init__(self, synchronise: Callable[[], None]) -> None:
+        self._synchronise = synchronise
+        self._warm_up, self._steps, self._spent = _WARM_UP_STEPS, 0, 0.0
+        self._mark = time.perf_counter()
+
+    def stepped(self) -> None:
+        """A step has been issued."""
+        if self._warm_up:
+            self._warm_up -= 1
+            if not self._warm_up:
+                self._synchronise()
+                self._mark = time.perf_counter()
+            return
+        self._steps += 1
+
+    def read(self) -> float | None:
+        """Seconds a step since the last reading; None if no step was timed."""
+        self._synchronise()
+        spent = self._spent + time.perf_counter() - self._mark
+        mean = spent / self._steps if self._steps else None
+        self._steps, self._spent, self._mark = 0, 0.0, time.perf_counter()
+        return mean
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """What happens inside is not time of steps."""
+        self._synchronise()
+        self._spent += time.perf_counter() - self._mark
+        try:
+            yield
+        finally:
+            self._synchronise()
+            self._mark = time.perf_counter()
+
+
+def short_time(seconds: float) -> str:
+    """A duration as people write it: 1:23, 2:03:04, 12 days."""
+    whole = round(seconds)
+    if whole >= 2 * 86400:
+        return f"{whole / 86400:.1f} days"
+    hours, rest = divmod(whole, 3600)
+    return f"{hours}:{rest // 60:02d}:{rest % 60:02d}" if hours else f"{rest // 60}:{rest % 60:02d}"

@@ -1,0 +1,107 @@
+"""The device and the precision a run is trained in."""
+
+from __future__ import annotations
+
+import platform
+import resource
+import sys
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from simplify.config import RunConfig
+from simplify.errors import ConfigError
+
+_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+@dataclass(frozen=True)
+class Device:
+    """Where a run computes, and in what precision."""
+
+    kind: str  # cpu, cuda or mps
+    precision: str  # fp32, bf16 or fp16
+
+    @property
+    def torch(self) -> torch.device:
+        """torch's own object."""
+        return torch.device(self.kind)
+
+    def autocast(self) -> AbstractContextManager[Any]:
+        """The context of forward passes; weights and gains stay in fp32."""
+        if self.precision == "fp32":
+            return nullcontext()
+        return torch.autocast(self.kind, dtype=_DTYPES[self.precision])
+
+    def scaler(self) -> torch.amp.GradScaler:
+        """Loss scaling for fp16; does nothing in the other precisions."""
+        return torch.amp.GradScaler(self.kind, enabled=self.precision == "fp16")
+
+    def synchronise(self) -> None:
+        """Wait until the device has done all it was asked to."""
+        if self.kind == "cuda":
+            torch.cuda.synchronize()
+        elif self.kind == "mps":
+            torch.mps.synchronize()
+
+    def peak_memory_gib(self) -> float:
+        """Most memory held so far: of the GPU's allocator, or of this process on a CPU."""
+        if self.kind == "cuda":
+            return torch.cuda.max_memory_allocated() / 2**30
+        if self.kind == "mps":
+            return torch.mps.driver_allocated_memory() / 2**30
+        unit = 1 if sys.platform == "darwin" else 1024  # bytes on macOS, KiB elsewhere
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30
+
+    def facts(self) -> dict[str, Any]:
+        """What run.json says of it."""
+        name = torch.cuda.get_device_name() if self.kind == "cuda" else _processor()
+        return {
+            "device": {
+                "kind": self.kind,
+                "name": name,
+                "precision": self.precision,
+                "cpu_threads": torch.get_num_threads(),
+                "cuda": torch.version.cuda,
+            }
+        }
+
+
+def choose_device(config: RunConfig, recorded_precision: str | None) -> Device:
+    """The device of `train.device` and the precision of `train.precision`.
+
+    `auto` precision is decided at the run's first start and kept (`recorded_precision`): a run that
+    moves to another machine must not change its arithmetic half-way. Raises ConfigError.
+    """
+    if config.cluster.cpu_threads is not None:
+        torch.set_num_threads(config.cluster.cpu_threads)
+    kind = _kind(config.train.device)
+    precision = config.train.precision
+    if precision == "auto":
+        precision = recorded_precision or ("bf16" if kind == "cuda" and torch.cuda.is_bf16_supported() else "fp32")
+    if precision == "fp16" and kind == "cpu":
+        raise ConfigError(
+            "train.precision=fp16: has no use on a CPU, which has no fast fp16; valid with train.device=cpu: "
+            "auto, fp32, bf16"
+        )
+    return Device(kind, precision)
+
+
+def _kind(wanted: str) -> str:
+    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if wanted == "auto":
+        return next(kind for kind, here in available.items() if here)
+    if not available[wanted]:
+        here = ", ".join(["auto", *(kind for kind, there in available.items() if there)])
+        raise ConfigError(f"train.device={wanted}: this machine or this torch has none; valid here: {here}")
+    return wanted
+
+
+def _processor() -> str:
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as lines:
+            return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()

@@ -1,0 +1,92 @@
+"""The training loop."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from simplify.config import RunConfig
+from simplify.data.corpus import CorpusFacts
+from simplify.errors import Interrupted
+from simplify.runs.folder import RunFolder
+from simplify.runs.tracker import Tracker
+from simplify.training import checkpoint
+from simplify.training.clock import RunClock, StepTimer
+from simplify.training.device import Device
+from simplify.training.report import LiveLine
+from simplify.training.schedules import Budget, learning_rate
+from simplify.training.signals import StopRequest
+from simplify.training.trainer import Trainer
+
+_LN2 = 0.6931471805599453
+
+
+class Loop:
+    """Trains from one step boundary to the end of the budget, or to a request to stop."""
+
+    def __init__(
+        self,
+        config: RunConfig,
+        folder: RunFolder,
+        trainer: Trainer,
+        device: Device,
+        corpus: CorpusFacts,
+        tracker: Tracker,
+    ) -> None:
+        self._config, self._folder, self._trainer, self._device = config, folder, trainer, device
+        self._tracker = tracker
+        self._tokens_a_byte = corpus.val_tokens / corpus.val_bytes
+        self._last_save = time.monotonic()
+
+    def run(self, first: int, seconds_before: float, line: LiveLine, stop: StopRequest) -> None:
+        """Steps `first` (counted from 0) to the end. Raises Interrupted after saving, or TrainingFailed."""
+        config, trainer, budget = self._config, self._trainer, Budget.of(self._config)
+        clock, timer = RunClock(seconds_before), StepTimer(self._device.synchronise)
+        for step in budget.steps(first, clock.seconds):
+            rate = learning_rate(config.optimiser, budget.progress(step, clock.seconds()))
+            loss, norm = trainer.step(step, rate, lambda n, s=step: line.micro_batch(s, n, clock.seconds()))
+            timer.stepped()
+            done, last = step + 1, budget.spent(step + 1, clock.seconds())
+            row: dict[str, Any] = {}
+            if last or self._due(done, config.train.log_every) or self._due(done, config.train.val_every):
+                trainer.check()
+                row = {"step": done, "train/loss": float(loss), "lr": rate, "grad_norm": float(norm)}
+                row |= self._speed(done, timer.read(), clock.seconds())
+                if last or self._due(done, config.train.val_every):
+                    with timer.paused():
+                        row |= self._validation()
+                self._folder.metrics.append(row)
+                self._tracker.log(row)
+            line.stepped(done, row, clock.seconds())
+            if last or stop.requested or self._save_due(done):
+                with timer.paused():
+                    self._save(done, clock.seconds())
+            if stop.requested and not last:
+                raise Interrupted(f"{stop.requested}: saved at step {done}; the same command continues from there")
+
+    @staticmethod
+    def _due(done: int, every: int) -> bool:
+        return done % every == 0
+
+    def _speed(self, done: int, step_time: float | None, seconds: float) -> dict[str, float]:
+        row = {"tokens": done * self._config.train.batch_tokens, "seconds": round(seconds, 3)}
+        if step_time is not None:
+            row["step_time"] = round(step_time, 6)
+            row["tokens_per_sec"] = round(self._config.train.batch_tokens / step_time, 1)
+        row["peak_mem_gib"] = round(self._device.peak_memory_gib(), 3)
+        return row
+
+    def _validation(self) -> dict[str, float]:
+        loss = self._trainer.validate()
+        return {"val/loss": loss, "val/bits_per_byte": loss / _LN2 * self._tokens_a_byte}
+
+    def _save_due(self, done: int) -> bool:
+        train = self._config.train
+        waited = time.monotonic() - self._last_save
+        return self._due(done, train.checkpoint_every) or waited >= train.checkpoint_minutes * 60
+
+    def _save(self, done: int, seconds: float) -> None:
+        self._trainer.check()
+        state = self._trainer.state(done, seconds)
+        checkpoint.save(self._folder.checkpoints, self._folder.run_id, done, state)
+        self._last_save = time.monotonic()

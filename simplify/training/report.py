@@ -1,0 +1,55 @@
+"""The line a person watches while a run trains."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+
+from simplify.config import RunConfig
+from simplify.display import Meter
+from simplify.training.clock import short_time
+from simplify.training.schedules import Budget
+
+
+class LiveLine:
+    """Step, losses, speed and the time that is left, from what this attempt has measured."""
+
+    def __init__(self, meter: Meter, config: RunConfig, budget: Budget, first_step: int) -> None:
+        self._meter, self._accum, self._budget, self._first = meter, config.grad_accum, budget, first_step
+        self._start = time.perf_counter()
+        self._shown: dict[str, float] = {}
+
+    def micro_batch(self, step: int, number: int, seconds: float) -> None:
+        """`number` micro-batches of `step` are done; both count from 0."""
+        part = f" (micro-batch {number + 1}/{self._accum})" if self._accum > 1 else ""
+        self._show(step + number / self._accum, f"{step}{part}", seconds, force=False)
+
+    def stepped(self, done: int, row: Mapping[str, float], seconds: float) -> None:
+        """`done` steps are done; `row` is what was logged of the last one, if anything was."""
+        self._shown.update(row)
+        self._show(done, str(done), seconds, force="val/loss" in row)
+
+    def _show(self, done: float, text: str, seconds: float, force: bool) -> None:
+        budget, shown = self._budget, self._shown
+        of = f"/{budget.total_steps}" if budget.total_steps else ""
+        words = [f"step {text}{of}"]
+        for name, key in (("train", "train/loss"), ("val", "val/loss")):
+            if key in shown:
+                words.append(f"{name} {shown[key]:.3f}")
+        if "tokens_per_sec" in shown:
+            words.append(f"{shown['tokens_per_sec']:,.0f} tokens/s")
+        left = self._seconds_left(done, seconds)
+        words.append("ETA --:--" if left is None else f"ETA {short_time(left)}")
+        self._meter.update(self._share(done, seconds), "  ".join(words), force=force)
+
+    def _share(self, done: float, seconds: float) -> float:
+        total = self._budget.total_steps
+        return done / total if total else min(seconds / (self._budget.total_seconds or 1.0), 1.0)
+
+    def _seconds_left(self, done: float, seconds: float) -> float | None:
+        if self._budget.total_seconds is not None:
+            return max(self._budget.total_seconds - seconds, 0.0)
+        if done <= self._first or self._budget.total_steps is None:
+            return None
+        rate = (time.perf_counter() - self._start) / (done - self._first)
+        return rate * (self._budget.total_steps - done)

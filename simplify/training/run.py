@@ -1,0 +1,133 @@
+"""One run from its folder to its end marker: restore, train, and say how it ended."""
+
+from __future__ import annotations
+
+import contextlib
+import traceback
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from simplify.config import RunConfig
+from simplify.data.batches import Batches
+from simplify.data.corpus import CorpusFacts
+from simplify.display import Meter, meter
+from simplify.errors import Interrupted, TrainingFailed
+from simplify.runs.files import read_json, storage_failure
+from simplify.runs.folder import RunFolder
+from simplify.runs.metrics import read_metrics
+from simplify.runs.result import result_of
+from simplify.runs.tracker import Tracker
+from simplify.training import checkpoint
+from simplify.training.device import Device, choose_device
+from simplify.training.loop import Loop
+from simplify.training.report import LiveLine
+from simplify.training.schedules import Budget
+from simplify.training.signals import StopRequest
+from simplify.training.trainer import Trainer
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a run is trained from."""
+
+    config: RunConfig
+    folder: RunFolder
+    corpus: CorpusFacts
+    batches: Batches
+    facts: dict[str, Any]  # provenance, for run.json
+
+
+def train_run(job: Job, stop: StopRequest) -> dict[str, Any]:
+    """Train `job` from its newest checkpoint to the end; returns what done.json says.
+
+    The caller holds the run's lock. Raises Interrupted (state saved), TrainingFailed (error.json
+    written) or a UserError (nothing changed).
+    """
+    config, folder = job.config, job.folder
+    recorded = (read_json(folder.path / "run.json") or {}).get("device", {}).get("precision")
+    device = choose_device(config, recorded)
+    saved = checkpoint.newest(folder.checkpoints, folder.run_id, print)
+    try:
+        folder.create(config, {**job.facts, **device.facts()})
+        folder.begin_attempt(saved.step if saved else 0)
+        folder.metrics.rewind(saved.step if saved else 0)
+        with _error_markers(job, device):
+            _train(job, device, saved, stop)
+        result = result_of(read_metrics(folder.metrics_path), config, job.corpus)
+        folder.end("done", result)
+    except OSError as error:
+        raise storage_failure(error, folder.path) from None
+    return result
+
+
+def _train(job: Job, device: Device, saved: checkpoint.Checkpoint | None, stop: StopRequest) -> None:
+    config, folder = job.config, job.folder
+    trainer = Trainer(config, job.batches, device)
+    if saved:
+        trainer.restore(saved.state)
+    first, seconds = (saved.step, float(saved.state["seconds"])) if saved else (0, 0.0)
+    with meter(config.block.name, 1.0) as shown:
+        _announce(shown, job, device, first)
+        tracker = Tracker(shown.note)
+        tracker.start(config, folder, job.facts)
+        ended = 1
+        try:
+            stop.defer()
+            line = LiveLine(shown, config, Budget.of(config), first)
+            Loop(config, folder, trainer, device, job.corpus, tracker).run(first, seconds, line, stop)
+            ended = 0
+        except Interrupted as error:
+            ended = error.exit_code
+            raise
+        finally:
+            rows = read_metrics(folder.metrics_path)
+            tracker.finish({k: v for row in rows[-1:] for k, v in row.items()}, ended)
+
+
+def _announce(shown: Meter, job: Job, device: Device, first: int) -> None:
+    config = job.config
+    accum = f" in {config.grad_accum} micro-batches" if config.grad_accum > 1 else ""
+    shown.note(f"run {job.folder.path}" + (f", continuing from step {first}" if first else ""))
+    shown.note(
+        f"{config.block.name} {config.model.name} on {device.kind} in {device.precision}: "
+        f"{config.train.batch_tokens:,} tokens a step{accum}"
+    )
+
+
+class _error_markers(contextlib.AbstractContextManager[None]):
+    """Turns what ends the training badly into error.json and the error the user sees."""
+
+    def __init__(self, job: Job, device: Device) -> None:
+        self._job, self._device = job, device
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if error is None or isinstance(error, Interrupted) or not isinstance(error, Exception):
+            return
+        known = self._known(error)
+        lines = "".join(traceback.format_exception(error)).strip().splitlines()[-20:]
+        facts = {"cause": "exception", "message": f"{type(error).__name__}: {error}", "traceback": lines}
+        if known is not None:
+            facts = {"cause": known.cause, "message": str(known), **known.facts, "traceback": lines}
+        with contextlib.suppress(OSError):  # the disk may be full; then the message is all there is
+            self._job.folder.end("error", facts)
+        if known is not None and known is not error:
+            raise known from None
+
+    def _known(self, error: Exception) -> TrainingFailed | None:
+        if isinstance(error, TrainingFailed):
+            return error
+        if isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "can't allocate memory" in str(error):
+            return self._out_of_memory()
+        return storage_failure(error, self._job.folder.path) if isinstance(error, OSError) else None
+
+    def _out_of_memory(self) -> TrainingFailed:
+        config = self._job.config
+        return TrainingFailed(
+            "out_of_memory",
+            f"out of memory on {self._device.kind} with train.micro_batch={config.micro_batch} sequences of "
+            f"{config.model.seq_len} tokens; lower train.micro_batch (the batch and the result stay the same), then "
+            "run the same command again",
+            micro_batch=config.micro_batch,
+        )

@@ -1,0 +1,61 @@
+"""Budgets and learning-rate schedules, both by the share of the budget that is spent."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from simplify.config import OptimiserConfig, RunConfig
+
+# After warm-up: share of the rest that is spent, 0 to 1 -> factor on the peak learning rate.
+SCHEDULES: dict[str, Callable[[float], float]] = {
+    "linear": lambda spent: 1.0 - spent,
+    "cosine": lambda spent: 0.5 * (1.0 + math.cos(math.pi * spent)),
+    "constant": lambda spent: 1.0,
+}
+
+
+def learning_rate(config: OptimiserConfig, progress: float) -> float:
+    """The rate at `progress`, the share of the budget spent (0 to 1)."""
+    if progress < config.warmup:
+        return config.lr * progress / config.warmup
+    return config.lr * SCHEDULES[config.schedule]((progress - config.warmup) / (1.0 - config.warmup))
+
+
+@dataclass(frozen=True)
+class Budget:
+    """When a run ends: after a number of steps, or of seconds of its own running time."""
+
+    total_steps: int | None
+    total_seconds: float | None
+
+    @classmethod
+    def of(cls, config: RunConfig) -> Budget:
+        """The budget of a run; exactly one of the two is set."""
+        hours = config.train.hours
+        return cls(config.total_steps, None if hours is None else hours * 3600)
+
+    def progress(self, step: int, seconds: float) -> float:
+        """Share of the budget spent in the middle of `step` (counted from 0).
+
+        The middle, so that neither the first step nor the last has a learning rate of 0.
+        """
+        if self.total_steps is not None:
+            return (step + 0.5) / self.total_steps
+        assert self.total_seconds is not None
+        return min(seconds / self.total_seconds, 1.0)
+
+    def steps(self, first: int, seconds: Callable[[], float]) -> Iterator[int]:
+        """The steps still to do. Under a budget of time at least one is done."""
+        step = first
+        while not self.spent(step, seconds()) or step == 0:
+            yield step
+            step += 1
+
+    def spent(self, steps_done: int, seconds: float) -> bool:
+        """Whether nothing is left after `steps_done` steps and `seconds`."""
+        if self.total_steps is not None:
+            return steps_done >= self.total_steps
+        assert self.total_seconds is not None
+        return seconds >= self.total_seconds

@@ -1,0 +1,50 @@
+"""Signals become a flag that the loop reads at a step boundary."""
+
+from __future__ import annotations
+
+import signal
+from types import FrameType
+from typing import Any
+
+from simplify.errors import Interrupted
+
+_NAMES = ("SIGINT", "SIGTERM", "SIGUSR1", "SIGUSR2", "SIGHUP")
+
+
+class StopRequest:
+    """Catches the signals that mean stop, from its start until its end.
+
+    Before `defer` a signal ends the program at once, since there is nothing to save; after it, the
+    first one sets `requested` and a second Ctrl-C stops without saving. A signal that the parent
+    told us to ignore (nohup) stays ignored.
+    """
+
+    def __init__(self) -> None:
+        self.requested: str | None = None
+        self._deferred = False
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> StopRequest:
+        for name in _NAMES:
+            number = getattr(signal, name, None)
+            if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
+                self._before[number] = signal.signal(number, self._handle)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def defer(self) -> None:
+        """From now on the loop decides when to stop."""
+        self._deferred = True
+
+    def _handle(self, number: int, _frame: FrameType | None) -> None:
+        name = signal.Signals(number).name
+        if not self._deferred:
+            raise Interrupted(f"stopped by {name} before the first step; nothing to save; run the same command again")
+        if self.requested == "SIGINT" and name == "SIGINT":
+            raise Interrupted("stopped by a second Ctrl-C without saving; the last checkpoint is intact")
+        if self.requested is None:
+            self.requested = name
+            print(f"\n{name}: finishing this step, then saving (Ctrl-C again: stop at once)", flush=True)

@@ -1,0 +1,128 @@
+"""The state of a run in memory, and the four things done with it: step, validate, save, restore."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from simplify.config import RunConfig
+from simplify.data.batches import Batches
+from simplify.errors import TrainingFailed
+from simplify.training.device import Device
+from simplify.training.finite import culprit
+from simplify.training.optimisers import make_optimiser, set_learning_rate
+from simplify.zoo.model import build_model, next_token_loss
+
+
+class Trainer:
+    """Model, optimiser and loss scaling of one run on one device."""
+
+    def __init__(self, config: RunConfig, batches: Batches, device: Device) -> None:
+        self._config, self._batches, self._device = config, batches, device
+        self.model = build_model(config.block, config.model, config.data.vocab_size, config.init_seed)
+        self.model.to(device.torch)
+        self._forward: Any = torch.compile(self.model) if config.train.compile else self.model
+        self._optimiser = make_optimiser(self.model, config.optimiser)
+        self._scaler = device.scaler()
+        self._validation = batches.validation(config.train.val_sequences)
+        self._unchecked: list[tuple[int, Tensor]] = []
+
+    def step(self, step: int, rate: float, on_micro_batch: Callable[[int], None]) -> tuple[Tensor, Tensor]:
+        """One optimiser update on batch `step`; returns its mean loss and its gradient norm, on the device.
+
+        Raises TrainingFailed if either is not finite: on a CPU before the update, so that the
+        weights can still be searched; on a GPU at the next `check`, to spare a synchronisation.
+        """
+        config = self._config
+        set_learning_rate(self._optimiser, rate)
+        batch, loss = self._batches.batch(step), torch.zeros((), device=self._device.torch)
+        for number in range(config.grad_accum):
+            on_micro_batch(number)
+            part = self._loss(self._micro(batch, number)) / config.grad_accum
+            self._scaler.scale(part).backward()
+            loss += part.detach()
+        self._scaler.unscale_(self._optimiser)
+        limit = config.optimiser.grad_clip
+        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), float("inf") if limit is None else limit)
+        self._unchecked.append((step, torch.stack([loss, norm])))
+        if self._device.kind == "cpu":
+            self.check()
+        self._scaler.step(self._optimiser)
+        self._scaler.update()
+        self._optimiser.zero_grad(set_to_none=True)
+        return loss, norm
+
+    def _micro(self, batch: Int64[np.ndarray, "B T+1"], number: int) -> Int64[Tensor, "b T+1"]:
+        size = self._config.micro_batch
+        rows = torch.from_numpy(batch[number * size : (number + 1) * size])
+        if self._device.kind == "cuda":
+            rows = rows.pin_memory()
+        return rows.to(self._device.torch, non_blocking=True)
+
+    def _loss(self, rows: Int64[Tensor, "b T+1"]) -> Float[Tensor, ""]:
+        with self._device.autocast():
+            logits = self._forward(rows[:, :-1])
+        return next_token_loss(logits, rows[:, 1:])
+
+    @torch.no_grad()
+    def validate(self) -> float:
+        """Mean loss in nats a token over the fixed validation set."""
+        size, total = self._config.micro_batch, 0.0
+        for first in range(0, len(self._validation), size):
+            rows = torch.from_numpy(self._validation[first : first + size]).to(self._device.torch)
+            total += float(self._loss(rows)) * len(rows)
+        return total / len(self._validation)
+
+    def check(self) -> None:
+        """Raise TrainingFailed if a loss or gradient since the last check was not finite."""
+        if not self._unchecked:
+            return
+        steps, values = zip(*self._unchecked, strict=True)
+        self._unchecked = []
+        table = torch.stack(values).cpu()
+        if self._scaler.is_enabled():  # fp16: an infinite gradient is skipped and the scale lowered
+            table = table[:, :1]
+        for step, row in zip(steps, table.tolist(), strict=True):
+            if not np.isfinite(row).all():
+                raise self._not_finite(step, row)
+
+    def _not_finite(self, step: int, row: list[float]) -> TrainingFailed:
+        rows = self._micro(self._batches.batch(step), 0)
+        place = culprit(self.model, lambda: self._loss(rows))
+        what = f"loss is {row[0]:g}" if not np.isfinite(row[0]) else f"gradient norm is {row[1]:g}"
+        where = f"; first not finite: {place}" if place else ""
+        return TrainingFailed(
+            "non_finite",
+            f"step {step + 1}: {what}{where}; lower optimiser.lr (now {self._config.optimiser.lr:g}), or look at "
+            "the gains of the block",
+            step=step + 1,
+            layer=place,
+        )
+
+    def state(self, step: int, seconds: float) -> dict[str, Any]:
+        """All that a resumed run needs to go on bit for bit."""
+        random = {"cpu": torch.get_rng_state()}
+        if self._device.kind == "cuda":
+            random["cuda"] = torch.cuda.get_rng_state()
+        return {
+            "step": step,
+            "seconds": seconds,
+            "model": self.model.state_dict(),
+            "optimiser": self._optimiser.state_dict(),
+            "scaler": self._scaler.state_dict(),
+            "random": random,
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Continue from `state`."""
+        self.model.load_state_dict(state["model"])
+        self._optimiser.load_state_dict(state["optimiser"])
+        self._scaler.load_state_dict(state["scaler"])
+        torch.set_rng_state(state["random"]["cpu"])
+        if self._device.kind == "cuda" and "cuda" in state["random"]:
+            torch.cuda.set_rng_state(state["random"]["cuda"])

@@ -1,0 +1,39 @@
+"""Scalar gains: one number, or one per head, trained or fixed."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+class Gain(nn.Module):
+    """Multiplies by a gain. A gain fixed at 1 costs nothing.
+
+    `n` gains multiply the second-to-last dimension (heads); `n=None` is a single scalar. A trained
+    gain stays in fp32 under autocast, and so does its product. Gains never decay: the optimiser
+    decays matrices only.
+    """
+
+    def __init__(self, value: float, trainable: bool, n: int | None = None) -> None:
+        super().__init__()
+        self.value, self.n = value, n
+        start = torch.full(() if n is None else (n,), float(value))
+        if trainable:
+            self.gain = nn.Parameter(start)
+        self.free = not trainable and value == 1.0
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x of any shape (..., n, width) -> the same shape."""
+        if self.free:
+            return x
+        if not hasattr(self, "gain"):
+            return x * self.value
+        return x * (self.gain if self.n is None else self.gain.unsqueeze(-1))
+
+    def initialise(self) -> None:
+        """Back to the configured value."""
+        if hasattr(self, "gain"):
+            nn.init.constant_(self.gain, self.value)
+
+    def extra_repr(self) -> str:
+        return f"{self.value:g}, n={self.n}, trainable={hasattr(self, 'gain')}"
