@@ -36,9 +36,7 @@ def overlay_dir(overlay: str | Path | None) -> Path | None:
 def choices(group: str, overlay: Path | None = None) -> list[str]:
     """Names that `group=` takes. A leading underscore marks a file that others build on."""
     folders = [conf_dir(), *([overlay] if overlay else [])]
-    return sorted(
-        {p.stem for f in folders for p in (f / group).glob("*.yaml") if not p.name.startswith("_")}
-    )
+    return sorted({p.stem for f in folders for p in (f / group).glob("*.yaml") if not p.name.startswith("_")})
 
 
 def first_line(group: str, choice: str, overlay: Path | None = None) -> str:

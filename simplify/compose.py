@@ -32,9 +32,7 @@ if TYPE_CHECKING:
     from hydra.core.override_parser.types import Override
 
 
-def compose_run(
-    overrides: Sequence[str], overlay: str | Path | None = None, base: Path | None = None
-) -> RunConfig:
+def compose_run(overrides: Sequence[str], overlay: str | Path | None = None, base: Path | None = None) -> RunConfig:
     """The run that `overrides` (Hydra's grammar, one value a key) describe.
 
     `overlay` is the user's own folder of YAML files (default: $SIMPLIFY_CONF); its files win over
@@ -50,10 +48,7 @@ def compose_data(
     """The composed, resolved configuration as plain data, before the typed configuration sees it."""
     folder = overlay_dir(overlay)
     chosen, settings = split(parse(overrides), folder)
-    if base is not None:
-        config = _read(base, chosen)
-    else:
-        config = _composed(tuple(sorted(chosen.items())), folder).copy()
+    config = _read(base, chosen) if base else _composed(tuple(sorted(chosen.items())), folder).copy()
     OmegaConf.set_struct(config, False)
     for setting in settings:
         _apply(config, setting)
@@ -73,6 +68,8 @@ def parse(overrides: Sequence[str]) -> list[Override]:
     for word in overrides:
         try:
             parsed.append(parser.parse_override(word))
+            if not parsed[-1].key_or_group:
+                raise HydraException("no key")
         except (HydraException, OmegaConfBaseException):
             raise ConfigError(
                 f"{word}: not understood; valid: key=value, as in block=sas or optimiser.lr=3e-4; "
@@ -90,9 +87,7 @@ def split(parsed: Sequence[Override], overlay: Path | None) -> tuple[dict[str, s
         if override.is_delete():
             raise ConfigError(f"~{key}: settings are not deleted; set a value, or null, as in {key}=null")
         if override.is_sweep_override():
-            raise ConfigError(
-                f"{override.input_line}: several values; valid here: one value for each key"
-            )
+            raise ConfigError(f"{override.input_line}: several values; valid here: one value for each key")
         if key in GROUPS:
             chosen[key] = _choice(key, override.value(), overlay)
         else:
@@ -118,9 +113,7 @@ def _read(base: Path, chosen: dict[str, str]) -> DictConfig:
     try:
         config = OmegaConf.load(base)
     except OSError as error:
-        raise ConfigError(
-            f"--config={base}: {error.strerror}; valid: the config.yaml of a run folder"
-        ) from None
+        raise ConfigError(f"--config={base}: {error.strerror}; valid: the config.yaml of a run folder") from None
     except yaml.MarkedYAMLError as error:
         raise _yaml_error(error, str(base)) from None
     if not isinstance(config, DictConfig):
@@ -169,16 +162,17 @@ def _composed(chosen: tuple[tuple[str, str], ...], overlay: Path | None) -> Dict
 
 
 def _apply(config: DictConfig, setting: Override) -> None:
-    key, value = setting.key_or_group, setting.value()
-    try:
-        OmegaConf.update(config, key, value, merge=False, force_add=True)
-    except (OmegaConfBaseException, AttributeError, TypeError):
-        parent = key.rpartition(".")[0]
+    """Set one key. What is typed replaces the old value, groups of settings included."""
+    key = setting.key_or_group
+    parents = key.split(".")[:-1]
+    for depth in range(1, len(parents) + 1):
+        parent = ".".join(parents[:depth])
         found = OmegaConf.select(config, parent)
-        raise ConfigError(
-            f"{key}: {parent} is {found}, which has no settings of its own; "
-            f"set it whole, as in '{parent}={{kind:reparam,init:identity}}'"
-        ) from None
+        if found is not None and not isinstance(found, DictConfig):
+            raise ConfigError(
+                f"{key}: {parent} is {found}, which has no settings of its own; set it whole, as in '{parent}={{...}}'"
+            )
+    OmegaConf.update(config, key, setting.value(), merge=False, force_add=True)
 
 
 def _clear_other_budgets(config: DictConfig, settings: Sequence[Override]) -> None:
@@ -186,7 +180,7 @@ def _clear_other_budgets(config: DictConfig, settings: Sequence[Override]) -> No
     typed = {s.key_or_group.removeprefix("train.") for s in settings if s.value() is not None}
     if typed.intersection(BUDGETS):
         for name in set(BUDGETS) - typed:
-            config.train[name] = None
+            OmegaConf.update(config, f"train.{name}", None, force_add=True)
 
 
 def _one_line(error: Exception) -> str:

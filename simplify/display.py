@@ -60,6 +60,11 @@ def meter(label: str, total: float | None) -> Iterator[Meter]:
     if not is_terminal():
         yield Meter(label, total, None, None)
         return
-    columns = (TextColumn("{task.description}"), BarColumn(20), TextColumn("{task.fields[text]}"), TimeElapsedColumn())
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(20),
+        TextColumn("{task.fields[text]}"),
+        TimeElapsedColumn(),
+    )
     with Progress(*columns, console=console(), refresh_per_second=REDRAW_HZ) as progress:
         yield Meter(label, total, progress, progress.add_task(label, total=total, text=""))

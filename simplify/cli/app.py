@@ -44,9 +44,7 @@ Conf = Annotated[
     Path | None,
     typer.Option(help="your own folder of block/, model/, ... YAML files; they win over ours ($SIMPLIFY_CONF)"),
 ]
-Config = Annotated[
-    Path | None, typer.Option(help="start from the config.yaml of a run folder instead of the groups")
-]
+Config = Annotated[Path | None, typer.Option(help="start from the config.yaml of a run folder instead of the groups")]
 
 
 def _version(wanted: bool) -> None:
@@ -59,7 +57,9 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def _root(
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="print the version")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="print the version")
+    ] = False,
 ) -> None:
     """Can this transformer block be simpler, and what does it cost?"""
 

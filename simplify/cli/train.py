@@ -10,7 +10,9 @@ from simplify.compose import compose_run
 from simplify.dispatch.here import train_here
 
 
-def train_command(overrides: list[str], conf: Path | None, config: Path | None, force: bool, command: list[str]) -> None:
+def train_command(
+    overrides: list[str], conf: Path | None, config: Path | None, force: bool, command: list[str]
+) -> None:
     """Train, then show the table and where the picture is."""
     outcome = train_here(compose_run(overrides, conf, config), command, force)
     if outcome.already_done:

@@ -21,14 +21,22 @@ def draw_loss(folder: RunFolder, result: dict[str, Any]) -> Path:
     rows = folder.rows()
     for key, name, style in (
         ("train/loss", "training, one batch", {"color": _TRAIN, "linewidth": 1.0, "alpha": 0.8}),
-        ("val/loss", "validation, fixed set", {"color": _VAL, "linewidth": 1.8, "marker": "o", "markersize": 3}),
+        (
+            "val/loss",
+            "validation, fixed set",
+            {"color": _VAL, "linewidth": 1.8, "marker": "o", "markersize": 3},
+        ),
     ):
         points = [(row["step"], row[key]) for row in rows if row.get(key) is not None]
         if points:
             axes.plot(*zip(*points, strict=True), label=name, **style)
     entropy = result["unigram_entropy"]
     axes.axhline(entropy, color="0.5", linestyle=":", linewidth=1.0, label=f"unigram entropy {entropy:.2f}")
-    axes.set(xlabel="step", ylabel="loss (nats a token)", title=f"{folder.path.name}: validation {result['val/loss']:.3f}")
+    axes.set(
+        xlabel="step",
+        ylabel="loss (nats a token)",
+        title=f"{folder.path.name}: validation {result['val/loss']:.3f}",
+    )
     axes.grid(alpha=0.25)
     axes.legend(frameon=False)
     path = folder.path / "loss.png"

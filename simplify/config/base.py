@@ -115,9 +115,11 @@ def _line(model: type[Settings], detail: Any) -> str:
     # Tags of a union ("identity", "float") stand in pydantic's path but are no keys.
     path: list[str] = []
     for part in detail["loc"]:
-        if isinstance(part, int) or part in fields_at(model, path):
-            path.append(str(part))
-        elif detail["type"] == "extra_forbidden" and part == detail["loc"][-1]:
+        if (
+            isinstance(part, int)
+            or part in fields_at(model, path)
+            or (detail["type"] == "extra_forbidden" and part == detail["loc"][-1])
+        ):
             path.append(str(part))
     key, found, kind = ".".join(path), detail["input"], detail["type"]
     if kind == "extra_forbidden":

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
 from simplify.config.base import Settings
 from simplify.config.gains import Gain
@@ -25,7 +25,7 @@ class Dense(Settings):
 
     kind: Literal["dense"] = "dense"
     init: Literal["normal", "orthogonal"] = Field(
-        "normal", description="N(0, 0.02^2), or Haar-orthogonal"
+        default="normal", description="N(0, model.init_std^2), or Haar-orthogonal"
     )
 
 
@@ -54,9 +54,15 @@ def _named(value: Any) -> Any:
     return {"kind": value} if isinstance(value, str) else value
 
 
-Matrix = Annotated[
-    Annotated[Dense | Reparam | Identity, Field(discriminator="kind")], BeforeValidator(_named)
+def _word_or_list(value: Any) -> str:
+    return "list" if isinstance(value, (list, tuple)) else "word"
+
+
+TrainedGains = Annotated[
+    Annotated[Literal["none", "all"], Tag("word")] | Annotated[tuple[GainName, ...], Tag("list")],
+    Discriminator(_word_or_list),
 ]
+Matrix = Annotated[Annotated[Dense | Reparam | Identity, Field(discriminator="kind")], BeforeValidator(_named)]
 
 
 class BlockConfig(Settings):
@@ -71,19 +77,13 @@ class BlockConfig(Settings):
     )
     attn_skip: Gain = Field(1.0, description="a_SA (a if parallel); 0: the skip is absent")
     attn_branch: Gain = Field(1.0, description="b_SA, the gain of the attention branch")
-    mlp_skip: Gain | None = Field(
-        1.0, description="a_FF; 0: the skip is absent; null in the parallel layout"
-    )
+    mlp_skip: Gain | None = Field(1.0, description="a_FF; 0: the skip is absent; null in the parallel layout")
     mlp_branch: Gain = Field(1.0, description="b_FF, the gain of the MLP branch")
-    alpha: float | None = Field(
-        None, description="initial gain of I in shaped attention; null: no such term"
-    )
-    beta: float | None = Field(
-        None, description="initial gain of the attention matrix; null: plain attention"
-    )
+    alpha: float | None = Field(None, description="initial gain of I in shaped attention; null: no such term")
+    beta: float | None = Field(None, description="initial gain of the attention matrix; null: plain attention")
     gamma: float | None = Field(None, description="initial gain of the centring C; null: no such term")
     head_gains: bool = Field(True, description="alpha, beta, gamma per head, or one per layer")
-    trainable_gains: Literal["none", "all"] | tuple[GainName, ...] = Field(
+    trainable_gains: TrainedGains = Field(
         "none", description="which of the gains above are trained: none, all or a list"
     )
     query_init: Literal["normal", "zero"] = Field(
@@ -118,9 +118,7 @@ class BlockConfig(Settings):
                 "valid: null; set block.mlp_skip=null"
             )
         if self.layout == "serial" and self.mlp_skip is None:
-            raise ValueError(
-                "block.mlp_skip=null: the serial layout needs a number; 0 removes the MLP skip"
-            )
+            raise ValueError("block.mlp_skip=null: the serial layout needs a number; 0 removes the MLP skip")
         if self.beta is None and not (self.alpha is None and self.gamma is None):
             raise ValueError(
                 "block.beta=null: plain attention has no alpha and no gamma; "
@@ -134,9 +132,7 @@ class BlockConfig(Settings):
     def _check_trained(self, names: tuple[GainName, ...]) -> None:
         for name in names:
             if getattr(self, name) is None or (name.endswith("_skip") and getattr(self, name) == 0.0):
-                raise ValueError(
-                    f"block.trainable_gains: {name} is absent in this block; remove it from the list"
-                )
+                raise ValueError(f"block.trainable_gains: {name} is absent in this block; remove it from the list")
 
     def _check_ties(self) -> None:
         ties = [m.tie if isinstance(m, Reparam) else "none" for m in (self.value, self.projection)]

@@ -32,9 +32,7 @@ def _kind(value: Any) -> str:
     return "rule" if isinstance(value, (dict, DepthGain)) else "number"
 
 
-Gain = Annotated[
-    Annotated[DepthGain, Tag("rule")] | Annotated[float, Tag("number")], Discriminator(_kind)
-]
+Gain = Annotated[Annotated[DepthGain, Tag("rule")] | Annotated[float, Tag("number")], Discriminator(_kind)]
 
 
 def gain_at(gain: DepthGain | float, n_layers: int) -> float:

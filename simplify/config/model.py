@@ -21,26 +21,17 @@ class ModelConfig(Settings):
     d_ff: int = Field(ge=1, description="width of the MLP's hidden layer")
     seq_len: int = Field(ge=2, description="tokens in a training sequence")
     d_head: int | None = Field(None, ge=1, description="width of a head; null: d_model / n_heads")
-    n_kv_heads: int | None = Field(
-        None, ge=1, description="key/value heads, a divisor of n_heads; null: n_heads"
-    )
-    positions: Literal["learned", "sinusoidal", "rope", "none"] = Field(
-        "learned", description="position code"
-    )
-    n_positions: int | None = Field(
-        None, ge=1, description="rows of the learned position table; null: seq_len"
-    )
-    activation: Literal["relu", "gelu", "leaky_relu"] = Field(
-        "relu", description="the MLP's non-linearity"
-    )
+    n_kv_heads: int | None = Field(None, ge=1, description="key/value heads, a divisor of n_heads; null: n_heads")
+    positions: Literal["learned", "sinusoidal", "rope", "none"] = Field("learned", description="position code")
+    n_positions: int | None = Field(None, ge=1, description="rows of the learned position table; null: seq_len")
+    activation: Literal["relu", "gelu", "leaky_relu"] = Field("relu", description="the MLP's non-linearity")
     leaky_slope: float | None = Field(None, description="slope below 0 of leaky_relu")
     norm: NormKind = Field("rmsnorm", description="kind of every norm in the blocks")
     norm_eps: float = Field(1e-8, gt=0, description="epsilon of every norm (the paper's RMSNorm: 1e-8)")
-    final_norm: NormKind | None = Field(
-        None, description="kind of the norm before the output layer; null: model.norm"
-    )
-    embedding_norm: bool | None = Field(
-        None, description="norm on the embedding; null: only if the blocks have none"
+    final_norm: NormKind | None = Field(None, description="kind of the norm before the output layer; null: model.norm")
+    embedding_norm: bool | None = Field(None, description="norm on the embedding; null: only if the blocks have none")
+    init_std: float = Field(
+        0.02, gt=0, description="standard deviation of normal initial weights (the paper: 0.02 at d_model=768)"
     )
     tied_embeddings: bool = Field(True, description="output layer shares the token embedding")
     seed: int | None = Field(None, ge=0, description="seed of the initial weights; null: seed")

@@ -36,7 +36,9 @@ class TrainConfig(Settings):
     hours: float | None = Field(None, gt=0, description="budget in hours of this run's own training time")
     batch_tokens: int = Field(ge=1, description="tokens in one update: a multiple of model.seq_len")
     micro_batch: int | None = Field(
-        None, ge=1, description="sequences in one forward pass, the rest is accumulated; null: the whole batch"
+        None,
+        ge=1,
+        description="sequences in one forward pass, the rest is accumulated; null: the whole batch",
     )
     log_every: int = Field(10, ge=1, description="steps between two lines of metrics.jsonl")
     val_every: int = Field(100, ge=1, description="steps between two validations; the last step always validates")
@@ -77,9 +79,11 @@ class WandbConfig(Settings):
     """Weights & Biases. metrics.jsonl in the run folder is the truth; this is a copy of it."""
 
     mode: Literal["offline", "online", "disabled"] = Field(
-        "offline", description="offline: in the run folder, no account needed; online: upload as it trains"
+        default="offline", description="offline: in the run folder, no account needed; online: upload as it trains"
     )
-    project: str = Field("simplify", min_length=1, max_length=128, description="the project's name")
-    entity: str | None = Field(None, description="user or team; null: the account's default")
-    group: str | None = Field(None, max_length=128, description="name that gathers runs in charts; null: model and data")
-    tags: tuple[Tag, ...] = Field((), description="labels, 1 to 64 characters each")
+    project: str = Field(default="simplify", min_length=1, max_length=128, description="the project's name")
+    entity: str | None = Field(default=None, description="user or team; null: the account's default")
+    group: str | None = Field(
+        default=None, max_length=128, description="name that gathers runs in charts; null: model and data"
+    )
+    tags: tuple[Tag, ...] = Field(default=(), description="labels, 1 to 64 characters each")

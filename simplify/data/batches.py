@@ -42,7 +42,7 @@ def sequences(corpus: Corpus, split: Split, seq_len: int, packing: str) -> Seque
     `stream` cuts straight through; `document` cuts each document and drops its remainder, as the
     paper's data preparation does.
     """
-    tokens = corpus.tokens(split) if corpus.facts.val_tokens or split == "train" else np.zeros(0, np.uint16)
+    tokens = corpus.tokens(split)
     if packing == "stream":
         starts = np.arange(0, max(len(tokens) - seq_len, 0), seq_len, dtype=np.int64)
         return Sequences(tokens, starts, seq_len)

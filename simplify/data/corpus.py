@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from simplify.config import DataConfig
-from simplify.data.sources import Source, Split, open_source
+from simplify.data.sources import SPLITS, Source, Split, open_source
 from simplify.data.tokenisers import end_of_text, load_tokeniser, train_bpe
 from simplify.display import Meter, meter
 from simplify.errors import DataError
@@ -59,7 +59,10 @@ class Corpus:
     def tokens(self, split: Split) -> NDArray[np.unsignedinteger]:
         """All tokens of a split, mapped read-only."""
         dtype = json.loads((self.folder / "meta.json").read_text())["dtype"]
-        return np.memmap(self.folder / f"{split}.bin", dtype=dtype, mode="r")
+        path = self.folder / f"{split}.bin"
+        if not path.stat().st_size:  # which cannot be mapped
+            return np.zeros(0, dtype=dtype)
+        return np.memmap(path, dtype=dtype, mode="r")
 
     def document_starts(self, split: Split) -> NDArray[np.int64]:
         """Start of each document in `tokens(split)`, and the end of the last one."""
@@ -131,9 +134,11 @@ def _build(config: DataConfig, source: Source, folder: Path) -> None:
         tokeniser.save(str(folder / "tokenizer.json"))
         tokeniser.encode_special_tokens = True  # "<|endoftext|>" inside a text is text
         dtype = np.uint16 if config.vocab_size <= 2**16 else np.uint32
-        written = {
-            split: _write_split(tokeniser, seen.through(source.documents(split), f"tokenising {split}"), folder, split, dtype)
-            for split in ("train", "val")
+        written: dict[Split, _Written] = {
+            split: _write_split(
+                tokeniser, seen.through(source.documents(split), f"tokenising {split}"), folder, split, dtype
+            )
+            for split in SPLITS
         }
     facts = _facts(folder, written, dtype)
     _write_synced(folder / "meta.json", json.dumps({**asdict(facts), "dtype": np.dtype(dtype).name}, indent=1))
@@ -177,7 +182,12 @@ def _write_split(
 
 
 def _write_batch(
-    tokeniser: Tokenizer, texts: list[str], end: int, out: IO[bytes], starts: list[int], dtype: type[np.unsignedinteger]
+    tokeniser: Tokenizer,
+    texts: list[str],
+    end: int,
+    out: IO[bytes],
+    starts: list[int],
+    dtype: type[np.unsignedinteger],
 ) -> None:
     for encoding in tokeniser.encode_batch_fast(texts, add_special_tokens=False):
         tokens = np.array([*encoding.ids, end], dtype=dtype)

@@ -14,6 +14,7 @@ from simplify.config import DataConfig
 from simplify.errors import DataError
 
 Split = Literal["train", "val"]
+SPLITS: tuple[Split, ...] = ("train", "val")
 
 
 class Source(Protocol):
@@ -86,9 +87,7 @@ def _stdlib(config: DataConfig) -> FolderSource:
         here = Path(folder).relative_to(root)
         files += [(here / name).as_posix() for name in names if name.endswith(".py")]
     if not files:
-        raise DataError(
-            f"data.source=stdlib: no Python files in {root}; use your own text: data=text data.path=DIR"
-        )
+        raise DataError(f"data.source=stdlib: no Python files in {root}; use your own text: data=text data.path=DIR")
     return FolderSource(root, tuple(sorted(files)), config.val_fraction)
 
 

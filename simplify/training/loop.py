@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from typing import Any
 
@@ -39,10 +40,13 @@ class Loop:
         self._last_save = time.monotonic()
 
     def run(self, first: int, seconds_before: float, line: LiveLine, stop: StopRequest) -> None:
-        """Steps `first` (counted from 0) to the end. Raises Interrupted after saving, or TrainingFailed."""
+        """Steps `first` (counted from 0) to the end, at least one.
+
+        Raises Interrupted after saving, or TrainingFailed.
+        """
         config, trainer, budget = self._config, self._trainer, Budget.of(self._config)
         clock, timer = RunClock(seconds_before), StepTimer(self._device.synchronise)
-        for step in budget.steps(first, clock.seconds):
+        for step in itertools.count(first):
             rate = learning_rate(config.optimiser, budget.progress(step, clock.seconds()))
             loss, norm = trainer.step(step, rate, lambda n, s=step: line.micro_batch(s, n, clock.seconds()))
             timer.stepped()
@@ -60,8 +64,10 @@ class Loop:
             line.stepped(done, row, clock.seconds())
             if last or stop.requested or self._save_due(done):
                 with timer.paused():
-                    self._save(done, clock.seconds())
-            if stop.requested and not last:
+                    self._save(done, clock.seconds(), last)
+            if last:
+                return
+            if stop.requested:
                 raise Interrupted(f"{stop.requested}: saved at step {done}; the same command continues from there")
 
     @staticmethod
@@ -85,8 +91,8 @@ class Loop:
         waited = time.monotonic() - self._last_save
         return self._due(done, train.checkpoint_every) or waited >= train.checkpoint_minutes * 60
 
-    def _save(self, done: int, seconds: float) -> None:
+    def _save(self, done: int, seconds: float, finished: bool) -> None:
         self._trainer.check()
-        state = self._trainer.state(done, seconds)
+        state = {"step": done, "seconds": seconds, "finished": finished, **self._trainer.state()}
         checkpoint.save(self._folder.checkpoints, self._folder.run_id, done, state)
         self._last_save = time.monotonic()

@@ -53,7 +53,7 @@ def train_run(job: Job, stop: StopRequest) -> dict[str, Any]:
         folder.create(config, {**job.facts, **device.facts()})
         folder.begin_attempt(saved.step if saved else 0)
         folder.metrics.rewind(saved.step if saved else 0)
-        with _error_markers(job, device):
+        with _ErrorMarker(job, device):
             _train(job, device, saved, stop)
         result = result_of(read_metrics(folder.metrics_path), config, job.corpus)
         folder.end("done", result)
@@ -75,8 +75,9 @@ def _train(job: Job, device: Device, saved: checkpoint.Checkpoint | None, stop: 
         ended = 1
         try:
             stop.defer()
-            line = LiveLine(shown, config, Budget.of(config), first)
-            Loop(config, folder, trainer, device, job.corpus, tracker).run(first, seconds, line, stop)
+            if not (saved and saved.state["finished"]):  # else only the end marker is missing
+                line = LiveLine(shown, config, Budget.of(config), first)
+                Loop(config, folder, trainer, device, job.corpus, tracker).run(first, seconds, line, stop)
             ended = 0
         except Interrupted as error:
             ended = error.exit_code
@@ -96,7 +97,7 @@ def _announce(shown: Meter, job: Job, device: Device, first: int) -> None:
     )
 
 
-class _error_markers(contextlib.AbstractContextManager[None]):
+class _ErrorMarker(contextlib.AbstractContextManager[None]):
     """Turns what ends the training badly into error.json and the error the user sees."""
 
     def __init__(self, job: Job, device: Device) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from simplify.config import OptimiserConfig, RunConfig
@@ -12,7 +12,7 @@ from simplify.config import OptimiserConfig, RunConfig
 SCHEDULES: dict[str, Callable[[float], float]] = {
     "linear": lambda spent: 1.0 - spent,
     "cosine": lambda spent: 0.5 * (1.0 + math.cos(math.pi * spent)),
-    "constant": lambda spent: 1.0,
+    "constant": lambda _: 1.0,
 }
 
 
@@ -45,13 +45,6 @@ class Budget:
             return (step + 0.5) / self.total_steps
         assert self.total_seconds is not None
         return min(seconds / self.total_seconds, 1.0)
-
-    def steps(self, first: int, seconds: Callable[[], float]) -> Iterator[int]:
-        """The steps still to do. Under a budget of time at least one is done."""
-        step = first
-        while not self.spent(step, seconds()) or step == 0:
-            yield step
-            step += 1
 
     def spent(self, steps_done: int, seconds: float) -> bool:
         """Whether nothing is left after `steps_done` steps and `seconds`."""

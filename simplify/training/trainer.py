@@ -104,14 +104,12 @@ class Trainer:
             layer=place,
         )
 
-    def state(self, step: int, seconds: float) -> dict[str, Any]:
-        """All that a resumed run needs to go on bit for bit."""
+    def state(self) -> dict[str, Any]:
+        """All of it that a resumed run needs to go on bit for bit."""
         random = {"cpu": torch.get_rng_state()}
         if self._device.kind == "cuda":
             random["cuda"] = torch.cuda.get_rng_state()
         return {
-            "step": step,
-            "seconds": seconds,
             "model": self.model.state_dict(),
             "optimiser": self._optimiser.state_dict(),
             "scaler": self._scaler.state_dict(),

@@ -16,6 +16,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from simplify.config import BlockConfig, ModelConfig
+from simplify.config.block import GainName
 from simplify.zoo.gains import Gain
 from simplify.zoo.matrices import Linear, make_matrix
 from simplify.zoo.positions import Rope
@@ -28,20 +29,19 @@ class Attention(nn.Module):
         super().__init__()
         width, kv = model.n_heads * model.head_width, model.kv_heads * model.head_width
         self.n_heads, self.kv_heads = model.n_heads, model.kv_heads
-        self.query = Linear(model.d_model, width, block.query_init, bias=block.qk_bias)
-        self.key = Linear(model.d_model, kv, bias=block.qk_bias)
-        self.value = make_matrix(block.value_of(layer), model.d_model, kv)
-        self.projection = make_matrix(block.projection, width, model.d_model)
+        std = model.init_std
+        self.query = Linear(model.d_model, width, std, block.query_init, bias=block.qk_bias)
+        self.key = Linear(model.d_model, kv, std, bias=block.qk_bias)
+        self.value = make_matrix(block.value_of(layer), model.d_model, kv, std)
+        self.projection = make_matrix(block.projection, width, model.d_model, std)
         self.rope = Rope(model) if model.positions == "rope" else None
         self.qk_norm = block.qk_norm
         if block.qk_norm:
             self.query_norm = nn.RMSNorm(model.head_width, eps=model.norm_eps)
             self.key_norm = nn.RMSNorm(model.head_width, eps=model.norm_eps)
-        heads = model.n_heads if block.head_gains else 1
-        for name in ("alpha", "beta", "gamma"):
-            start = getattr(block, name)
-            gain = None if start is None else Gain(start, block.trains(name), heads)
-            self.add_module(name, gain)
+        self.alpha = _head_gain(block, model, "alpha")
+        self.beta = _head_gain(block, model, "beta")
+        self.gamma = _head_gain(block, model, "gamma")
 
     def forward(self, u: Float[Tensor, "B T d"]) -> Float[Tensor, "B T d"]:
         q = self.query(u).unflatten(-1, (self.n_heads, -1))
@@ -53,9 +53,7 @@ class Attention(nn.Module):
             q, k = self.rope(q), self.rope(k)
         return self.projection(self.shape(attend(q, k, v), v).flatten(-2))
 
-    def shape(
-        self, attended: Float[Tensor, "B T H h"], v: Float[Tensor, "B T K h"]
-    ) -> Float[Tensor, "B T H h"]:
+    def shape(self, attended: Float[Tensor, "B T H h"], v: Float[Tensor, "B T K h"]) -> Float[Tensor, "B T H h"]:
         """alpha V + beta attended - gamma running-mean(V), each term only where the block has it."""
         if self.beta is None:
             return attended
@@ -69,15 +67,21 @@ class Attention(nn.Module):
         return out
 
 
+def _head_gain(block: BlockConfig, model: ModelConfig, name: GainName) -> Gain | None:
+    """alpha, beta or gamma: one per head, or one per layer; None where the block has no such term."""
+    start = getattr(block, name)
+    heads = model.n_heads if block.head_gains else 1
+    return None if start is None else Gain(start, block.trains(name), heads)
+
+
 def attend(
     q: Float[Tensor, "B T H h"], k: Float[Tensor, "B T K h"], v: Float[Tensor, "B T K h"]
 ) -> Float[Tensor, "B T H h"]:
     """softmax(Q K^T / sqrt(h)) V under the causal mask, by torch's fused kernels."""
     if v.dtype != q.dtype:  # identity values come from the fp32 norm; q and k from an autocast matmul
         v = v.to(q.dtype)
-    heads_first = (t.transpose(1, 2) for t in (q, k, v))
-    grouped = k.shape[-2] != q.shape[-2]
-    out = F.scaled_dot_product_attention(*heads_first, is_causal=True, enable_gqa=grouped)
+    q, k, v = (t.transpose(1, 2) for t in (q, k, v))  # heads first
+    out = F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=k.shape[1] != q.shape[1])
     return out.transpose(1, 2)
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import cast
-
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -22,14 +20,12 @@ class _Block(nn.Module):
         super().__init__()
         self.attention = Attention(block, model, layer)
         self.mlp = MLP(model)
-        for name in ("attn_skip", "attn_branch", "mlp_skip", "mlp_branch"):
-            self.add_module(name, _residual_gain(block, model, name))
-
-    def _norms(self, block: BlockConfig, model: ModelConfig, sub_block: str) -> None:
-        """Norms of one sub-block: before its branches, after its residual sum, or nowhere."""
-        for place, where in (("norm", "pre"), ("post_norm", "post")):
-            norm = make_norm(model) if block.norm == where else nn.Identity()
-            self.add_module(f"{sub_block}_{place}", norm)
+        self.attn_skip = _skip(block, model, "attn_skip")
+        self.attn_branch = Gain(gain_at(block.attn_branch, model.n_layers), block.trains("attn_branch"))
+        self.mlp_skip = _skip(block, model, "mlp_skip")
+        self.mlp_branch = Gain(gain_at(block.mlp_branch, model.n_layers), block.trains("mlp_branch"))
+        self.attn_norm = _norm(block, model, "pre")
+        self.attn_post_norm = _norm(block, model, "post")
 
 
 class SerialBlock(_Block):
@@ -37,27 +33,23 @@ class SerialBlock(_Block):
 
     def __init__(self, block: BlockConfig, model: ModelConfig, layer: int) -> None:
         super().__init__(block, model, layer)
-        self._norms(block, model, "attn")
-        self._norms(block, model, "mlp")
+        self.mlp_norm = _norm(block, model, "pre")
+        self.mlp_post_norm = _norm(block, model, "post")
 
     def forward(self, x: Float[Tensor, "B T d"]) -> Float[Tensor, "B T d"]:
         branch = self.attn_branch(self.attention(self.attn_norm(x)))
-        x = self.attn_post_norm(_residual(self.attn_skip, x, branch))
+        x = self.attn_post_norm(add_skip(self.attn_skip, x, branch))
         branch = self.mlp_branch(self.mlp(self.mlp_norm(x)))
-        return self.mlp_post_norm(_residual(self.mlp_skip, x, branch))
+        return self.mlp_post_norm(add_skip(self.mlp_skip, x, branch))
 
 
 class ParallelBlock(_Block):
     """y = attn_skip x + attn_branch MHA(N x) + mlp_branch MLP(N x)."""
 
-    def __init__(self, block: BlockConfig, model: ModelConfig, layer: int) -> None:
-        super().__init__(block, model, layer)
-        self._norms(block, model, "attn")
-
     def forward(self, x: Float[Tensor, "B T d"]) -> Float[Tensor, "B T d"]:
         u = self.attn_norm(x)
         branches = self.attn_branch(self.attention(u)) + self.mlp_branch(self.mlp(u))
-        return self.attn_post_norm(_residual(self.attn_skip, x, branches))
+        return self.attn_post_norm(add_skip(self.attn_skip, x, branches))
 
 
 LAYOUTS: dict[str, type[_Block]] = {"serial": SerialBlock, "parallel": ParallelBlock}
@@ -68,16 +60,18 @@ def make_block(block: BlockConfig, model: ModelConfig, layer: int) -> nn.Module:
     return LAYOUTS[block.layout](block, model, layer)
 
 
-def _residual_gain(block: BlockConfig, model: ModelConfig, name: str) -> Gain | None:
-    """A skip whose gain is 0 is absent; a branch whose gain is 0 at first is not (ReZero)."""
+def add_skip(skip: Gain | None, x: Float[Tensor, "B T d"], branch: Float[Tensor, "B T d"]) -> Float[Tensor, "B T d"]:
+    """skip x + branch, or the branch alone where the skip is absent."""
+    return branch if skip is None else skip(x) + branch
+
+
+def _norm(block: BlockConfig, model: ModelConfig, where: str) -> nn.Module:
+    """The model's norm if this block has one `where` (pre or post), else the identity."""
+    return make_norm(model) if block.norm == where else nn.Identity()
+
+
+def _skip(block: BlockConfig, model: ModelConfig, name: GainName) -> Gain | None:
+    """A skip whose gain is 0 is absent (a branch whose gain is 0 at first is not: ReZero)."""
     setting = getattr(block, name)
     start = 0.0 if setting is None else gain_at(setting, model.n_layers)
-    if start == 0.0 and name.endswith("_skip"):
-        return None
-    return Gain(start, block.trains(cast(GainName, name)))
-
-
-def _residual(
-    skip: nn.Module | None, x: Float[Tensor, "B T d"], branch: Float[Tensor, "B T d"]
-) -> Float[Tensor, "B T d"]:
-    return branch if skip is None else skip(x) + branch
+    return None if start == 0.0 else Gain(start, block.trains(name))

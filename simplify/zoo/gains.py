@@ -30,8 +30,8 @@ class Gain(nn.Module):
             return x * self.value
         return x * (self.gain if self.n is None else self.gain.unsqueeze(-1))
 
-    def initialise(self) -> None:
-        """Back to the configured value."""
+    def initialise(self, generator: torch.Generator) -> None:  # noqa: ARG002
+        """Back to the configured value; nothing is drawn."""
         if hasattr(self, "gain"):
             nn.init.constant_(self.gain, self.value)
 

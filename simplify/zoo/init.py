@@ -7,19 +7,25 @@ that two block variants share start out identical whatever else differs between 
 from __future__ import annotations
 
 import hashlib
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import nn
 
-from simplify.zoo.gains import Gain
+
+@runtime_checkable
+class Initialised(Protocol):
+    """A module that owns weights and can set them to their initial values."""
+
+    def initialise(self, generator: torch.Generator) -> None:
+        """Draw the weights from `generator`."""
+        ...
 
 
 def initialise(model: nn.Module, seed: int) -> None:
     """Draw every weight of `model`, which must be on the CPU."""
     for name, module in model.named_modules():
-        if isinstance(module, Gain):
-            module.initialise()
-        elif hasattr(module, "initialise"):
+        if isinstance(module, Initialised):
             module.initialise(stream(seed, name))
 
 

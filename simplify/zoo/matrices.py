@@ -13,14 +13,12 @@ from torch import Tensor, nn
 from simplify.config import Dense, Identity, Reparam
 from simplify.zoo.gains import Gain
 
-STD = 0.02  # of every normally initialised matrix and embedding (He & Hofmann 2024, section 5)
-
 
 class Linear(nn.Linear):
-    """A matrix without bias unless asked; `init` is normal, orthogonal or zero."""
+    """A matrix without bias unless asked; `init` is normal (N(0, std^2)), orthogonal or zero."""
 
-    def __init__(self, d_in: int, d_out: int, init: str = "normal", bias: bool = False) -> None:
-        self.init = init
+    def __init__(self, d_in: int, d_out: int, std: float, init: str = "normal", bias: bool = False) -> None:
+        self.std, self.init = std, init
         super().__init__(d_in, d_out, bias=bias)
 
     def reset_parameters(self) -> None:
@@ -34,7 +32,7 @@ class Linear(nn.Linear):
         elif self.init == "zero":
             self.weight.zero_()
         else:
-            self.weight.normal_(0.0, STD, generator=generator)
+            self.weight.normal_(0.0, self.std, generator=generator)
         if self.bias is not None:
             self.bias.zero_()
 
@@ -42,18 +40,17 @@ class Linear(nn.Linear):
 class ReparamMatrix(nn.Module):
     """x W with W = skip W_init + branch dW; W_init fixed, dW trained from 0 (paper eq. 5 and 6)."""
 
+    fixed: Tensor | None
+
     def __init__(self, config: Reparam, d: int) -> None:
         super().__init__()
         self.skip = Gain(config.skip, config.trainable)
         self.branch = Gain(config.branch, config.trainable)
-        self.delta = nn.Parameter(torch.zeros(d, d))
-        self.frozen = config.branch == 0.0 and not config.trainable
-        if self.frozen:  # b = 0 for ever: dW would never be used (Fig 3 at b = 0)
-            self.delta = None
-        if config.init == "orthogonal":
-            self.register_buffer("fixed", torch.eye(d))  # saved with the model
-        else:
-            self.fixed = None
+        # b = 0 for ever: dW would never be used (Fig 3 at b = 0).
+        frozen = config.branch == 0.0 and not config.trainable
+        self.delta = None if frozen else nn.Parameter(torch.zeros(d, d))
+        # Saved with the model; None stands for the identity.
+        self.register_buffer("fixed", torch.eye(d) if config.init == "orthogonal" else None)
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., d) -> (..., d)."""
@@ -64,15 +61,15 @@ class ReparamMatrix(nn.Module):
     def initialise(self, generator: torch.Generator) -> None:
         """Draw W_init; dW is 0."""
         if self.fixed is not None:
-            self.fixed.copy_(haar(*self.fixed.shape, generator))
+            self.fixed.copy_(haar(self.fixed.shape[0], self.fixed.shape[1], generator))
         if self.delta is not None:
             self.delta.zero_()
 
 
-def make_matrix(config: Dense | Reparam | Identity, d_in: int, d_out: int) -> nn.Module:
+def make_matrix(config: Dense | Reparam | Identity, d_in: int, d_out: int, std: float) -> nn.Module:
     """The module for W_V or W_P. Reparam and identity need d_in = d_out, which RunConfig checks."""
     if isinstance(config, Dense):
-        return Linear(d_in, d_out, config.init)
+        return Linear(d_in, d_out, std, config.init)
     if isinstance(config, Reparam):
         return ReparamMatrix(config, d_in)
     return nn.Identity()

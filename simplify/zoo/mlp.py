@@ -23,8 +23,8 @@ class MLP(nn.Module):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        self.fc_in = Linear(config.d_model, config.d_ff)
-        self.fc_out = Linear(config.d_ff, config.d_model)
+        self.fc_in = Linear(config.d_model, config.d_ff, config.init_std)
+        self.fc_out = Linear(config.d_ff, config.d_model, config.init_std)
         self.activation, self.slope = ACTIVATIONS[config.activation], config.leaky_slope
 
     def forward(self, u: Float[Tensor, "B T d"]) -> Float[Tensor, "B T d"]:

@@ -8,22 +8,27 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from simplify.config import BlockConfig, ModelConfig
+from simplify.zoo.attention import Attention
 from simplify.zoo.block import make_block
 from simplify.zoo.init import initialise
-from simplify.zoo.matrices import STD, Linear
+from simplify.zoo.matrices import Linear, ReparamMatrix
 from simplify.zoo.norms import make_norm
 from simplify.zoo.positions import added_positions
 
 
 class TokenEmbedding(nn.Embedding):
-    """A row of d_model numbers for each token, N(0, 0.02^2)."""
+    """A row of d_model numbers for each token, N(0, std^2)."""
+
+    def __init__(self, vocab_size: int, d_model: int, std: float) -> None:
+        self.std = std
+        super().__init__(vocab_size, d_model)
 
     def reset_parameters(self) -> None:
         """Nothing: `initialise` draws."""
 
     @torch.no_grad()
     def initialise(self, generator: torch.Generator) -> None:
-        self.weight.normal_(0.0, STD, generator=generator)
+        self.weight.normal_(0.0, self.std, generator=generator)
 
 
 class Decoder(nn.Module):
@@ -31,13 +36,13 @@ class Decoder(nn.Module):
 
     def __init__(self, block: BlockConfig, model: ModelConfig, vocab_size: int) -> None:
         super().__init__()
-        self.embedding = TokenEmbedding(vocab_size, model.d_model)
+        self.embedding = TokenEmbedding(vocab_size, model.d_model, model.init_std)
         self.positions = added_positions(model)
         norm_first = block.norm == "none" if model.embedding_norm is None else model.embedding_norm
         self.embedding_norm = make_norm(model) if norm_first else nn.Identity()
         self.blocks = nn.ModuleList(make_block(block, model, i) for i in range(model.n_layers))
         self.final_norm = make_norm(model, model.final_norm)
-        self.output = Linear(model.d_model, vocab_size)
+        self.output = Linear(model.d_model, vocab_size, model.init_std)
         if model.tied_embeddings:
             self.output.weight = self.embedding.weight
 
@@ -49,9 +54,7 @@ class Decoder(nn.Module):
         return self.output(self.final_norm(x))
 
 
-def next_token_loss(
-    logits: Float[Tensor, "B T V"], targets: Int[Tensor, "B T"]
-) -> Float[Tensor, ""]:
+def next_token_loss(logits: Float[Tensor, "B T V"], targets: Int[Tensor, "B T"]) -> Float[Tensor, ""]:
     """Mean cross-entropy in nats a token, in fp32 or better."""
     wide = logits.to(torch.promote_types(logits.dtype, torch.float32))
     return F.cross_entropy(wide.flatten(0, 1), targets.flatten())
@@ -72,11 +75,14 @@ def tie_orthogonals(decoder: Decoder, tie: str) -> None:
 
     `all`: in every layer W_P = W_V^T. `last`: only the last W_P, which undoes all before it.
     """
+    layers = [module for module in decoder.modules() if isinstance(module, Attention)]
     total = torch.eye(decoder.embedding.embedding_dim, dtype=torch.float64)
-    for layer, block in enumerate(decoder.blocks):
+    for layer in layers:
+        value, projection = layer.value, layer.projection
+        assert isinstance(value, ReparamMatrix) and isinstance(projection, ReparamMatrix)
+        assert value.fixed is not None and projection.fixed is not None  # BlockConfig checks ties
         # Stored as transposes: x W_V W_P is x @ value.T @ projection.T.
-        value, projection = block.attention.value.fixed, block.attention.projection.fixed
-        total = total @ value.double().T
-        if tie == "all" or layer == len(decoder.blocks) - 1:
-            projection.copy_(total)
-        total = total @ projection.double().T
+        total = total @ value.fixed.double().T
+        if tie == "all" or layer is layers[-1]:
+            projection.fixed.copy_(total)
+        total = total @ projection.fixed.double().T

@@ -7,7 +7,6 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from simplify.config import ModelConfig
-from simplify.zoo.matrices import STD
 
 
 class LearnedPositions(nn.Module):
@@ -15,6 +14,7 @@ class LearnedPositions(nn.Module):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
+        self.std = config.init_std
         self.weight = nn.Parameter(torch.zeros(config.position_rows, config.d_model))
 
     def forward(self, x: Float[Tensor, "B T d"]) -> Float[Tensor, "B T d"]:
@@ -22,7 +22,7 @@ class LearnedPositions(nn.Module):
 
     @torch.no_grad()
     def initialise(self, generator: torch.Generator) -> None:
-        self.weight.normal_(0.0, STD, generator=generator)
+        self.weight.normal_(0.0, self.std, generator=generator)
 
 
 class SinusoidalPositions(nn.Module):
@@ -35,9 +35,9 @@ class SinusoidalPositions(nn.Module):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        angles = _angles(config.seq_len, config.d_model + config.d_model % 2)
+        angles = _angles(config.seq_len, config.d_model)
         table = torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(1)[:, : config.d_model]
-        self.register_buffer("table", table * (STD * 2**0.5), persistent=False)
+        self.register_buffer("table", table * (config.init_std * 2**0.5), persistent=False)
 
     def forward(self, x: Float[Tensor, "B T d"]) -> Float[Tensor, "B T d"]:
         return x + self.table[: x.shape[1]]

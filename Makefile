@@ -1,0 +1,45 @@
+# Everything runs in .venv, which the first target that needs it creates. `make help` lists the targets.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test check lint types format wheel-test clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
+
+install: $(STAMP) ## create .venv and install simplify with all extras from constraints.txt
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,hub]'
+	@touch $@
+
+demo: $(STAMP) ## train the standard block and SAS on Python source, a few minutes on two CPU cores
+	$(BIN)/simplify train block=pre_ln
+	$(BIN)/simplify train block=sas
+	@echo "Two results to look at: the tables above, and loss.png in each folder under runs/."
+
+test: $(STAMP) ## run the test suite
+	$(BIN)/python -m pytest -n 2
+
+check: lint types test ## everything CI runs
+
+lint: $(STAMP) ## ruff: errors and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(STAMP) ## pyright
+	$(BIN)/pyright
+
+format: $(STAMP) ## let ruff rewrite the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+wheel-test: $(STAMP) ## build the wheel, install it in a fresh environment, train from another folder
+	$(BIN)/python -m pytest tests/test_wheel.py
+
+clean: ## remove the environment and build products; runs/ stays
+	rm -rf $(VENV) build dist .ruff_cache .hypothesis

@@ -1,0 +1,181 @@
+"""Bad input: one line that says what was found and what is valid, exit code 2, nothing written."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import TEXT, TINY, TINY_DATA, Result, run_folder
+
+from simplify.choices import choices
+from simplify.config import OptimiserConfig
+
+Cli = Callable[..., Result]
+BLOCKS = ", ".join(choices("block"))
+
+MESSAGES = {
+    "block=sass": f"block=sass: did you mean sas? valid: {BLOCKS}",
+    "block=_skipless": f"block=_skipless: did you mean skipless_plain? valid: {BLOCKS}",
+    "optimiser.rl=1": "optimiser.rl: unknown key; did you mean optimiser.lr? valid in optimiser: "
+    + ", ".join(sorted(OptimiserConfig.model_fields)),
+    "trian.steps=3": "trian: unknown key; did you mean train? valid in the top level: block, cluster, data, model, "
+    "optimiser, run_root, seed, train, wandb",
+    "model.n_heads=7": "model.n_heads=7: does not divide model.d_model=768; valid: 1, 2, 3, 4, 6, 8, 12, 16, 24, 32, "
+    "..., 768; change model.n_heads, or set model.d_head",
+    "optimiser.lr=abc": "optimiser.lr=abc: needs a number",
+    "optimiser.lr=-1": "optimiser.lr=-1: needs a number > 0.0",
+    "optimiser.lr=nan": "optimiser.lr=nan: needs a finite number",
+    "train.precision=fp17": "train.precision=fp17: did you mean fp16? valid: auto, fp32, bf16, fp16",
+    "train.precision=fp16": "train.precision=fp16: has no use on a CPU, which has no fast fp16; valid with "
+    "train.device=cpu: auto, fp32, bf16",
+    "data=text": "data.path: needs a value with data.source=folder; give the folder with your text, as in "
+    "data.path=DIR",
+    "model.n_kv_heads=4": "model.n_kv_heads=4: block.value is identity, which needs as many key/value heads as "
+    "heads; valid: null or 12; or choose a block with dense values",
+    "block=sas,pre_ln": "block=sas,pre_ln: several values; valid here: one value for each key",
+    "seed": "seed: not understood; valid: key=value, as in block=sas or optimiser.lr=3e-4; quote a value that holds "
+    "spaces or one of , = ( ) [ ] { }, as in 'data.path=\"my text\"'",
+    "~seed": "~seed: settings are not deleted; set a value, or null, as in seed=null",
+    "train.micro_batch=3": "train.micro_batch=3: does not divide the 128 sequences of a batch (train.batch_tokens / "
+    "model.seq_len); valid: 1, 2, 4, 8, 16, 32, 64, 128",
+    "train.batch_tokens=100": "train.batch_tokens=100: is not a multiple of model.seq_len=128; valid: 128, ...",
+    "block.value.branch=0.2": "block.value.branch: block.value is identity, which has no settings of its own; set it "
+    "whole, as in 'block.value={...}'",
+    "=3": "=3: not understood; valid: key=value, as in block=sas or optimiser.lr=3e-4; quote a value that holds "
+    "spaces or one of , = ( ) [ ] { }, as in 'data.path=\"my text\"'",
+    "block.trainable_gains=[alfa]": "block.trainable_gains.0=alfa: did you mean alpha? valid: attn_skip, "
+    "attn_branch, mlp_skip, mlp_branch, alpha, beta, gamma",
+    "train.device=tpu": "train.device=tpu: did you mean cpu? valid: auto, cpu, cuda, mps",
+}
+
+
+@pytest.mark.parametrize("word", MESSAGES)
+def test_one_wrong_word(cli: Cli, here: Path, word: str) -> None:
+    result = cli("train", "model=gpt_small", "train.device=cpu", word, *_small_unless(word))
+    assert result.err == f"simplify: {MESSAGES[word]}\n"
+    assert result.code == 2
+    assert not list((here / "runs").glob("*-*")) if (here / "runs").exists() else True
+
+
+def _small_unless(word: str) -> list[str]:
+    """fp16 is found out when the device is known, after the corpus: a small one then."""
+    return TINY_DATA if word == "train.precision=fp16" else []
+
+
+def test_each_wrong_setting_has_its_line(cli: Cli) -> None:
+    result = cli("config", "optimiser.lr=abc", "train.stepz=3")
+    assert [line.split(":")[1].strip() for line in result.err.splitlines()] == ["optimiser.lr=abc", "train.stepz"]
+    assert result.code == 2
+
+
+def test_missing_data_folder(cli: Cli) -> None:
+    result = cli("train", *TINY, "data.path=no/such/folder")
+    assert result.err == (
+        "simplify: data.path=no/such/folder: no such folder; valid: an existing folder of text files\n"
+    )
+    assert result.code == 2
+
+
+def test_empty_corpus(cli: Cli, here: Path) -> None:
+    (here / "text").mkdir()
+    (here / "text" / "empty.py").touch()
+    result = cli("train", *TINY, "data.path=text")
+    assert result.err == (
+        "simplify: data.pattern=*.py: 1 files below data.path=text, none with text in it; valid: a pattern that "
+        "matches text files, as in **/*.md\n"
+    )
+    assert result.code == 2
+
+
+def test_validation_split_smaller_than_a_batch(cli: Cli) -> None:
+    result = cli("train", *TINY, "train.batch_tokens=1600000")
+    assert "fewer than a batch (100000); use more text" in result.err
+    assert result.err.startswith("simplify: data.val_fraction=0.3: the validation split has ")
+    assert result.err.count("\n") == 1
+    assert result.code == 2
+
+
+def test_no_validation_split_at_all(cli: Cli, here: Path) -> None:
+    (here / "text").mkdir()
+    shutil.copy(TEXT / "base_events.py", here / "text" / "a.py")
+    result = cli("train", *TINY, "data.path=text", "data.val_fraction=0.0001")
+    assert result.err == (
+        "simplify: data.val_fraction=0.0001: the validation split has 0 sequences of 16 tokens, fewer than a batch "
+        "(8); use more text, a larger data.val_fraction, a shorter model.seq_len or a smaller train.batch_tokens\n"
+    )
+    assert result.code == 2
+
+
+def test_sequence_longer_than_the_corpus(cli: Cli) -> None:
+    result = cli("train", *TINY, "model.seq_len=1000000", "train.batch_tokens=1000000")
+    assert result.err.startswith("simplify: model.seq_len=1000000: longer than the corpus: its training split has ")
+    assert result.err.endswith(" tokens; use a shorter model.seq_len or more text\n")
+    assert result.code == 2
+
+
+def test_unwritable_run_root(cli: Cli, here: Path) -> None:
+    (here / "file").touch()
+    result = cli("train", *TINY, "run_root=file/runs")
+    assert result.err == (
+        "simplify: run_root=file/runs: cannot be written: Not a directory; valid: a folder you may write to, as in "
+        "run_root=DIR\n"
+    )
+    assert result.code == 2
+
+
+def test_checkpoint_of_another_config(cli: Cli, here: Path) -> None:
+    assert cli("train", *TINY, "block=pre_ln").code == 0
+    folder = run_folder(here)
+    other = folder.with_name("pre_ln-other")
+    folder.rename(other)
+    assert cli("train", *TINY, "block=pre_ln", "seed=1").code == 0
+    folder = run_folder_named(here, "pre_ln-custom", "pre_ln-gpt_nano")
+    (folder / "done.json").unlink()
+    shutil.rmtree(folder / "checkpoint")
+    shutil.copytree(other / "checkpoint", folder / "checkpoint")
+    before = (folder / "metrics.jsonl").read_bytes()
+    result = cli("train", *TINY, "block=pre_ln", "seed=1")
+    (described,) = (folder / "checkpoint").glob("*.json")
+    mine, theirs = folder.name.rsplit("-", 1)[1], _run_of(other)
+    assert result.err == (
+        f"simplify: {described}: is a checkpoint of run {theirs}, but this configuration is run {mine}; remove it, or "
+        "run with --force to start afresh\n"
+    )
+    assert result.code == 2
+    assert (folder / "metrics.jsonl").read_bytes() == before
+
+
+def run_folder_named(here: Path, *labels: str) -> Path:
+    (found,) = [p for label in labels for p in (here / "runs").glob(f"{label}-*")]
+    return found
+
+
+def _run_of(folder: Path) -> str:
+    return json.loads((folder / "run.json").read_text())["id"]
+
+
+@pytest.mark.parametrize("verb", ["train", "config"])
+def test_broken_yaml_names_line_and_column(cli: Cli, here: Path, verb: str) -> None:
+    folder = here / "my conf" / "block"
+    folder.mkdir(parents=True)
+    (folder / "mine.yaml").write_text("attn_skip: 0\nvalue: {kind: identity\n")
+    result = cli(verb, "block=mine", "--conf", "my conf")
+    assert "mine.yaml, line 3, column 1: " in result.err
+    assert result.code == 2
+
+
+def test_missing_overlay(cli: Cli) -> None:
+    result = cli("config", "--conf", "nowhere")
+    assert result.err == (
+        "simplify: --conf=nowhere: no such folder; valid: a folder with block/, model/, ... and YAML files in them\n"
+    )
+    assert result.code == 2
+
+
+def test_group_beside_a_frozen_config(cli: Cli) -> None:
+    result = cli("config", "--config", "runs/x/config.yaml", "block=sas")
+    assert "block=sas: a choice of a group cannot be combined with --config=runs/x/config.yaml" in result.err
+    assert result.code == 2

@@ -1,0 +1,118 @@
+"""Composition: the override grammar, the user's own folder, and the shipped YAML files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import get_args
+
+import pytest
+import yaml
+from conftest import ROOT, Result
+from hypothesis import given
+from hypothesis import strategies as st
+
+from simplify.choices import GROUPS, choices, first_line
+from simplify.compose import compose_run
+from simplify.config import Identity, RunConfig, gain_at, show
+from simplify.config.gains import RULES, DepthGain
+from simplify.errors import ConfigError
+
+Cli = Callable[..., Result]
+
+
+def test_defaults_are_what_the_readme_says() -> None:
+    run = compose_run([])
+    assert (run.block.name, run.model.name, run.data.name, run.optimiser.name, run.cluster.name) == (
+        "sas",
+        "gpt_nano",
+        "python_stdlib",
+        "adamw",
+        "local",
+    )
+    assert run.wandb.mode == "offline" and run.seed == 0
+
+
+@pytest.mark.parametrize(("group", "name"), [(g, n) for g in GROUPS for n in choices(g)])
+def test_every_choice_composes_and_says_what_it_is(group: str, name: str) -> None:
+    extra = ["data.path=."] if name == "text" else []
+    run = compose_run([f"{group}={name}", *extra])
+    path = ROOT / "conf" / group / f"{name}.yaml"
+    assert getattr(run, group).name == name
+    assert len(first_line(group, name)) > 20
+    settings = [line for line in path.read_text().splitlines() if line and not line.startswith(("#", "defaults"))]
+    assert len(settings) <= (9 if group == "data" else 8)
+
+
+def test_hydra_grammar_at_the_edge() -> None:
+    run = compose_run(["block=sas", "+seed=3", "++train.steps=7", "optimiser.betas=[0.8,0.9]", "wandb.tags=['a b',c]"])
+    assert (run.seed, run.train.steps, run.optimiser.betas, run.wandb.tags) == (3, 7, (0.8, 0.9), ("a b", "c"))
+    run = compose_run(["block.value={kind:reparam,init:orthogonal,branch:0.3}", "block.first_value=null"])
+    assert run.block.value.kind == "reparam" and run.block.value_of(0) == run.block.value
+    assert compose_run(["block.value=dense", "train.val_every=${train.steps}"]).train.val_every == 600
+    assert compose_run(["seed=1", "seed=2"]).seed == 2
+
+
+def test_one_budget_replaces_another() -> None:
+    tokens = compose_run(["train.tokens=10000"])
+    assert tokens.train.steps is None and tokens.total_steps == 5  # 10,000 / 2,048 rounded up
+    assert compose_run(["train.hours=0.5"]).total_steps is None
+    with pytest.raises(ConfigError, match=r"found train\.steps=2, train.tokens=3; valid: exactly one of the three"):
+        compose_run(["train.steps=2", "train.tokens=3"])
+
+
+def test_the_users_folder_wins_and_builds_on_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "block").mkdir()
+    (tmp_path / "block" / "mine.yaml").write_text("# mine\ndefaults: [sas, _self_]\nmlp_branch: 0.7\n")
+    (tmp_path / "block" / "pre_ln.yaml").write_text("# shadowed\nnorm: post\n")
+    mine = compose_run(["block=mine"], tmp_path)
+    assert mine.block.name == "mine" and mine.block.mlp_branch == 0.7 and mine.block.projection == Identity()
+    assert compose_run(["block=pre_ln"], tmp_path).block.norm == "post"
+    assert compose_run(["block=pre_ln"]).block.norm == "pre"
+    monkeypatch.setenv("SIMPLIFY_CONF", str(tmp_path))
+    assert "mine" in choices("block", tmp_path) and compose_run(["block=mine"]) == mine
+
+
+def test_config_prints_what_train_would_run(cli: Cli, here: Path) -> None:
+    printed = cli("config", "block=sas", "seed=5")
+    assert printed.code == 0
+    assert RunConfig.model_validate(yaml.safe_load(printed.out)) == compose_run(["block=sas", "seed=5"])
+    assert printed.out.endswith("# parameters: 951,486 (1.0M)\n")
+    (here / "frozen.yaml").write_text(printed.out)
+    assert cli("config", "--config", "frozen.yaml").out == printed.out
+    assert compose_run(["seed=6"], base=Path("frozen.yaml")).seed == 6
+
+
+def test_config_diff_shows_only_what_differs(cli: Cli) -> None:
+    out = cli("config", "block=sas", "--diff").out.splitlines()
+    assert "block.attn_skip: 0.0    # default: 1.0" in out
+    assert "block.value: {kind:identity}    # default: {kind:dense}" in out
+    assert not [line for line in out if line.startswith(("optimiser", "wandb", "block.norm"))]
+    assert not [line for line in cli("config", "block=pre_ln", "--diff").out.splitlines() if line.startswith("block")]
+
+
+def test_the_rules_table_and_the_typed_config_agree() -> None:
+    valid = set(get_args(DepthGain.model_fields["rule"].annotation))
+    assert valid == set(RULES), f"simplify/config/gains.py: RULES has {set(RULES)}, DepthGain.rule allows {valid}"
+
+
+def test_depth_rules_give_the_papers_gains() -> None:
+    sas = compose_run(["block=sas"]).block
+    assert gain_at(sas.mlp_branch, 18) == pytest.approx(0.1)  # PAPER: 0.1 at 18 layers
+    assert gain_at(DepthGain(rule="inv_sqrt_depth", value=0.2, at_depth=18), 72) == pytest.approx(0.1)  # Fig 6
+    assert gain_at(0.3, 7) == 0.3
+
+
+@given(st.recursive(st.none() | st.booleans() | st.integers(), lambda inner: st.lists(inner, max_size=3), max_leaves=6))
+def test_shown_values_can_be_typed_again(value: object) -> None:
+    from simplify.compose import parse
+
+    (override,) = parse([f"key={show(value)}"])
+    assert override.value() == value
+
+
+def test_help_lists_groups_choices_and_every_setting(cli: Cli) -> None:
+    out = cli("train", "--help").out
+    for words in ("block=", "sas_p_no_norm", "optimiser.lr", "0.001", "train.micro_batch", "wandb.mode", "run_root"):
+        assert words in out
+    assert "SAS, Simplified Attention Sub-block" in out

@@ -1,0 +1,106 @@
+"""What may import what, and what the command line loads before it needs it."""
+
+from __future__ import annotations
+
+import ast
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import ROOT, TINY
+
+# Each room, and the rooms it may look into. One direction, no circles.
+ROOMS: dict[str, set[str]] = {
+    "errors": set(),
+    "display": set(),
+    "choices": {"errors"},
+    "config": {"errors"},
+    "compose": {"choices", "config", "errors"},
+    "zoo": {"config"},
+    "data": {"config", "display", "errors"},
+    "runs": {"config", "data", "zoo", "errors"},
+    "training": {"config", "data", "display", "errors", "runs", "zoo"},
+    "dispatch": {"config", "data", "runs", "training"},
+    "compare": {"display", "runs"},
+    "cli": {"choices", "compare", "compose", "config", "data", "dispatch", "display", "errors", "zoo"},
+}
+# The only rooms or files that know a library.
+KNOWN_ONLY_BY = {
+    "hydra": {"compose.py"},
+    "omegaconf": {"compose.py"},
+    "wandb": {"runs/tracker.py"},
+    "typer": {"cli/app.py", "cli/complete.py"},
+    "matplotlib": {"compare/picture.py"},
+    "tokenizers": {"data/tokenisers.py", "data/corpus.py"},
+    "datasets": {"data/hub.py"},
+}
+FILES = sorted((ROOT / "simplify").rglob("*.py"))
+
+
+def imported(path: Path) -> set[str]:
+    """Dotted names that a file imports, at its top or in a function."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {name.name for name in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module)
+            if node.module == "simplify":
+                found |= {f"simplify.{name.name}" for name in node.names}
+    return found
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: p.relative_to(ROOT).as_posix())
+def test_imports_go_one_way(path: Path) -> None:
+    inside = path.relative_to(ROOT / "simplify")
+    room = inside.parts[0].removesuffix(".py")
+    names = imported(path)
+    rooms = {n.split(".")[1] for n in names if n.startswith("simplify.")} - {room, "__version__"}
+    allowed = ROOMS.get(room, {"cli"})
+    assert rooms <= allowed, f"{inside} imports {rooms - allowed}; simplify/{room} may import {sorted(allowed)}"
+    for library, knowers in KNOWN_ONLY_BY.items():
+        if any(n == library or n.startswith(library + ".") for n in names):
+            assert inside.as_posix() in knowers, f"{inside} imports {library}, known only by {knowers}"
+
+
+def loaded(*words: str, env: dict[str, str] | None = None, code: str = "") -> set[str]:
+    """Top-level modules loaded when the command line has run `words`."""
+    script = (
+        f"import sys; sys.argv = ['simplify', *{list(words)!r}]\n"
+        "from simplify.cli import main\n"
+        f"try:\n    {code or 'main()'}\nexcept SystemExit:\n    pass\n"
+        "print('LOADED', *sorted({m.split('.')[0] for m in sys.modules}))"
+    )
+    whole = {**os.environ, "PYTHONPATH": str(ROOT), **(env or {})}
+    done = subprocess.run([sys.executable, "-c", script], env=whole, capture_output=True, text=True, timeout=60)
+    return set(done.stdout.rsplit("LOADED", 1)[1].split())
+
+
+HEAVY = {"torch", "wandb", "matplotlib", "datasets", "transformers"}
+
+
+@pytest.mark.parametrize(
+    ("words", "unwanted"),
+    [
+        (["--help"], HEAVY | {"hydra", "omegaconf", "pydantic", "numpy", "tokenizers"}),
+        (["train", "--help"], HEAVY | {"hydra", "omegaconf", "numpy", "tokenizers"}),
+        (["config", "block=sas"], HEAVY | {"numpy", "tokenizers"}),
+        (["train", "optimiser.lr=-1"], HEAVY),
+    ],
+)
+def test_nothing_heavy_is_loaded_before_it_is_needed(words: list[str], unwanted: set[str]) -> None:
+    assert loaded(*words) & unwanted == set()
+
+
+def test_completion_loads_nothing_heavy() -> None:
+    env = {"_SIMPLIFY_COMPLETE": "complete_bash", "COMP_WORDS": "simplify train block=", "COMP_CWORD": "2"}
+    code = "from simplify.cli.app import app; app(prog_name='simplify')"
+    assert loaded(env=env, code=code) & (HEAVY | {"hydra", "omegaconf", "numpy"}) == set()
+
+
+def test_a_finished_run_is_shown_without_torch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert "torch" in loaded("train", *TINY)
+    assert loaded("train", *TINY) & {"torch", "wandb"} == set()

@@ -1,0 +1,92 @@
+"""W&B with the real client: offline, unreachable, killed. metrics.jsonl never notices."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from conftest import TINY, rows, run_folder, untimed
+
+Spawn = Callable[..., "subprocess.Popen[str]"]
+# Nothing listens on the discard port of this machine: an online run cannot reach its server.
+UNREACHABLE = {"WANDB_BASE_URL": "http://127.0.0.1:9", "WANDB_API_KEY": "0" * 40}
+
+
+def logged(folder: Path) -> list[dict[str, str]]:
+    """The history that the real client stored in an offline run, read back by its own tool."""
+    (stored,) = folder.glob("wandb/offline-run-*/*.wandb")
+    words = [str(Path(sys.executable).with_name("wandb")), "leet", "inspect", "--json", str(stored)]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=True)
+    return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+
+
+def test_offline_is_the_default_and_holds_every_row(spawn: Spawn, here: Path) -> None:
+    process = spawn("train", "block=sas", *TINY, "wandb.mode=offline", "wandb.tags=[mine]")
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
+    folder = run_folder(here)
+    text = json.dumps(logged(folder))
+    assert text.count("train/loss") >= 20
+    assert folder.name.rsplit("-", 1)[1] in text and "mine" in text
+    assert "wandb" not in out
+
+
+def test_online_without_a_server_falls_back_to_offline(spawn: Spawn, here: Path) -> None:
+    process = spawn("train", "block=sas", *TINY, "wandb.mode=online", env=UNREACHABLE)
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
+    assert "wandb: online is not available" in out and "logging offline in the run folder" in out
+    assert len(rows(run_folder(here))) == 20
+    assert list(run_folder(here).glob("wandb/offline-run-*"))
+
+
+def test_online_without_a_key_says_so_and_trains(spawn: Spawn, here: Path) -> None:
+    env = {"WANDB_BASE_URL": "http://127.0.0.1:9", "HOME": str(here), "NETRC": str(here / "none")}
+    process = spawn("train", "block=sas", *TINY, "wandb.mode=online", env=env)
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
+    assert "wandb: online is not available" in out
+    assert (run_folder(here) / "done.json").exists()
+
+
+def test_a_killed_tracker_changes_nothing(spawn: Spawn, here: Path) -> None:
+    words = ["train", "block=sas", *TINY, "train.steps=300"]
+    process = spawn(*words, "wandb.mode=offline")
+    deadline = time.monotonic() + 60
+    while not (children := _trackers(process.pid)) or not _started(here):
+        assert time.monotonic() < deadline and process.poll() is None
+        time.sleep(0.05)
+    for child in children:
+        os.kill(child, signal.SIGKILL)
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
+    assert "Traceback" not in out + err
+    with_tracker = untimed(rows(run_folder(here)))
+    plain = spawn(*words, "run_root=plain")
+    assert plain.wait(timeout=120) == 0
+    (other,) = (here / "plain").glob("*-*")
+    assert untimed(rows(other)) == with_tracker and len(with_tracker) == 300
+
+
+def _started(here: Path) -> bool:
+    files = list((here / "runs").glob("*/metrics.jsonl")) if (here / "runs").exists() else []
+    return bool(files) and len(files[0].read_bytes().splitlines()) > 5
+
+
+def _trackers(parent: int) -> list[int]:
+    """Processes of wandb below `parent`."""
+    found: list[int] = []
+    for status in Path("/proc").glob("[0-9]*/status"):
+        try:
+            fields = dict(line.split(":", 1) for line in status.read_text().splitlines() if ":" in line)
+        except OSError:
+            continue
+        if int(fields["PPid"]) == parent and "wandb" in fields["Name"]:
+            found.append(int(status.parent.name))
+    return found
