@@ -115,4 +115,8 @@ def test_help_lists_groups_choices_and_every_setting(cli: Cli) -> None:
     out = cli("train", "--help").out
     for words in ("block=", "sas_p_no_norm", "optimiser.lr", "0.001", "train.micro_batch", "wandb.mode", "run_root"):
         assert words in out
-    assert "SAS, Simplified Attention Sub-block" in out
+    assert "SAS, Simplified Attention Sub-block" in out and "simplify[hub]" in out
+    settings = {words[0]: words[1] for line in out.splitlines() if len(words := line.split()) > 1}
+    run = compose_run([])
+    assert settings["train.steps"] == str(run.train.steps) and settings["block.value"] == "identity"
+    assert settings["optimiser.betas"] == "[0.9,0.999]" and settings["data.source"] == "stdlib"

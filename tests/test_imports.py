@@ -85,7 +85,7 @@ HEAVY = {"torch", "wandb", "matplotlib", "datasets", "transformers"}
     ("words", "unwanted"),
     [
         (["--help"], HEAVY | {"hydra", "omegaconf", "pydantic", "numpy", "tokenizers"}),
-        (["train", "--help"], HEAVY | {"hydra", "omegaconf", "numpy", "tokenizers"}),
+        (["train", "--help"], HEAVY | {"numpy", "tokenizers"}),
         (["config", "block=sas"], HEAVY | {"numpy", "tokenizers"}),
         (["train", "optimiser.lr=-1"], HEAVY),
     ],

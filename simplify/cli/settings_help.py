@@ -7,27 +7,42 @@ from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 from pydantic.fields import FieldInfo
+from rich.markup import escape
 from rich.table import Table
 
 from simplify.choices import GROUPS, choices, first_line, overlay_dir
-from simplify.config import RunConfig, Settings, show
+from simplify.config import RunConfig, Settings, differing, show
 from simplify.display import console
 
 
 def show_settings(overlay: str | Path | None) -> None:
-    """Print the groups with their choices, then every setting with its default and one line."""
-    folder, out = overlay_dir(overlay), console()
+    """Print the groups with their choices, then every setting with its value in the default run."""
+    from simplify.compose import compose_run
+
+    folder, out, run = overlay_dir(overlay), console(), compose_run([], overlay)
     for group in GROUPS:
-        table = _table(f"{group}=", "choice")
+        table = _table(f"{group}=", 1)
         for name in choices(group, folder):
-            table.add_row(name, first_line(group, name, folder))
+            table.add_row(name, escape(first_line(group, name, folder)))
         out.print(table)
-    table = _table("settings (where a default is model's, its YAML states it)", "key", "default")
+    chosen = " ".join(f"{group}={getattr(run, group).name}" for group in GROUPS)
+    table = _table(f"settings, and their values in the default run ({chosen})", 2)
     for key, field in settings(RunConfig):
-        default = "model's" if field.is_required() else show(_plain(field.default))
         words = valid_values(field)
-        table.add_row(key, default, f"{field.description or ''}{f' [{words}]' if words else ''}".replace("[", "\\["))
+        line = f"{field.description or ''}{f' [{words}]' if words else ''}"
+        table.add_row(key, escape(show(value_at(run, key))), escape(line))
     out.print(table)
+
+
+def value_at(run: RunConfig, key: str) -> Any:
+    """The value of the setting with the full key `key`, in the shortest form that can be typed."""
+    value: Any = run
+    for name in key.split("."):
+        value = getattr(value, name)
+    if not isinstance(value, Settings):
+        return value
+    short = differing(value)
+    return short["kind"] if set(short) == {"kind"} else short
 
 
 def settings(model: type[Settings], prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:
@@ -49,8 +64,8 @@ def valid_words() -> Iterator[str]:
     """KEY=VALUE for every value of a setting that has few, else KEY=its default."""
     for key, field in settings(RunConfig):
         words = _literals(field.annotation) or (["true", "false"] if field.annotation is bool else [])
-        default = "" if field.is_required() or field.default is None else show(_plain(field.default))
-        for word in words or [default]:
+        default = None if field.is_required() else field.default
+        for word in words or ["" if default is None or isinstance(default, Settings) else show(default)]:
             yield f"{key}={word}"
 
 
@@ -60,13 +75,10 @@ def _literals(annotation: Any) -> list[str]:
     return [w for a in get_args(annotation) if get_origin(a) is Literal for w in _literals(a)]
 
 
-def _plain(value: Any) -> Any:
-    return value.kind if hasattr(value, "kind") else value
-
-
-def _table(title: str, *columns: str) -> Table:
+def _table(title: str, names: int) -> Table:
+    """A table of `names` columns that stay whole, and one that wraps."""
     table = Table(title=title, title_justify="left", title_style="bold", show_header=False, box=None, padding=(0, 1))
-    for _ in columns:
+    for _ in range(names):
         table.add_column(no_wrap=True, style="cyan")
     table.add_column(overflow="fold")
     return table

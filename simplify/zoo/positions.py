@@ -37,7 +37,7 @@ class SinusoidalPositions(nn.Module):
         super().__init__()
         angles = _angles(config.seq_len, config.d_model)
         table = torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(1)[:, : config.d_model]
-        self.register_buffer("table", table * (config.init_std * 2**0.5), persistent=False)
+        self.register_buffer("table", (table * (config.init_std * 2**0.5)).float(), persistent=False)
 
     def forward(self, x: Float[Tensor, "B T d"]) -> Float[Tensor, "B T d"]:
         return x + self.table[: x.shape[1]]
@@ -52,8 +52,8 @@ class Rope(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         angles = _angles(config.seq_len, config.head_width)
-        self.register_buffer("cos", angles.cos(), persistent=False)
-        self.register_buffer("sin", angles.sin(), persistent=False)
+        self.register_buffer("cos", angles.cos().float(), persistent=False)
+        self.register_buffer("sin", angles.sin().float(), persistent=False)
 
     def forward(self, x: Float[Tensor, "B T heads h"]) -> Float[Tensor, "B T heads h"]:
         cos, sin = self.cos[: x.shape[1], None], self.sin[: x.shape[1], None]
@@ -62,8 +62,9 @@ class Rope(nn.Module):
 
 
 def _angles(length: int, width: int) -> Float[Tensor, "T half"]:
+    """Angle of each position and frequency, in fp64: in fp32 far positions would be off."""
     rates = 10000.0 ** (-torch.arange(0, width, 2, dtype=torch.float64) / width)
-    return (torch.arange(length, dtype=torch.float64)[:, None] * rates).float()
+    return torch.arange(length, dtype=torch.float64)[:, None] * rates
 
 
 # Codes added to the embedding; rope acts in the attention instead.
