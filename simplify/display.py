@@ -67,4 +67,6 @@ def meter(label: str, total: float | None) -> Iterator[Meter]:
         TimeElapsedColumn(),
     )
     with Progress(*columns, console=console(), refresh_per_second=REDRAW_HZ) as progress:
-        yield Meter(label, total, progress, progress.add_task(label, total=total, text=""))
+        task = progress.add_task(label, total=total, text="")
+        yield Meter(label, total, progress, task)
+        progress.update(task, completed=total)

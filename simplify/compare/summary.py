@@ -18,10 +18,11 @@ def show_result(folder: RunFolder, result: dict[str, Any]) -> None:
     table.add_column(style="dim")
     speed = result["tokens_per_sec"]
     gap = result["unigram_entropy"] - result["val/loss"]
+    side = "below" if gap >= 0 else "above"
     table.add_row("validation loss", f"{result['val/loss']:.4f}", "nats a token")
     table.add_row("", f"{result['val/bits_per_byte']:.4f}", "bits a byte")
     table.add_row("training loss", f"{result['train/loss']:.4f}", "last batch")
-    table.add_row("unigram entropy", f"{result['unigram_entropy']:.4f}", f"validation is {gap:.2f} nats below")
+    table.add_row("unigram entropy", f"{result['unigram_entropy']:.4f}", f"validation is {abs(gap):.2f} nats {side}")
     table.add_row("parameters", f"{result['parameters']:,}", "")
     table.add_row("steps", f"{result['step']:,}", f"{result['tokens']:,} tokens in {result['seconds']:.0f} s")
     table.add_row("speed", "-" if speed is None else f"{speed:,.0f}", "tokens/s, median, first steps left out")
