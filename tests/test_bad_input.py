@@ -90,6 +90,26 @@ def test_empty_corpus(cli: Cli, here: Path) -> None:
     assert result.code == 2
 
 
+def test_pattern_outside_the_folder(cli: Cli) -> None:
+    result = cli("train", *TINY, "data.pattern=/etc/*")
+    assert result.err == (
+        "simplify: data.pattern=/etc/*: Non-relative patterns are unsupported; valid: a pattern relative to data.path, "
+        "as in **/*.md\n"
+    )
+    assert result.code == 2
+
+
+def test_unwritable_cache(cli: Cli, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (here / "file").touch()
+    monkeypatch.setenv("SIMPLIFY_CACHE", str(here / "file" / "cache"))
+    result = cli("train", *TINY)
+    assert result.err == (
+        f"simplify: SIMPLIFY_CACHE={here}/file/cache: the corpus cannot be written: Not a directory; set "
+        "SIMPLIFY_CACHE to a folder with space\n"
+    )
+    assert result.code == 2
+
+
 def test_validation_split_smaller_than_a_batch(cli: Cli) -> None:
     result = cli("train", *TINY, "train.batch_tokens=1600000")
     assert "fewer than a batch (100000); use more text" in result.err

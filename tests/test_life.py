@@ -217,3 +217,16 @@ def test_a_smaller_micro_batch_is_the_same_run(spawn: Spawn, here: Path) -> None
     assert finish(spawn("train", *TINY, "train.micro_batch=8")).code == 0
     again = finish(spawn("train", *TINY, "train.micro_batch=4"))
     assert again.out.startswith(f"already done: {run_folder(here)}")
+
+
+def test_runs_that_differ_in_the_block_alone_are_shown_side_by_side(spawn: Spawn, here: Path) -> None:
+    for words in (["block=pre_ln"], ["block=sas"], ["block=sas", "seed=1"], ["block=pre_ln", "--force"]):
+        last = finish(spawn("train", *TINY, *words))
+        assert last.code == 0, last.err
+    table = last.out.split("the same but for the block")[1]
+    losses = {p.name: json.loads((p / "done.json").read_text())["val/loss"] for p in (here / "runs").glob("*-*")}
+    shown = {name for name in losses if name in table and f"{losses[name]:.4f}" in table}
+    assert {name.split("-")[0] for name in shown} == {"pre_ln", "sas"} and len(shown) == 2
+    (pre_ln,) = [losses[n] for n in shown if n.startswith("pre_ln")]
+    (sas,) = [losses[n] for n in shown if n.startswith("sas")]
+    assert f"{sas - pre_ln:+.4f}" in table

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from simplify.compare.picture import draw_loss
-from simplify.compare.summary import show_result
 from simplify.compose import compose_run
-from simplify.dispatch.here import train_here
 
 
 def train_command(
     overrides: list[str], conf: Path | None, config: Path | None, force: bool, command: list[str]
 ) -> None:
     """Train, then show the table and where the picture is."""
-    outcome = train_here(compose_run(overrides, conf, config), command, force)
+    run = compose_run(overrides, conf, config)  # what is typed wrong is said before anything else is loaded
+
+    from simplify.compare.picture import draw_loss
+    from simplify.compare.summary import show_result, show_siblings
+    from simplify.dispatch.here import train_here
+
+    outcome = train_here(run, command, force)
     if outcome.already_done:
         print(f"already done: {outcome.folder.path} (--force runs it again)", flush=True)
     show_result(outcome.folder, outcome.result)
+    show_siblings(outcome.folder, outcome.result)
     picture = outcome.folder.path / "loss.png"
     if not picture.exists():
         try:

@@ -6,6 +6,7 @@ from typing import Any
 
 from rich.table import Table
 
+from simplify.compare.siblings import siblings
 from simplify.display import console
 from simplify.runs.folder import RunFolder
 
@@ -27,3 +28,22 @@ def show_result(folder: RunFolder, result: dict[str, Any]) -> None:
     table.add_row("steps", f"{result['step']:,}", f"{result['tokens']:,} tokens in {result['seconds']:.0f} s")
     table.add_row("speed", "-" if speed is None else f"{speed:,.0f}", "tokens/s, median, first steps left out")
     console().print(table)
+
+
+def show_siblings(folder: RunFolder, result: dict[str, Any]) -> None:
+    """Print this run beside the finished runs that differ from it in the block alone, if there are any."""
+    found = siblings(folder)
+    if len(found) < 2:
+        return
+    table = Table(title="the same but for the block, on the same batches", title_justify="left")
+    table.add_column("run")
+    for name in ("validation loss", "difference", "parameters", "tokens/s"):
+        table.add_column(name, justify="right")
+    for sibling in found:
+        other, mine = sibling.result, sibling.name == folder.path.name
+        gap = "-" if mine else f"{other['val/loss'] - result['val/loss']:+.4f}"
+        speed = f"{other['tokens_per_sec']:,.0f}" if other["tokens_per_sec"] else "-"
+        row = (sibling.name, f"{other['val/loss']:.4f}", gap, f"{other['parameters']:,}", speed)
+        table.add_row(*row, style="bold" if mine else None)
+    console().print(table)
+    console().print("tokens/s of runs at different times: a hint, no benchmark", style="dim")

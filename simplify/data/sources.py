@@ -51,9 +51,17 @@ class FolderSource:
     def documents(self, split: Split) -> Iterator[str]:
         for name in self.files:
             if held_out(name, self.val_fraction) == (split == "val"):
-                text = (self.root / name).read_text(encoding="utf-8", errors="replace")
-                if text:
+                if text := self._read(name):
                     yield text
+
+    def _read(self, name: str) -> str:
+        try:
+            return (self.root / name).read_text(encoding="utf-8", errors="replace")
+        except OSError as error:
+            raise DataError(
+                f"data.path={self.root}: {name} cannot be read: {error.strerror}; make it readable, or leave it out by "
+                "data.pattern"
+            ) from None
 
 
 def open_source(config: DataConfig) -> Source:
@@ -67,7 +75,12 @@ def open_source(config: DataConfig) -> Source:
     root = Path(str(config.path)).expanduser()
     if not root.is_dir():
         raise DataError(f"data.path={config.path}: no such folder; valid: an existing folder of text files")
-    found = (p.relative_to(root) for p in root.glob(str(config.pattern)) if p.is_file())
+    try:
+        found = [p.relative_to(root) for p in root.glob(str(config.pattern)) if p.is_file()]
+    except (NotImplementedError, ValueError) as error:
+        raise DataError(
+            f"data.pattern={config.pattern}: {error}; valid: a pattern relative to data.path, as in **/*.md"
+        ) from None
     files = tuple(sorted(p.as_posix() for p in found))
     if not any((root / name).stat().st_size for name in files):
         raise DataError(
