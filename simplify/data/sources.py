@@ -50,9 +50,8 @@ class FolderSource:
 
     def documents(self, split: Split) -> Iterator[str]:
         for name in self.files:
-            if held_out(name, self.val_fraction) == (split == "val"):
-                if text := self._read(name):
-                    yield text
+            if held_out(name, self.val_fraction) == (split == "val") and (text := self._read(name)):
+                yield text
 
     def _read(self, name: str) -> str:
         try:
