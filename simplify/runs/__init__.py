@@ -1,0 +1,1 @@
+"""Runs: identity, the run folder, metrics, and their mirror in W&B. Knows no torch."""

@@ -1,0 +1,53 @@
+"""Small files that are whole or absent, and what a full disk means."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from simplify.errors import TrainingFailed
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write aside, reach the disk, rename: a reader sees the old file or the new one, never a part."""
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with open(aside, "w", encoding="utf-8") as out:
+            out.write(text)
+            out.flush()
+            os.fsync(out.fileno())
+        aside.replace(path)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def write_json(path: Path, data: Any) -> None:
+    """`data` as readable JSON, whole or absent. NaN is written as null: JSON has none."""
+    write_whole(path, json.dumps(data, indent=2, allow_nan=False) + "\n")
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """The object in `path`, or None where the file is missing or not whole."""
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return data if isinstance(data, dict) else None
+
+
+def storage_failure(error: OSError, folder: Path) -> TrainingFailed:
+    """The intended error for a write below `folder` that failed."""
+    reason = error.strerror or str(error)
+    if error.errno in _FULL:
+        return TrainingFailed(
+            "disk_full",
+            f"{folder}: {reason}; the last good checkpoint is intact: make space, then run the same command again",
+        )
+    return TrainingFailed(
+        "storage", f"{folder}: cannot be written: {reason}; repair it, then run the same command again"
+    )

@@ -1,0 +1,154 @@
+"""The run folder: every fact about a run lives in one of its files.
+
+    runs/<label>-<id>/
+      config.yaml      complete and resolved: `simplify train --config` repeats the run from it
+      run.json         identity, git commit and dirty flag, versions, device, command, created
+      job.json         who trains it: executor and one entry an attempt
+      metrics.jsonl    one object a logged step
+      checkpoint/      the newest and the last but one
+      done.json | error.json    exactly one at the end
+      loss.png         the curves, drawn at the end
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import yaml
+from filelock import FileLock, Timeout
+
+from simplify.config import RunConfig
+from simplify.errors import AlreadyRunning, RunFolderError
+from simplify.runs.files import read_json, write_json, write_whole
+from simplify.runs.metrics import MetricsFile, read_metrics
+
+# The words error.json uses for what went wrong.
+CAUSES = ("non_finite", "out_of_memory", "disk_full", "storage", "exception")
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Paths and small files of one run."""
+
+    path: Path
+    run_id: str
+
+    @property
+    def checkpoints(self) -> Path:
+        """Folder of the checkpoints."""
+        return self.path / "checkpoint"
+
+    @property
+    def metrics_path(self) -> Path:
+        """The metrics.jsonl."""
+        return self.path / "metrics.jsonl"
+
+    @property
+    def metrics(self) -> MetricsFile:
+        """The metrics file, to append to."""
+        return MetricsFile(self.metrics_path)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """All logged rows."""
+        return read_metrics(self.metrics_path)
+
+    def done(self) -> dict[str, Any] | None:
+        """The result, if the run is finished."""
+        return read_json(self.path / "done.json")
+
+    def error(self) -> dict[str, Any] | None:
+        """What went wrong in the last attempt, if it failed."""
+        return read_json(self.path / "error.json")
+
+    def create(self, config: RunConfig, facts: dict[str, Any]) -> None:
+        """Make the folder; config.yaml and run.json are written once, at the run's first start."""
+        self.checkpoints.mkdir(parents=True, exist_ok=True)
+        if read_json(self.path / "run.json") is None:
+            text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
+            write_whole(self.path / "config.yaml", text)
+            write_json(self.path / "run.json", {"id": self.run_id, "created": now(), **facts})
+
+    def begin_attempt(self, from_step: int) -> None:
+        """Note who trains the run now. An error.json of an earlier attempt moves into its entry."""
+        job = read_json(self.path / "job.json") or {"executor": "here", "attempts": []}
+        failed = self.error()
+        if failed is not None and job["attempts"]:
+            job["attempts"][-1]["error"] = failed
+        job["attempts"].append(
+            {"host": socket.gethostname(), "pid": os.getpid(), "started": now(), "from_step": from_step}
+        )
+        write_json(self.path / "job.json", job)
+        (self.path / "error.json").unlink(missing_ok=True)
+
+    def end(self, name: str, facts: dict[str, Any]) -> None:
+        """Write the end marker: `done` or `error`."""
+        write_json(self.path / f"{name}.json", {"ended": now(), **facts})
+
+    def set_aside(self) -> Path:
+        """Rename the folder so that the run can start afresh; nothing is deleted."""
+        for number in range(1, 10_000):
+            old = self.path.with_name(f"{self.path.name}.old-{number}")
+            if not old.exists():
+                self.path.rename(old)
+                return old
+        raise RunFolderError(f"{self.path}: has 9999 older copies beside it; remove some")
+
+    @contextmanager
+    def lock(self):
+        """Hold the run for this process; raises AlreadyRunning. Freed by the system if we are killed."""
+        folder = self.path.parent / ".locks"
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / f"{self.run_id}.lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise AlreadyRunning(self._who()) from None
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def _who(self) -> str:
+        job = read_json(self.path / "job.json") or {"attempts": []}
+        rows = self.rows()
+        who = "another process"
+        if job["attempts"]:
+            last = job["attempts"][-1]
+            who = f"process {last['pid']} on {last['host']} (since {last['started']})"
+        step = f", at step {rows[-1]['step']}" if rows else ""
+        return f"{self.path}: this run is being trained already by {who}{step}; nothing to do here"
+
+
+def run_root(config: RunConfig) -> Path:
+    """Where run folders live: run_root=, else $SIMPLIFY_RUNS, else runs/ here. Created and writable."""
+    given = config.run_root or os.environ.get("SIMPLIFY_RUNS") or "runs"
+    root = Path(given).expanduser().resolve()
+    key = "run_root" if config.run_root or not os.environ.get("SIMPLIFY_RUNS") else "SIMPLIFY_RUNS"
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        probe = root / f".probe-{os.getpid()}-{time.monotonic_ns()}"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise RunFolderError(
+            f"{key}={given}: cannot be written: {error.strerror or error}; valid: a folder you may write to, as in run_root=DIR"
+        ) from None
+    return root
+
+
+def find_folder(root: Path, run_id: str, label: str) -> RunFolder:
+    """The folder of a run: an existing one under any label, else the one it would get."""
+    found = sorted(root.glob(f"*-{run_id}"))
+    return RunFolder(found[0] if found else root / f"{label}-{run_id}", run_id)
+
+
+def now() -> str:
+    """The time in UTC, to the second."""
+    return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,62 @@
+"""metrics.jsonl: one JSON object a logged step, append only. The truth about a run's progress."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+
+class MetricsFile:
+    """Appends lines; each is one write, so that a reader never sees lines mixed."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def append(self, row: Mapping[str, float | int]) -> None:
+        """Write one row. Numbers that JSON cannot hold become null."""
+        clean = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in row.items()}
+        line = json.dumps(clean, allow_nan=False) + "\n"
+        handle = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+        try:
+            data = line.encode()
+            while data:
+                data = data[os.write(handle, data) :]
+        finally:
+            os.close(handle)
+
+    def rewind(self, step: int) -> None:
+        """Drop what was logged after `step`, and a torn last line: the run goes on from there."""
+        if not self._path.exists():
+            return
+        keep = 0
+        with open(self._path, "rb") as file:
+            for line in file:
+                row = _parse(line)
+                if row is None or row["step"] > step:
+                    break
+                keep += len(line)
+        os.truncate(self._path, keep)
+
+
+def read_metrics(path: Path) -> list[dict[str, Any]]:
+    """All whole rows of a metrics.jsonl; a torn last line is left out."""
+    try:
+        with open(path, "rb") as file:
+            rows = [_parse(line) for line in file]
+    except FileNotFoundError:
+        return []
+    return [row for row in rows if row is not None]
+
+
+def _parse(line: bytes) -> dict[str, Any] | None:
+    if not line.endswith(b"\n"):
+        return None
+    try:
+        row = json.loads(line)
+    except ValueError:
+        return None
+    return row if isinstance(row, dict) and isinstance(row.get("step"), int) else None
