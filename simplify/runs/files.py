@@ -11,6 +11,7 @@ from typing import Any
 from simplify.errors import TrainingFailed
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_BROKEN = (errno.EIO, errno.EROFS, errno.ESTALE)
 
 
 def write_whole(path: Path, text: str) -> None:
@@ -40,14 +41,17 @@ def read_json(path: Path) -> dict[str, Any] | None:
     return data if isinstance(data, dict) else None
 
 
-def storage_failure(error: OSError, folder: Path) -> TrainingFailed:
-    """The intended error for a write below `folder` that failed."""
+def storage_failure(error: OSError, folder: Path) -> TrainingFailed | None:
+    """The intended error for a write below `folder` that failed; None if this is something else."""
     reason = error.strerror or str(error)
     if error.errno in _FULL:
         return TrainingFailed(
             "disk_full",
             f"{folder}: {reason}; the last good checkpoint is intact: make space, then run the same command again",
         )
+    below = error.filename is not None and Path(os.fsdecode(error.filename)).is_relative_to(folder)
+    if not below and error.errno not in _BROKEN:
+        return None
     return TrainingFailed(
         "storage", f"{folder}: cannot be written: {reason}; repair it, then run the same command again"
     )

@@ -1,13 +1,13 @@
 """The run folder: every fact about a run lives in one of its files.
 
-    runs/<label>-<id>/
-      config.yaml      complete and resolved: `simplify train --config` repeats the run from it
-      run.json         identity, git commit and dirty flag, versions, device, command, created
-      job.json         who trains it: executor and one entry an attempt
-      metrics.jsonl    one object a logged step
-      checkpoint/      the newest and the last but one
-      done.json | error.json    exactly one at the end
-      loss.png         the curves, drawn at the end
+runs/<label>-<id>/
+  config.yaml      complete and resolved: `simplify train --config` repeats the run from it
+  run.json         identity, git commit and dirty flag, versions, device, command, created
+  job.json         who trains it: executor and one entry an attempt
+  metrics.jsonl    one object a logged step
+  checkpoint/      the newest and the last but one
+  done.json | error.json    exactly one at the end
+  loss.png         the curves, drawn at the end
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from __future__ import annotations
 import os
 import socket
 import time
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -101,7 +102,7 @@ class RunFolder:
         raise RunFolderError(f"{self.path}: has 9999 older copies beside it; remove some")
 
     @contextmanager
-    def lock(self):
+    def lock(self) -> Iterator[None]:
         """Hold the run for this process; raises AlreadyRunning. Freed by the system if we are killed."""
         folder = self.path.parent / ".locks"
         folder.mkdir(parents=True, exist_ok=True)
@@ -138,7 +139,8 @@ def run_root(config: RunConfig) -> Path:
         probe.unlink()
     except OSError as error:
         raise RunFolderError(
-            f"{key}={given}: cannot be written: {error.strerror or error}; valid: a folder you may write to, as in run_root=DIR"
+            f"{key}={given}: cannot be written: {error.strerror or error}; valid: a folder you may write to, as in "
+            "run_root=DIR"
         ) from None
     return root
 

@@ -55,9 +55,7 @@ def label(config: RunConfig) -> str:
 def _plain_block(block: BlockConfig, model: ModelConfig) -> BlockConfig:
     """The block with gains as numbers, its trained gains by name, and no repetition."""
     numbers = {
-        name: gain_at(value, model.n_layers)
-        for name in _RESIDUAL_GAINS
-        if (value := getattr(block, name)) is not None
+        name: gain_at(value, model.n_layers) for name in _RESIDUAL_GAINS if (value := getattr(block, name)) is not None
     }
     present = [
         name
@@ -66,9 +64,7 @@ def _plain_block(block: BlockConfig, model: ModelConfig) -> BlockConfig:
     ]
     trained = tuple(name for name in present if block.trains(name))
     first = None if block.first_value == block.value else block.first_value
-    return block.model_copy(
-        update={**numbers, "trainable_gains": trained or "none", "first_value": first}
-    )
+    return block.model_copy(update={**numbers, "trainable_gains": trained or "none", "first_value": first})
 
 
 def _plain_model(config: RunConfig) -> ModelConfig:
@@ -81,9 +77,7 @@ def _plain_model(config: RunConfig) -> ModelConfig:
         "final_norm": model.norm,
         "embedding_norm": config.block.norm == "none",
     }
-    return model.model_copy(
-        update={name: None for name, value in implied.items() if getattr(model, name) == value}
-    )
+    return model.model_copy(update={name: None for name, value in implied.items() if getattr(model, name) == value})
 
 
 def _without(data: dict[str, Any], *names: str) -> dict[str, Any]:

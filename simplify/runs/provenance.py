@@ -51,7 +51,5 @@ def git_state() -> dict[str, Any] | None:
 
 
 def _git(top: Path, *words: str) -> str:
-    done = subprocess.run(
-        ["git", "-C", str(top), *words], capture_output=True, text=True, timeout=10, check=True
-    )
+    done = subprocess.run(["git", "-C", str(top), *words], capture_output=True, text=True, timeout=10, check=True)
     return done.stdout.strip()

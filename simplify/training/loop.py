@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import itertools
+import math
 import time
 from typing import Any
 
 from simplify.config import RunConfig
 from simplify.data.corpus import CorpusFacts
-from simplify.errors import Interrupted
+from simplify.errors import Interrupted, TrainingFailed
 from simplify.runs.folder import RunFolder
 from simplify.runs.tracker import Tracker
 from simplify.training import checkpoint
@@ -18,8 +19,6 @@ from simplify.training.report import LiveLine
 from simplify.training.schedules import Budget, learning_rate
 from simplify.training.signals import StopRequest
 from simplify.training.trainer import Trainer
-
-_LN2 = 0.6931471805599453
 
 
 class Loop:
@@ -58,7 +57,7 @@ class Loop:
                 row |= self._speed(done, timer.read(), clock.seconds())
                 if last or self._due(done, config.train.val_every):
                     with timer.paused():
-                        row |= self._validation()
+                        row |= self._validation(done)
                 self._folder.metrics.append(row)
                 self._tracker.log(row)
             line.stepped(done, row, clock.seconds())
@@ -82,9 +81,13 @@ class Loop:
         row["peak_mem_gib"] = round(self._device.peak_memory_gib(), 3)
         return row
 
-    def _validation(self) -> dict[str, float]:
+    def _validation(self, done: int) -> dict[str, float]:
         loss = self._trainer.validate()
-        return {"val/loss": loss, "val/bits_per_byte": loss / _LN2 * self._tokens_a_byte}
+        if not math.isfinite(loss):
+            raise TrainingFailed(
+                "non_finite", f"step {done}: validation loss is {loss:g}; lower optimiser.lr", step=done
+            )
+        return {"val/loss": loss, "val/bits_per_byte": loss / math.log(2) * self._tokens_a_byte}
 
     def _save_due(self, done: int) -> bool:
         train = self._config.train

@@ -58,7 +58,7 @@ def train_run(job: Job, stop: StopRequest) -> dict[str, Any]:
         result = result_of(read_metrics(folder.metrics_path), config, job.corpus)
         folder.end("done", result)
     except OSError as error:
-        raise storage_failure(error, folder.path) from None
+        raise storage_failure(error, folder.path) or error from None
     return result
 
 

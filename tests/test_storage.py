@@ -1,0 +1,54 @@
+"""Which system errors are the disk's, and files that are whole or absent."""
+
+from __future__ import annotations
+
+import errno
+import json
+from pathlib import Path
+
+import pytest
+
+from simplify.runs.files import read_json, storage_failure, write_json
+from simplify.runs.metrics import MetricsFile, read_metrics
+
+
+@pytest.mark.parametrize(
+    ("number", "name", "cause"),
+    [
+        (errno.ENOSPC, None, "disk_full"),
+        (errno.EDQUOT, None, "disk_full"),
+        (errno.EIO, None, "storage"),
+        (errno.ENOENT, "runs/x/metrics.jsonl", "storage"),
+        (errno.ENOENT, "/usr/bin/c++", None),
+        (errno.ECONNREFUSED, None, None),
+    ],
+)
+def test_only_the_disks_errors_are_the_disks(number: int, name: str | None, cause: str | None) -> None:
+    found = storage_failure(OSError(number, "words", name), Path("runs/x"))
+    assert (found.cause if found else None) == cause
+    assert found is None or str(found).startswith("runs/x: ")
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "done.json"
+    write_json(path, {"a": 1})
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_json(path, {"a": float("nan")})
+    assert read_json(path) == {"a": 1} and [p.name for p in tmp_path.iterdir()] == ["done.json"]
+    path.write_text('{"a": ')
+    assert read_json(path) is None and read_json(tmp_path / "none.json") is None
+
+
+def test_metrics_survive_torn_lines_and_go_back(tmp_path: Path) -> None:
+    file = MetricsFile(tmp_path / "metrics.jsonl")
+    file.rewind(5)  # nothing there yet
+    for step in range(1, 6):
+        file.append({"step": step, "train/loss": float("inf") if step == 2 else 0.5})
+    with (tmp_path / "metrics.jsonl").open("a") as out:
+        out.write('{"step": 6, "tra')
+    found = read_metrics(tmp_path / "metrics.jsonl")
+    assert [row["step"] for row in found] == [1, 2, 3, 4, 5] and found[1]["train/loss"] is None
+    file.rewind(3)
+    file.append({"step": 4})
+    lines = (tmp_path / "metrics.jsonl").read_text().splitlines()
+    assert [json.loads(line)["step"] for line in lines] == [1, 2, 3, 4]
