@@ -32,7 +32,7 @@ lint: $(STAMP) ## ruff: errors and format
 	$(BIN)/ruff format --check .
 
 types: $(STAMP) ## pyright
-	$(BIN)/pyright
+	$(BIN)/pyright --pythonpath $(BIN)/python
 
 format: $(STAMP) ## let ruff rewrite the code
 	$(BIN)/ruff check --fix .
