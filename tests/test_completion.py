@@ -59,7 +59,7 @@ def test_in_a_real_bash(tmp_path: Path) -> None:
     assert shutil.which("bash"), "bash is needed: apt-get install bash"
     (tmp_path / "bin").mkdir()
     program = tmp_path / "bin" / "simplify"
-    program.write_text(f"#!{sys.executable}\nfrom simplify.cli import main\nmain()\n")
+    program.write_text(f"#!/bin/sh\nexec '{sys.executable}' -m simplify \"$@\"\n")
     program.chmod(0o755)
     path = f"{program.parent}:{os.environ['PATH']}"
     env = {**os.environ, "HOME": str(tmp_path), "PATH": path, "PYTHONPATH": str(ROOT), "TERM": "dumb", "PS1": "$ "}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -153,11 +154,27 @@ def test_short_time() -> None:
 def test_other_ways_to_compute_learn_the_same(spawn: Callable[..., Any], here: Path, extra: list[str]) -> None:
     same_model = [word for word in extra if word.startswith("model")]
     runs = [spawn("train", *TINY, *extra, "run_root=other"), spawn("train", *TINY, *same_model)]
-    assert [process.wait(timeout=240) for process in runs] == [0, 0]
+    outputs = [process.communicate(timeout=240)[0] for process in runs]
+    assert [process.returncode for process in runs] == [0, 0]
     (folder,) = (here / "other").glob("*-*")
     other, exact = rows(folder), rows(run_folder(here))
     assert other[-1]["val/loss"] == pytest.approx(exact[-1]["val/loss"], rel=2e-2)
     assert exact[-1]["val/loss"] < exact[0]["train/loss"]
+    # The compiler cannot link against a torch whose path has a space; then the run says so.
+    compiled = json.loads((folder / "done.json").read_text())["compiled"]
+    possible = "train.compile=true" in extra and " " not in torch.__file__
+    assert compiled == possible and ("torch.compile: failed" in outputs[0]) == (
+        "train.compile=true" in extra and not possible
+    )
+
+
+def test_without_a_compiler_the_run_warns_once_and_trains(spawn: Callable[..., Any], here: Path) -> None:
+    missing = {"CXX": str(here / "no compiler"), "TORCHINDUCTOR_CACHE_DIR": str(here / "cold")}
+    process = spawn("train", *TINY, "model.n_layers=1", "train.compile=true", env=missing)
+    out, err = process.communicate(timeout=240)
+    assert process.returncode == 0, err
+    assert out.count("torch.compile: failed (") == 1 and "training without it" in out and "Traceback" not in out + err
+    assert json.loads((run_folder(here) / "done.json").read_text())["compiled"] is False
 
 
 def test_hours_as_budget(cli: Cli, here: Path) -> None:

@@ -15,7 +15,7 @@ def main() -> None:
     from simplify.cli.app import app
 
     try:
-        app()
+        app(prog_name="simplify")  # also as `python -m simplify`: completion goes by this name
     except SimplifyError as error:
         for line in str(error).splitlines():
             print(f"simplify: {line}", file=sys.stderr)

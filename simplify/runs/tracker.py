@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal
 
 from simplify.config import RunConfig
@@ -32,7 +32,8 @@ class Tracker:
             return  # and wandb is not imported, which costs a second
         os.environ["WANDB_ERROR_REPORTING"] = "false"  # else one look-up of its host, even offline
         try:
-            self._run = _open(config, folder, facts, config.wandb.mode)
+            with _no_questions():
+                self._run = _open(config, folder, facts, config.wandb.mode)
             return
         except Exception as error:
             problem = _short(error)
@@ -98,6 +99,18 @@ def _open(config: RunConfig, folder: RunFolder, facts: Mapping[str, Any], mode: 
         run.define_metric(axis)
     run.define_metric("*", step_metric="step")
     return run
+
+
+@contextlib.contextmanager
+def _no_questions() -> Iterator[None]:
+    """Without a key wandb would ask on the terminal, and a run nobody watches would wait for ever."""
+    asked = sys.stdin
+    with open(os.devnull) as nothing:
+        sys.stdin = nothing
+        try:
+            yield
+        finally:
+            sys.stdin = asked
 
 
 def _tear_down() -> None:

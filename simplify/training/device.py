@@ -89,6 +89,11 @@ def choose_device(config: RunConfig, recorded_precision: str | None) -> Device:
     return Device(kind, precision)
 
 
+def out_of_memory(error: Exception) -> bool:
+    """Whether `error` is the device's or the host's memory running out; the CPU allocator has no class for it."""
+    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "can't allocate memory" in str(error)
+
+
 def _kind(wanted: str) -> str:
     available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if wanted == "auto":

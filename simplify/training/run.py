@@ -7,8 +7,6 @@ import traceback
 from dataclasses import dataclass
 from typing import Any
 
-import torch
-
 from simplify.config import RunConfig
 from simplify.data.batches import Batches
 from simplify.data.corpus import CorpusFacts
@@ -16,11 +14,10 @@ from simplify.display import Meter, meter
 from simplify.errors import Interrupted, TrainingFailed
 from simplify.runs.files import read_json, storage_failure
 from simplify.runs.folder import RunFolder
-from simplify.runs.metrics import read_metrics
 from simplify.runs.result import result_of
 from simplify.runs.tracker import Tracker
 from simplify.training import checkpoint
-from simplify.training.device import Device, choose_device
+from simplify.training.device import Device, choose_device, out_of_memory
 from simplify.training.loop import Loop
 from simplify.training.report import LiveLine
 from simplify.training.schedules import Budget
@@ -54,15 +51,16 @@ def train_run(job: Job, stop: StopRequest) -> dict[str, Any]:
         folder.begin_attempt(saved.step if saved else 0)
         folder.metrics.rewind(saved.step if saved else 0)
         with _ErrorMarker(job, device):
-            _train(job, device, saved, stop)
-        result = result_of(read_metrics(folder.metrics_path), config, job.corpus)
+            compiled = _train(job, device, saved, stop)
+        result = {**result_of(folder.rows(), config, job.corpus), "compiled": compiled}
         folder.end("done", result)
     except OSError as error:
         raise storage_failure(error, folder.path) or error from None
     return result
 
 
-def _train(job: Job, device: Device, saved: checkpoint.Checkpoint | None, stop: StopRequest) -> None:
+def _train(job: Job, device: Device, saved: checkpoint.Checkpoint | None, stop: StopRequest) -> bool:
+    """Train to the end; returns whether the model was compiled."""
     config, folder = job.config, job.folder
     trainer = Trainer(config, job.batches, device)
     if saved:
@@ -83,8 +81,8 @@ def _train(job: Job, device: Device, saved: checkpoint.Checkpoint | None, stop: 
             ended = error.exit_code
             raise
         finally:
-            rows = read_metrics(folder.metrics_path)
-            tracker.finish({k: v for row in rows[-1:] for k, v in row.items()}, ended)
+            tracker.finish(dict(folder.rows()[-1]) if folder.rows() else {}, ended)
+    return trainer.compiled
 
 
 def _announce(shown: Meter, job: Job, device: Device, first: int) -> None:
@@ -119,7 +117,7 @@ class _ErrorMarker(contextlib.AbstractContextManager[None]):
     def _known(self, error: Exception) -> TrainingFailed | None:
         if isinstance(error, TrainingFailed):
             return error
-        if isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "can't allocate memory" in str(error):
+        if out_of_memory(error):
             return self._out_of_memory()
         return storage_failure(error, self._job.folder.path) if isinstance(error, OSError) else None
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from simplify.config import RunConfig
 from simplify.data.batches import Batches
 from simplify.errors import TrainingFailed
-from simplify.training.device import Device
+from simplify.training.device import Device, out_of_memory
 from simplify.training.finite import culprit
 from simplify.training.optimisers import make_optimiser, set_learning_rate
 from simplify.zoo.model import build_model, next_token_loss
@@ -22,15 +22,32 @@ from simplify.zoo.model import build_model, next_token_loss
 class Trainer:
     """Model, optimiser and loss scaling of one run on one device."""
 
-    def __init__(self, config: RunConfig, batches: Batches, device: Device) -> None:
+    def __init__(
+        self, config: RunConfig, batches: Batches, device: Device, warn: Callable[[str], None] = print
+    ) -> None:
         self._config, self._batches, self._device = config, batches, device
         self.model = build_model(config.block, config.model, config.data.vocab_size, config.init_seed)
         self.model.to(device.torch)
-        self._forward: Any = torch.compile(self.model) if config.train.compile else self.model
+        self._forward: Any = self.model
         self._optimiser = make_optimiser(self.model, config.optimiser)
         self._scaler = device.scaler()
         self._validation = batches.validation(config.train.val_sequences)
         self._unchecked: list[tuple[int, Tensor]] = []
+        self.compiled = config.train.compile and self._compile(warn)
+
+    def _compile(self, warn: Callable[[str], None]) -> bool:
+        """Compile the model now, forward and backward; if that fails, say so and do without."""
+        self._forward = torch.compile(self.model)
+        try:
+            self._loss(self._micro(self._batches.batch(0), 0)).backward()
+        except Exception as error:
+            if out_of_memory(error):
+                raise
+            self._forward = self.model
+            reason = next((line for line in str(error).splitlines() if line.strip()), "")[:200]
+            warn(f"torch.compile: failed ({type(error).__name__}: {reason}); training without it")
+        self._optimiser.zero_grad(set_to_none=True)
+        return self._forward is not self.model
 
     def step(self, step: int, rate: float, on_micro_batch: Callable[[int], None]) -> tuple[Tensor, Tensor]:
         """One optimiser update on batch `step`; returns its mean loss and its gradient norm, on the device.
