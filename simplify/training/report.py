@@ -22,17 +22,17 @@ class LiveLine:
     def micro_batch(self, step: int, number: int, seconds: float) -> None:
         """`number` micro-batches of `step` are done; both count from 0."""
         part = f" (micro-batch {number + 1}/{self._accum})" if self._accum > 1 else ""
-        self._show(step + number / self._accum, f"{step}{part}", seconds, force=False)
+        self._show(step + number / self._accum, step, part, seconds, force=False)
 
     def stepped(self, done: int, row: Mapping[str, float], seconds: float) -> None:
         """`done` steps are done; `row` is what was logged of the last one, if anything was."""
         self._shown.update(row)
-        self._show(done, str(done), seconds, force="val/loss" in row)
+        self._show(done, done, "", seconds, force="val/loss" in row)
 
-    def _show(self, done: float, text: str, seconds: float, force: bool) -> None:
+    def _show(self, done: float, step: int, part: str, seconds: float, force: bool) -> None:
         budget, shown = self._budget, self._shown
         of = f"/{budget.total_steps}" if budget.total_steps else ""
-        words = [f"step {text}{of}"]
+        words = [f"step {step}{of}{part}"]
         for name, key in (("train", "train/loss"), ("val", "val/loss")):
             if key in shown:
                 words.append(f"{name} {shown[key]:.3f}")
