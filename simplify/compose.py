@@ -25,7 +25,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from simplify.choices import GROUPS, choices, conf_dir, overlay_dir
-from simplify.config import BUDGETS, RunConfig, nearest, validate
+from simplify.config import BUDGETS, RunConfig, nearest, show, validate
 from simplify.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def parse(overrides: Sequence[str]) -> list[Override]:
         except (HydraException, OmegaConfBaseException):
             raise ConfigError(
                 f"{word}: not understood; valid: key=value, as in block=sas or optimiser.lr=3e-4; "
-                "quote a value that holds spaces or one of , = ( ) [ ] { }, as in 'data.path=\"my text\"'"
+                "quote a value that holds spaces, accents or one of , = ( ) [ ] { }, as in 'data.path=\"my text\"'"
             ) from None
     return parsed
 
@@ -98,7 +98,7 @@ def split(parsed: Sequence[Override], overlay: Path | None) -> tuple[dict[str, s
 def _choice(group: str, value: object, overlay: Path | None) -> str:
     valid = choices(group, overlay)
     if str(value) not in valid:
-        raise ConfigError(f"{group}={value}: {nearest(str(value), valid)}valid: {', '.join(valid)}")
+        raise ConfigError(f"{group}={show(value)}: {nearest(str(value), valid)}valid: {', '.join(valid)}")
     return str(value)
 
 
@@ -116,8 +116,10 @@ def _read(base: Path, chosen: dict[str, str]) -> DictConfig:
         raise ConfigError(f"--config={base}: {error.strerror}; valid: the config.yaml of a run folder") from None
     except yaml.MarkedYAMLError as error:
         raise _yaml_error(error, str(base)) from None
-    if not isinstance(config, DictConfig):
-        raise ConfigError(f"--config={base}: is a list; valid: the config.yaml of a run folder")
+    except (UnicodeDecodeError, yaml.YAMLError):
+        raise ConfigError(f"--config={base}: is no YAML text; valid: the config.yaml of a run folder") from None
+    if not isinstance(config, DictConfig) or not config:
+        raise ConfigError(f"--config={base}: holds no settings; valid: the config.yaml of a run folder")
     return config
 
 
@@ -148,7 +150,7 @@ def _composed(chosen: tuple[tuple[str, str], ...], overlay: Path | None) -> Dict
             full = hydra_compose("config", [f"{g}={c}" for g, c in chosen], return_hydra_config=True)
     except yaml.MarkedYAMLError as error:
         raise _yaml_error(error) from None
-    except (HydraException, OmegaConfBaseException) as error:
+    except (HydraException, OmegaConfBaseException, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigError(_one_line(error)) from None
     names = {group: str(full.hydra.runtime.choices[group]) for group in GROUPS}
     OmegaConf.set_struct(full, False)

@@ -37,7 +37,7 @@ MESSAGES = {
     "heads; valid: null or 12; or choose a block with dense values",
     "block=sas,pre_ln": "block=sas,pre_ln: several values; valid here: one value for each key",
     "seed": "seed: not understood; valid: key=value, as in block=sas or optimiser.lr=3e-4; quote a value that holds "
-    "spaces or one of , = ( ) [ ] { }, as in 'data.path=\"my text\"'",
+    "spaces, accents or one of , = ( ) [ ] { }, as in 'data.path=\"my text\"'",
     "~seed": "~seed: settings are not deleted; set a value, or null, as in seed=null",
     "train.micro_batch=3": "train.micro_batch=3: does not divide the 128 sequences of a batch (train.batch_tokens / "
     "model.seq_len); valid: 1, 2, 4, 8, 16, 32, 64, 128",
@@ -45,9 +45,11 @@ MESSAGES = {
     "block.value.branch=0.2": "block.value.branch: block.value is identity, which has no settings of its own; set it "
     "whole, as in 'block.value={...}'",
     "=3": "=3: not understood; valid: key=value, as in block=sas or optimiser.lr=3e-4; quote a value that holds "
-    "spaces or one of , = ( ) [ ] { }, as in 'data.path=\"my text\"'",
+    "spaces, accents or one of , = ( ) [ ] { }, as in 'data.path=\"my text\"'",
     "block.trainable_gains=[alfa]": "block.trainable_gains.0=alfa: did you mean alpha? valid: attn_skip, "
     "attn_branch, mlp_skip, mlp_branch, alpha, beta, gamma",
+    "block.name=a/b": "block.name=a/b: needs a name of 1 to 64 letters, digits or _ . + - that begins with "
+    "none of . + -",
     "train.device=tpu": "train.device=tpu: did you mean cpu? valid: auto, cpu, cuda, mps",
 }
 
@@ -198,4 +200,21 @@ def test_missing_overlay(cli: Cli) -> None:
 def test_group_beside_a_frozen_config(cli: Cli) -> None:
     result = cli("config", "--config", "runs/x/config.yaml", "block=sas")
     assert "block=sas: a choice of a group cannot be combined with --config=runs/x/config.yaml" in result.err
+    assert result.code == 2
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (b"", "holds no settings"),
+        (b"- a\n- b\n", "holds no settings"),
+        (b"\xbf\x00\xff", "is no YAML text"),
+        (None, "No such file or directory"),
+    ],
+)
+def test_config_files_that_are_none(cli: Cli, here: Path, content: bytes | None, problem: str) -> None:
+    if content is not None:
+        (here / "garbage.yaml").write_bytes(content)
+    result = cli("train", "--config", "garbage.yaml")
+    assert result.err == f"simplify: --config=garbage.yaml: {problem}; valid: the config.yaml of a run folder\n"
     assert result.code == 2

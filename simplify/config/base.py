@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping
-from typing import Any, get_args
+from typing import Annotated, Any, get_args
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 
 from simplify.errors import ConfigError
 
@@ -32,9 +32,14 @@ _NEEDED = {
     "less_than_equal": "a number <= {le}",
     "string_too_short": "at least {min_length} character(s)",
     "string_too_long": "at most {max_length} characters",
+    "string_pattern_mismatch": "a name of 1 to 64 letters, digits or _ . + - that begins with none of . + -",
     "too_short": "at least {min_length} item(s)",
     "too_long": "at most {max_length} item(s)",
 }
+
+
+# A label that becomes part of a folder's name: no separators, no leading dash or dot.
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.+-]{0,63}$")]
 
 
 class Settings(BaseModel):

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
-from simplify.config.base import Settings
+from simplify.config.base import Name, Settings
 from simplify.config.gains import Gain
 
 GainName = Literal["attn_skip", "attn_branch", "mlp_skip", "mlp_branch", "alpha", "beta", "gamma"]
@@ -68,7 +68,7 @@ Matrix = Annotated[Annotated[Dense | Reparam | Identity, Field(discriminator="ki
 class BlockConfig(Settings):
     """One block variant."""
 
-    name: str = Field("pre_ln", description="the variant's name; a label only")
+    name: Name = Field("pre_ln", description="the variant's name; a label only")
     layout: Literal["serial", "parallel"] = Field(
         "serial", description="attention then MLP, or both on one normed input"
     )

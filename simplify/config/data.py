@@ -6,13 +6,13 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from simplify.config.base import Settings
+from simplify.config.base import Name, Settings
 
 
 class DataConfig(Settings):
     """A corpus. The kind of source decides which of the settings below it needs."""
 
-    name: str = Field("text", description="the corpus' name; a label only")
+    name: Name = Field("text", description="the corpus' name; a label only")
     source: Literal["stdlib", "folder", "hub"] = Field(
         description="the interpreter's standard library, a folder of text, or a Hugging Face data set"
     )

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from simplify.config.base import Settings
+from simplify.config.base import Name, Settings
 
 NormKind = Literal["rmsnorm", "layernorm"]
 
@@ -14,7 +14,7 @@ NormKind = Literal["rmsnorm", "layernorm"]
 class ModelConfig(Settings):
     """A decoder. Sizes have no default: a model's YAML states them."""
 
-    name: str = Field("custom", description="the model's name; a label only")
+    name: Name = Field("custom", description="the model's name; a label only")
     n_layers: int = Field(ge=1, description="blocks in depth")
     d_model: int = Field(ge=1, description="width of the residual stream")
     n_heads: int = Field(ge=1, description="attention heads")
