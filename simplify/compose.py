@@ -42,6 +42,34 @@ def compose_run(overrides: Sequence[str], overlay: str | Path | None = None, bas
     return validate(RunConfig, compose_data(overrides, overlay, base))
 
 
+def compose_zoo(
+    overrides: Sequence[str], overlay: str | Path | None = None, names: Sequence[str] | None = None
+) -> dict[str, RunConfig | ConfigError]:
+    """The run of `overrides` with each block of the zoo, or of `names`, in one composition (0.3 s, not 0.1 s each).
+
+    A block that does not fit the other settings (identity values with few key/value heads, say) has
+    its error in its place. Raises ConfigError for what is wrong with all of them.
+    """
+    folder = overlay_dir(overlay)
+    chosen, settings = split(parse(overrides), folder)
+    wanted = tuple(_choice("block", name, folder) for name in names or choices("block", folder))
+    full = _composed(tuple(sorted(chosen.items())), folder, wanted).copy()
+    zoo = OmegaConf.to_container(full.pop(_ZOO))
+    assert isinstance(zoo, dict)
+    found: dict[str, RunConfig | ConfigError] = {}
+    for name in wanted:
+        config = full.copy()
+        config.block = {"name": name, **zoo[name]}
+        try:
+            found[name] = validate(RunConfig, _plain(config, settings))
+        except ConfigError as error:
+            found[name] = error
+    errors = [error for error in found.values() if isinstance(error, ConfigError)]
+    if len(errors) == len(found):
+        raise errors[0]
+    return found
+
+
 def compose_data(
     overrides: Sequence[str], overlay: str | Path | None = None, base: Path | None = None
 ) -> dict[str, Any]:
@@ -49,6 +77,11 @@ def compose_data(
     folder = overlay_dir(overlay)
     chosen, settings = split(parse(overrides), folder)
     config = _read(base, chosen) if base else _composed(tuple(sorted(chosen.items())), folder).copy()
+    return _plain(config, settings)
+
+
+def _plain(config: DictConfig, settings: Sequence[Override]) -> dict[str, Any]:
+    """`config` with the typed settings applied, resolved, as plain data."""
     OmegaConf.set_struct(config, False)
     for setting in settings:
         _apply(config, setting)
@@ -129,6 +162,9 @@ def _yaml_error(error: yaml.MarkedYAMLError, file: str = "a YAML file") -> Confi
     return ConfigError(f"{place}: {error.problem}; valid: YAML of the form key: value")
 
 
+_ZOO = "_zoo"  # where compose_zoo's blocks stand
+
+
 class _Overlay(SearchPathPlugin):
     """Puts the user's folder in front of ours, so that its files win (hydra.searchpath only appends)."""
 
@@ -140,14 +176,18 @@ class _Overlay(SearchPathPlugin):
 
 
 @functools.lru_cache(maxsize=256)
-def _composed(chosen: tuple[tuple[str, str], ...], overlay: Path | None) -> DictConfig:
-    """Hydra's composition of a distinct choice of groups, with the choices' names filled in."""
+def _composed(chosen: tuple[tuple[str, str], ...], overlay: Path | None, zoo: tuple[str, ...] = ()) -> DictConfig:
+    """Hydra's composition of a distinct choice of groups, with the choices' names filled in.
+
+    The blocks named in `zoo` stand beside it, under a key of their own.
+    """
     Plugins.instance().register(_Overlay)
     _Overlay.folder = overlay
     GlobalHydra.instance().clear()
     try:
         with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-            full = hydra_compose("config", [f"{g}={c}" for g, c in chosen], return_hydra_config=True)
+            words = [f"{g}={c}" for g, c in chosen] + [f"+block@{_ZOO}.{name}={name}" for name in zoo]
+            full = hydra_compose("config", words, return_hydra_config=True)
     except yaml.MarkedYAMLError as error:
         raise _yaml_error(error) from None
     except (HydraException, OmegaConfBaseException, UnicodeDecodeError, yaml.YAMLError) as error:

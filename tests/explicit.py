@@ -1,4 +1,4 @@
-"""The decoder and every block variant once more, as plain equations: slow, explicit, and independent.
+"""The transformer and every block variant once more, as plain equations: slow, explicit, and independent.
 
 Written from the algebra of docs/ARCHITECTURE.md ("Blocks"), not from `simplify.zoo`, whose fused
 computation is tested against it. Here attention is a full T x T matrix for each sequence and each
@@ -9,80 +9,99 @@ state_dict; a matrix stored as (out, in) is used transposed, so that every produ
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Int
+from explicit_parts import Head, Square, Stream, Weights, activated, norm, rotated, sinusoids, slopes, softmax
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from simplify.config import Identity, ModelConfig, Reparam, RunConfig, gain_at
 from simplify.config.block import GainName
 
-Weights = Mapping[str, Tensor]
-Stream = Float[Tensor, "T d"]
-Head = Float[Tensor, "T h"]
-Square = Float[Tensor, "T T"]
+
+@dataclass
+class Pass:
+    """What the layers share for one sequence: the keys that each query may see, and layer 1's values."""
+
+    seen: Bool[Tensor, "T T"]
+    first: Tensor | None = None
 
 
-def logits(config: RunConfig, weights: Weights, tokens: Int[Tensor, "B T"]) -> Float[Tensor, "B T V"]:
-    """The decoder's output for each sequence of the batch."""
-    return torch.stack([_sequence(config, weights, row) for row in tokens])
+def logits(
+    config: RunConfig, weights: Weights, tokens: Int[Tensor, "B T"], valid: Bool[Tensor, "B T"] | None = None
+) -> Float[Tensor, "B T V"]:
+    """The model's output for each sequence of the batch; `valid` is False at padding."""
+    rows = [_sequence(config, weights, row, None if valid is None else valid[i]) for i, row in enumerate(tokens)]
+    return torch.stack(rows)
 
 
-def _sequence(config: RunConfig, weights: Weights, tokens: Int[Tensor, " T"]) -> Float[Tensor, "T V"]:
-    """The decoder's output for one sequence."""
-    model = config.model
+def _sequence(
+    config: RunConfig, weights: Weights, tokens: Int[Tensor, " T"], valid: Bool[Tensor, " T"] | None
+) -> Float[Tensor, "T V"]:
+    """The model's output for one sequence."""
+    model, block_settings = config.model, config.block
     x = torch.stack([weights["embedding.weight"][token] for token in tokens])
     if model.positions == "learned":
         x = x + weights["positions.weight"][: len(tokens)]
     if model.positions == "sinusoidal":
         x = x + sinusoids(len(tokens), model).to(x.dtype)
-    normed = model.embedding_norm if model.embedding_norm is not None else config.block.norm == "none"
-    if normed:
-        x = norm(x, model.norm, model.norm_eps, weights, "embedding_norm")
+    if block_settings.norms_embedding(model):
+        x = norm(x, block_settings.norm_of(model), model.norm_eps, weights, "embedding_norm")
+    state = Pass(visible(model.kind, [True] * len(tokens) if valid is None else valid.tolist()))
     for layer in range(model.n_layers):
-        x = block(x, config, weights, layer)
-    x = norm(x, model.final_norm or model.norm, model.norm_eps, weights, "final_norm")
+        x = block(x, config, weights, layer, state)
+    x = norm(x, block_settings.final_norm_of(model), model.norm_eps, weights, "final_norm")
     return x @ weights["embedding.weight" if model.tied_embeddings else "output.weight"].T
 
 
-def block(x: Stream, config: RunConfig, weights: Weights, layer: int) -> Stream:
+def visible(kind: str, valid: list[bool]) -> Bool[Tensor, "T T"]:
+    """Entry (i, j): whether query i sees key j. A sequence that is all padding counts as having none."""
+    if not any(valid):
+        valid = [True] * len(valid)
+    if kind == "encoder":
+        return torch.tensor([valid for _ in valid])
+    return torch.tensor([[j == i or (j < i and valid[j]) for j in range(len(valid))] for i in range(len(valid))])
+
+
+def block(x: Stream, config: RunConfig, weights: Weights, layer: int, state: Pass) -> Stream:
     """One block, by the equations of its layout.
 
-    serial:    u = N1(x);  x1 = a_SA x + b_SA MHA(u);  v = N2(x1);  y = a_FF x1 + b_FF MLP(v)
-    parallel:  u = N1(x);  y  = a x + b_SA MHA(u) + b_FF MLP(u)
-    post-norm: no N before a branch, one after each sum.
+    serial:    x1 = Na(a_SA x + b_SA No(MHA(c Nb(x))));  y = Na'(a_FF x1 + b_FF No'(MLP(c Nb'(x1))))
+    parallel:  u = c Nb(x);  y = Na(a x + b_SA No(MHA(u)) + b_FF No'(MLP(u)))
     """
     settings, model, name = config.block, config.model, f"blocks.{layer}"
 
-    def n(z: Tensor, when: str, which: str) -> Tensor:
-        return norm(z, model.norm, model.norm_eps, weights, f"{name}.{which}") if settings.norm == when else z
+    def n(z: Tensor, place: str, which: str) -> Tensor:
+        if place not in settings.norm_places:
+            return z
+        return norm(z, settings.norm_of(model), model.norm_eps, weights, f"{name}.{which}")
 
     def g(which: GainName) -> Tensor:
-        start = gain_at(getattr(settings, which), model.n_layers)
-        absent = which.endswith("_skip") and start == 0
-        return gain(weights, f"{name}.{which}", start, settings.trains(which) and not absent, x)
+        start = gain_at(getattr(settings, which), model.n_layers, layer)
+        return gain(weights, f"{name}.{which}", start, settings.trains(which), x)
 
     a_sa, b_sa, b_ff = g("attn_skip"), g("attn_branch"), g("mlp_branch")
-    u = n(x, "pre", "attn_norm")
-    attended = a_sa * x + b_sa * attention(u, config, weights, layer)
+    c = gain_at(settings.input_gain, model.n_layers, layer)
+    u = c * n(x, "before", "attn_norm")
+    attended = a_sa * x + b_sa * n(attention(u, config, weights, layer, state), "output", "attn_out_norm")
     if settings.layout == "parallel":
-        return n(attended + b_ff * mlp(u, model, weights, f"{name}.mlp"), "post", "attn_post_norm")
-    x1 = n(attended, "post", "attn_post_norm")
-    v = n(x1, "pre", "mlp_norm")
-    y = g("mlp_skip") * x1 + b_ff * mlp(v, model, weights, f"{name}.mlp")
-    return n(y, "post", "mlp_post_norm")
+        y = attended + b_ff * n(mlp(u, model, weights, f"{name}.mlp"), "output", "mlp_out_norm")
+        return n(y, "after", "attn_post_norm")
+    x1 = n(attended, "after", "attn_post_norm")
+    v = c * n(x1, "before", "mlp_norm")
+    y = g("mlp_skip") * x1 + b_ff * n(mlp(v, model, weights, f"{name}.mlp"), "output", "mlp_out_norm")
+    return n(y, "after", "mlp_post_norm")
 
 
-def attention(u: Stream, config: RunConfig, weights: Weights, layer: int) -> Stream:
-    """MHA(u) = concat_h(S_h V_h) W_P; key/value head j serves the heads j r ... j r + r - 1."""
+def attention(u: Stream, config: RunConfig, weights: Weights, layer: int, state: Pass) -> Stream:
+    """MHA(u) = (concat_h(S_h V_h) * gate) W_P; key/value head j serves the heads j r ... j r + r - 1."""
     settings, model, name = config.block, config.model, f"blocks.{layer}.attention"
     width, shared = model.head_width, model.n_heads // model.kv_heads
-    queries = u @ weights[f"{name}.query.weight"].T
-    keys = u @ weights[f"{name}.key.weight"].T
-    if settings.qk_bias:
-        queries, keys = queries + weights[f"{name}.query.bias"], keys + weights[f"{name}.key.bias"]
     values = u @ matrix(settings.value_of(layer), weights, f"{name}.value", u)
+    queries = u if settings.query == "identity" else projected(u, weights, f"{name}.query", settings.qk_bias)
+    keys = values if settings.key == "value" else projected(u, weights, f"{name}.key", settings.qk_bias)
+    values = mixed_values(values, config, weights, layer, state)
     outputs = []
     for head in range(model.n_heads):
         own = slice(head * width, (head + 1) * width)
@@ -93,20 +112,51 @@ def attention(u: Stream, config: RunConfig, weights: Weights, layer: int) -> Str
             k = norm(k, "rmsnorm", model.norm_eps, weights, f"{name}.key_norm")
         if model.positions == "rope":
             q, k = rotated(q), rotated(k)
-        outputs.append(mixing(q, k, config, weights, name, head) @ values[:, common])
+        out = mixing(q, k, config, weights, name, head, state.seen) @ values[:, common]
+        if settings.attn_gate != "none":
+            gate = 1 / (1 + torch.exp(-u @ weights[f"{name}.gate.weight"].T))
+            out = out * (gate[:, head : head + 1] if settings.attn_gate == "head" else gate[:, own])
+        outputs.append(out)
     return torch.cat(outputs, dim=1) @ matrix(settings.projection, weights, f"{name}.projection", u)
 
 
-def mixing(q: Head, k: Head, config: RunConfig, weights: Weights, name: str, head: int) -> Square:
-    """S = alpha I + beta A - gamma C with A = softmax(Q K^T / sqrt(h) + M) and C the A of zero logits."""
+def projected(u: Stream, weights: Weights, name: str, biased: bool) -> Float[Tensor, "T o"]:
+    """u W, or u W + b."""
+    return u @ weights[f"{name}.weight"].T + (weights[f"{name}.bias"] if biased else 0)
+
+
+def mixed_values(values: Tensor, config: RunConfig, weights: Weights, layer: int, state: Pass) -> Tensor:
+    """V in layer 1 and without a value residual, else a V + b V_1 with V_1 = u W_V of layer 1."""
+    settings, name = config.block, f"blocks.{layer}.attention"
+    if layer == 0:
+        state.first = values
+        return values
+    if settings.value_own is None or settings.value_first is None:
+        return values
+    assert state.first is not None
+    a = gain(weights, f"{name}.value_own", settings.value_own, settings.trains("value_own"), values)
+    b = gain(weights, f"{name}.value_first", settings.value_first, settings.trains("value_first"), values)
+    return a * values + b * state.first
+
+
+def mixing(
+    q: Head, k: Head, config: RunConfig, weights: Weights, name: str, head: int, seen: Bool[Tensor, "T T"]
+) -> Square:
+    """S = alpha I + beta A - gamma C with A = softmax(cap(Q K^T / sqrt(h)) + M) and C the A of zero Q K^T."""
     block, length = config.block, len(q)
-    mask = torch.full((length, length), -math.inf, dtype=q.dtype).triu(1)
-    a = softmax(q @ k.T / math.sqrt(q.shape[1]) + mask)
+    mask = torch.zeros_like(seen, dtype=q.dtype)
+    mask[~seen] = -math.inf
+    c = seen.to(q.dtype) / seen.sum(dim=1, keepdim=True)  # uniform over the keys that may be seen
+    if config.model.positions == "alibi":
+        distance = torch.tensor([[abs(i - j) for j in range(length)] for i in range(length)], dtype=q.dtype)
+        mask = mask - slopes(config.model.n_heads)[head] * distance
+        c = softmax(mask)
+    scores = q @ k.T / math.sqrt(q.shape[1])
+    if block.soft_cap is not None:
+        scores = block.soft_cap * torch.tanh(scores / block.soft_cap)
+    a = softmax(scores + mask)
     if block.beta is None:
         return a
-    c = torch.zeros_like(mask)
-    for row in range(length):
-        c[row, : row + 1] = 1 / (row + 1)
 
     def g(which: GainName) -> Tensor:
         start, trained = getattr(block, which), block.trains(which)
@@ -116,12 +166,6 @@ def mixing(q: Head, k: Head, config: RunConfig, weights: Weights, name: str, hea
         return found[head if block.head_gains else 0] if trained else found
 
     return g("alpha") * torch.eye(length, dtype=q.dtype) + g("beta") * a - g("gamma") * c
-
-
-def softmax(scores: Square) -> Square:
-    """exp(s_ij) / sum_k exp(s_ik), with the row's largest score subtracted first."""
-    powers = torch.exp(scores - scores.max(dim=1, keepdim=True).values.detach())
-    return powers / powers.sum(dim=1, keepdim=True)
 
 
 def matrix(settings: object, weights: Weights, name: str, like: Tensor) -> Float[Tensor, "i o"]:
@@ -140,54 +184,15 @@ def matrix(settings: object, weights: Weights, name: str, like: Tensor) -> Float
 
 
 def mlp(u: Stream, model: ModelConfig, weights: Weights, name: str) -> Stream:
-    """MLP(u) = phi(u W_in) W_out."""
-    z = u @ weights[f"{name}.fc_in.weight"].T
-    if model.activation == "relu":
-        z = torch.where(z > 0, z, torch.zeros_like(z))
-    elif model.activation == "leaky_relu":
-        assert model.leaky_slope is not None
-        z = torch.where(z > 0, z, model.leaky_slope * z)
-    else:  # gelu: z times the standard normal's distribution function
-        z = z * (1 + torch.erf(z / math.sqrt(2))) / 2
-    return z @ weights[f"{name}.fc_out.weight"].T
-
-
-def norm(x: Stream, kind: str, eps: float, weights: Weights, name: str) -> Stream:
-    """RMSNorm x / sqrt(mean x^2 + eps) * g, or LayerNorm (x - mean x) / sqrt(var x + eps) * g + c."""
-    if kind == "layernorm":
-        x = x - x.sum(dim=1, keepdim=True) / x.shape[1]
-    x = x / torch.sqrt((x * x).sum(dim=1, keepdim=True) / x.shape[1] + eps) * weights[f"{name}.weight"]
-    return x + weights[f"{name}.bias"] if kind == "layernorm" else x
+    """MLP(u) = phi(u W_in) W_out, or gated (phi(u W_gate) * (u W_in)) W_out."""
+    hidden = u @ weights[f"{name}.fc_in.weight"].T
+    if model.activation in ("swiglu", "geglu"):
+        hidden = activated(u @ weights[f"{name}.fc_gate.weight"].T, model) * hidden
+    else:
+        hidden = activated(hidden, model)
+    return hidden @ weights[f"{name}.fc_out.weight"].T
 
 
 def gain(weights: Weights, name: str, start: float, trained: bool, like: Tensor) -> Tensor:
     """A gain: a parameter if it is trained, else the constant of the settings."""
     return weights[f"{name}.gain"] if trained else torch.tensor(start, dtype=like.dtype)
-
-
-def sinusoids(length: int, model: ModelConfig) -> Stream:
-    """PE(t, 2i) = sin(t / 10000^(2i/d)), PE(t, 2i+1) = cos(t / 10000^(2i/d)) (arXiv 1706.03762, 3.5).
-
-    Published for embeddings of unit scale; here times sqrt(2) init_std, the scale of our embedding.
-    """
-    table = torch.zeros(length, model.d_model, dtype=torch.float64)
-    for t in range(length):
-        for column in range(model.d_model):
-            angle = t / 10000 ** ((column - column % 2) / model.d_model)
-            table[t, column] = math.cos(angle) if column % 2 else math.sin(angle)
-    return math.sqrt(2) * model.init_std * table
-
-
-def rotated(x: Head) -> Head:
-    """Rotary positions: (x_i, x_{i + h/2}) turned by t 10000^(-2i/h) (arXiv 2104.09864, eq. 34)."""
-    half = x.shape[1] // 2
-    angles = rope_angles(*x.shape)
-    cos, sin = torch.cos(angles).to(x.dtype), torch.sin(angles).to(x.dtype)
-    low, high = x[:, :half], x[:, half:]
-    return torch.cat([low * cos - high * sin, high * cos + low * sin], dim=1)
-
-
-def rope_angles(length: int, width: int) -> Float[Tensor, "T half"]:
-    """t 10000^(-2i/h) for position t and pair i."""
-    angles = [[t * 10000 ** (-2 * i / width) for i in range(width // 2)] for t in range(length)]
-    return torch.tensor(angles, dtype=torch.float64)

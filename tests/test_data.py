@@ -73,28 +73,28 @@ def test_a_batch_is_a_pure_function_of_seed_and_step(step: int, seed: int, seque
     corpus = open_corpus(config.data)
     one, other = Batches(corpus, config), Batches(corpus, config)
     for earlier in range(min(step, 3)):
-        one.batch(earlier)
-    assert np.array_equal(one.batch(step), other.batch(step))
-    assert one.batch(step).shape == (sequences_a_batch, 17)
+        one.windows(earlier)
+    assert np.array_equal(one.windows(step), other.windows(step))
+    assert one.windows(step).shape == (sequences_a_batch, 17)
 
 
 def test_the_block_variant_does_not_change_the_data(tiny: tuple[RunConfig, Corpus]) -> None:
     sas, pre_ln = compose_run([*TINY, "block=sas"]), compose_run([*TINY, "block=pre_ln", "seed=0"])
     other_init = compose_run([*TINY, "model.seed=9"])
-    batches = [Batches(tiny[1], config).batch(3) for config in (sas, pre_ln, other_init)]
+    batches = [Batches(tiny[1], config).windows(3) for config in (sas, pre_ln, other_init)]
     assert np.array_equal(batches[0], batches[1]) and np.array_equal(batches[0], batches[2])
-    assert not np.array_equal(batches[0], Batches(tiny[1], compose_run([*TINY, "data.seed=9"])).batch(3))
+    assert not np.array_equal(batches[0], Batches(tiny[1], compose_run([*TINY, "data.seed=9"])).windows(3))
 
 
 def test_an_epoch_visits_every_window_once(tiny: tuple[RunConfig, Corpus]) -> None:
     config, corpus = tiny
     batches, train = Batches(corpus, config), sequences(corpus, "train", 16, "stream")
     steps = len(train) // 8
-    rows = np.concatenate([batches.batch(step) for step in range(steps)])
+    rows = np.concatenate([batches.windows(step) for step in range(steps)])
     wanted = train.take(np.arange(len(train)))
     seen, every = {tuple(r) for r in rows}, {tuple(r) for r in wanted}
     assert len(every - seen) < 8 and seen <= every
-    assert not np.array_equal(batches.batch(0), batches.batch(steps + 1))
+    assert not np.array_equal(batches.windows(0), batches.windows(steps + 1))
 
 
 def test_windows_overlap_by_the_one_target(tiny: tuple[RunConfig, Corpus]) -> None:
@@ -198,4 +198,4 @@ def test_hub_format_from_local_files_with_an_existing_tokeniser(
     edges = corpus.document_starts("val")
     decoded = [corpus.tokeniser().decode(tokens[a : b - 1].tolist()) for a, b in itertools.pairwise(edges)]
     assert sorted(decoded) == sorted(texts[-3:])
-    assert len(Batches(corpus, config).batch(0)) == 8
+    assert len(Batches(corpus, config).windows(0)) == 8

@@ -32,7 +32,7 @@ KNOWN_ONLY_BY = {
     "omegaconf": {"compose.py"},
     "wandb": {"runs/tracker.py"},
     "typer": {"cli/app.py", "cli/complete.py"},
-    "matplotlib": {"compare/picture.py"},
+    "matplotlib": {"compare/picture.py", "compare/panels.py"},
     "tokenizers": {"data/tokenisers.py", "data/corpus.py"},
     "datasets": {"data/hub.py"},
 }

@@ -69,7 +69,7 @@ def test_budgets_end_where_they_should() -> None:
 
 def test_the_papers_parameter_groups() -> None:
     model = trainer("block=sas").model
-    decayed, free = parameter_groups(model, 0.1)
+    decayed, free = parameter_groups(model, OptimiserConfig())
     names = {id(p): n for n, p in model.named_parameters()}
     free_names = {names[id(p)] for p in free["params"]}
     assert free["weight_decay"] == 0.0 and decayed["weight_decay"] == 0.1

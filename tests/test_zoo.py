@@ -8,12 +8,12 @@ import torch
 from simplify.choices import choices
 from simplify.compose import compose_run
 from simplify.zoo.counts import count_parameters
-from simplify.zoo.model import Decoder, build_model, next_token_loss
+from simplify.zoo.model import Transformer, build_model, token_loss
 
 SMALL = ["model.n_layers=3", "model.d_model=48", "model.n_heads=4", "model.d_ff=80", "model.seq_len=12"]
 
 
-def build(*words: str, vocab: int = 50, seed: int = 0) -> Decoder:
+def build(*words: str, vocab: int = 50, seed: int = 0) -> Transformer:
     config = compose_run([*SMALL, "train.batch_tokens=12", *words])
     return build_model(config.block, config.model, vocab, seed)
 
@@ -30,24 +30,24 @@ def build(*words: str, vocab: int = 50, seed: int = 0) -> Decoder:
 def test_counts_from_the_config_equal_the_built_module(block: str, extra: list[str]) -> None:
     config = compose_run([f"block={block}", *SMALL, "train.batch_tokens=12", *extra])
     built = build_model(config.block, config.model, 50, 0)
-    assert sum(count_parameters(config.block, config.model, 50).values()) == sum(p.numel() for p in built.parameters())
+    assert count_parameters(config.block, config.model, 50) == sum(p.numel() for p in built.parameters())
 
 
 @pytest.mark.parametrize(("block", "millions"), [("pre_ln", 166.6), ("sas", 145.9), ("sas_p", 145.9)])
 def test_the_papers_parameter_counts(block: str, millions: float) -> None:
     """BLOCKS.md section 2: 167M and 146M, to 0.1M, from the config alone."""
     config = compose_run([f"block={block}", "model=gpt_small", "data=codeparrot"])
-    total = sum(count_parameters(config.block, config.model, config.data.vocab_size).values())
+    total = count_parameters(config.block, config.model, config.data.vocab_size)
     assert abs(total / 1e6 - millions) < 0.1
     with torch.device("meta"):  # the module itself, without its memory
-        built = Decoder(config.block, config.model, config.data.vocab_size)
+        built = Transformer(config.block, config.model, config.data.vocab_size)
     assert sum(p.numel() for p in built.parameters()) == total
 
 
 def test_gqa_counts() -> None:
     config = compose_run(["block=pre_ln", *SMALL, "train.batch_tokens=12", "model.n_kv_heads=2", "model.d_head=10"])
     built = build_model(config.block, config.model, 50, 0)
-    assert sum(count_parameters(config.block, config.model, 50).values()) == sum(p.numel() for p in built.parameters())
+    assert count_parameters(config.block, config.model, 50) == sum(p.numel() for p in built.parameters())
 
 
 def test_shared_weights_start_out_the_same_in_every_variant() -> None:
@@ -84,7 +84,7 @@ def test_every_weight_learns_and_survives_saving(block: str) -> None:
     tokens = torch.randint(0, 50, (2, 13), generator=torch.Generator().manual_seed(0))
     for _ in range(2):
         optimiser.zero_grad()
-        next_token_loss(model(tokens[:, :-1]), tokens[:, 1:]).backward()
+        token_loss(model(tokens[:, :-1]), tokens[:, 1:]).backward()
         optimiser.step()
     dead = [n for n, p in model.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
     assert dead == []

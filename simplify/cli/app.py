@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from typer.core import TyperCommand
 
-from simplify.cli.complete import complete_override
+from simplify.cli.complete import complete_block, complete_override
 
 app = typer.Typer(
     name="simplify",
@@ -78,6 +78,25 @@ def train(
     from simplify.cli.train import train_command
 
     train_command(overrides or [], conf, config, force, sys.argv)
+
+
+@app.command()
+def blocks(
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[BLOCK]... [KEY=VALUE]...",
+            help="none: the whole zoo; one: in detail; several: side by side. Settings as in train: model=gpt_small",
+            autocompletion=complete_block,
+            show_default=False,
+        ),
+    ] = None,
+    conf: Conf = None,
+) -> None:
+    """Show the zoo: every block, one in detail, or several side by side."""
+    from simplify.cli.blocks import blocks_command
+
+    blocks_command(words or [], conf)
 
 
 @app.command(name="config", cls=WithSettings)

@@ -28,6 +28,15 @@ def complete_override(ctx: typer.Context, incomplete: str) -> list[str]:
     return [word.removeprefix(split) for word in found]
 
 
+def complete_block(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Names of blocks, then settings as everywhere."""
+    try:
+        names = choices("block", overlay_dir(ctx.params.get("conf")))
+    except Exception:  # a broken folder must not break the shell's prompt
+        names = []
+    return [name for name in names if name.startswith(incomplete)] + complete_override(ctx, incomplete)
+
+
 def candidates(word: str, overlay: Path | None) -> list[str]:
     """Whole words KEY=VALUE that begin with `word`."""
     folder = overlay_dir(overlay)

@@ -21,7 +21,7 @@ def config_command(overrides: list[str], conf: Path | None, config: Path | None,
             print(line)
         return
     print(yaml.safe_dump(run.model_dump(mode="json"), sort_keys=False), end="")
-    total = sum(count_parameters(run.block, run.model, run.data.vocab_size).values())
+    total = count_parameters(run.block, run.model, run.data.vocab_size)
     print(f"# parameters: {total:,} ({total / 1e6:.1f}M)")
 
 

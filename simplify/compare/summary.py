@@ -20,8 +20,10 @@ def show_result(folder: RunFolder, result: dict[str, Any]) -> None:
     speed = result["tokens_per_sec"]
     gap = result["unigram_entropy"] - result["val/loss"]
     side = "below" if gap >= 0 else "above"
-    table.add_row("validation loss", f"{result['val/loss']:.4f}", "nats a token")
-    table.add_row("", f"{result['val/bits_per_byte']:.4f}", "bits a byte")
+    masked = "val/bits_per_byte" not in result
+    table.add_row("validation loss", f"{result['val/loss']:.4f}", "nats a hidden token" if masked else "nats a token")
+    if not masked:
+        table.add_row("", f"{result['val/bits_per_byte']:.4f}", "bits a byte")
     table.add_row("training loss", f"{result['train/loss']:.4f}", "last batch")
     table.add_row("unigram entropy", f"{result['unigram_entropy']:.4f}", f"validation is {abs(gap):.2f} nats {side}")
     table.add_row("parameters", f"{result['parameters']:,}", "")

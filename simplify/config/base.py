@@ -93,7 +93,8 @@ def differing(settings: Settings) -> dict[str, Any]:
     for name, field in type(settings).model_fields.items():
         value = getattr(settings, name)
         required = field.is_required()
-        if not required and value == field.default and name != "kind":
+        tag = name == "kind" and len(get_args(field.annotation)) == 1
+        if not required and value == field.default and not tag:
             continue
         if isinstance(value, Settings):
             inner = differing(value)

@@ -4,6 +4,7 @@
                v = N2(x1); y  = mlp_skip x1 + mlp_branch MLP(v)
     parallel:  u = N1(x);  y  = attn_skip x + attn_branch MHA(u) + mlp_branch MLP(u)
     one head:  S = alpha I + beta softmax(Q K^T / sqrt(d_head)) - gamma C,   head output S V
+    where N1, N2 and the other norms stand is said by `norm`
 
 The defaults are the Pre-LN block, so a variant's YAML states only how it differs from Pre-LN.
 """
@@ -14,10 +15,22 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
-from simplify.config.base import Name, Settings
-from simplify.config.gains import Gain
+from simplify.config.base import Name, Settings, show
+from simplify.config.gains import DepthGain, Gain
+from simplify.config.model import ModelConfig, NormKind
 
-GainName = Literal["attn_skip", "attn_branch", "mlp_skip", "mlp_branch", "alpha", "beta", "gamma"]
+GainName = Literal[
+    "attn_skip", "attn_branch", "mlp_skip", "mlp_branch", "alpha", "beta", "gamma", "value_own", "value_first"
+]
+# Where a block has norms: before each branch, on each branch's output, after each sum.
+NormPlace = Literal["before", "output", "after"]
+NORM_PLACES: dict[str, tuple[NormPlace, ...]] = {
+    "pre": ("before",),
+    "peri": ("before", "output"),
+    "output": ("output",),
+    "post": ("after",),
+    "none": (),
+}
 
 
 class Dense(Settings):
@@ -72,13 +85,17 @@ class BlockConfig(Settings):
     layout: Literal["serial", "parallel"] = Field(
         "serial", description="attention then MLP, or both on one normed input"
     )
-    norm: Literal["pre", "post", "none"] = Field(
-        "pre", description="norm before each branch, after each residual sum, or nowhere"
+    norm: Literal["pre", "peri", "output", "post", "none"] = Field(
+        "pre", description="norm before each branch, around it, on its output, after each residual sum, or nowhere"
     )
+    norm_kind: NormKind | None = Field(None, description="kind of this block's norms; null: model.norm")
+    input_gain: Gain = Field(1.0, description="fixed factor on the (normed) input of every branch")
     attn_skip: Gain = Field(1.0, description="a_SA (a if parallel); 0: the skip is absent")
     attn_branch: Gain = Field(1.0, description="b_SA, the gain of the attention branch")
     mlp_skip: Gain | None = Field(1.0, description="a_FF; 0: the skip is absent; null in the parallel layout")
     mlp_branch: Gain = Field(1.0, description="b_FF, the gain of the MLP branch")
+    channel_gains: bool = Field(False, description="attn_branch and mlp_branch per channel, or one number each")
+    init_scale: Gain = Field(1.0, description="factor on the initial W_V, W_P (dense) and MLP matrices")
     alpha: float | None = Field(None, description="initial gain of I in shaped attention; null: no such term")
     beta: float | None = Field(None, description="initial gain of the attention matrix; null: plain attention")
     gamma: float | None = Field(None, description="initial gain of the centring C; null: no such term")
@@ -89,8 +106,16 @@ class BlockConfig(Settings):
     query_init: Literal["normal", "zero"] = Field(
         "normal", description="W_Q at initialisation; zero makes shaped attention the identity"
     )
+    query: Literal["dense", "identity"] = Field("dense", description="W_Q, or no matrix: Q = u")
+    key: Literal["dense", "value"] = Field("dense", description="W_K, or no matrix: K = V")
     qk_norm: bool = Field(False, description="RMSNorm on each head's queries and keys")
     qk_bias: bool = Field(False, description="trained biases, 0 at first, on queries and keys")
+    soft_cap: float | None = Field(None, gt=0, description="c tanh(logits / c) before the softmax; null: no cap")
+    attn_gate: Literal["none", "head", "element"] = Field(
+        "none", description="head outputs times sigmoid(u W_g), one number a head or one an element"
+    )
+    value_own: float | None = Field(None, description="gain of V_l in a value residual; null: none")
+    value_first: float | None = Field(None, description="gain of layer 1's V in a value residual; null: none")
     value: Matrix = Field(Dense(), description="W_V: dense, reparam or identity")
     projection: Matrix = Field(Dense(), description="W_P: dense, reparam or identity")
     first_value: Matrix | None = Field(
@@ -98,17 +123,41 @@ class BlockConfig(Settings):
     )
 
     @property
-    def skipless(self) -> bool:
-        """Whether the attention sub-block has no skip."""
-        return self.attn_skip == 0.0
+    def norm_places(self) -> tuple[NormPlace, ...]:
+        """Where the block has norms."""
+        return NORM_PLACES[self.norm]
 
     def value_of(self, layer: int) -> Dense | Reparam | Identity:
         """W_V's settings in `layer`, counted from 0."""
         return self.first_value if layer == 0 and self.first_value is not None else self.value
 
+    def has(self, gain: GainName) -> bool:
+        """Whether `gain` exists. A skip of 0 is absent; a branch of 0 at first is not (ReZero)."""
+        value = getattr(self, gain)
+        start = value.value if isinstance(value, DepthGain) else value
+        return start is not None and not (gain.endswith("_skip") and start == 0.0)
+
     def trains(self, gain: GainName) -> bool:
-        """Whether `gain` is a trained parameter."""
-        return self.trainable_gains == "all" or gain in self.trainable_gains
+        """Whether `gain` exists and is a trained parameter."""
+        return self.has(gain) and (self.trainable_gains == "all" or gain in self.trainable_gains)
+
+    def gain_size(self, gain: GainName, model: ModelConfig) -> int | None:
+        """How many numbers `gain` is: one a head, one a channel, or None for a single one."""
+        if gain in ("alpha", "beta", "gamma"):
+            return model.n_heads if self.head_gains else 1
+        return model.d_model if gain.endswith("_branch") and self.channel_gains else None
+
+    def norm_of(self, model: ModelConfig) -> NormKind:
+        """The kind of the norms in the blocks and on the embedding."""
+        return self.norm_kind or model.norm
+
+    def final_norm_of(self, model: ModelConfig) -> NormKind:
+        """The kind of the norm before the output layer."""
+        return model.final_norm or self.norm_of(model)
+
+    def norms_embedding(self, model: ModelConfig) -> bool:
+        """Whether the embedding is normed: unless said otherwise, only if the blocks have no norm."""
+        return self.norm == "none" if model.embedding_norm is None else model.embedding_norm
 
     @model_validator(mode="after")
     def _consistent(self) -> BlockConfig:
@@ -124,14 +173,28 @@ class BlockConfig(Settings):
                 "block.beta=null: plain attention has no alpha and no gamma; "
                 "set block.beta to a number, or block.alpha=null block.gamma=null"
             )
+        if (self.value_own is None) != (self.value_first is None):
+            raise ValueError(
+                f"block.value_own={show(self.value_own)}: goes together with block.value_first="
+                f"{show(self.value_first)}; valid: two numbers, or null for both"
+            )
+        if self.query == "identity" and self.query_init != "normal":
+            raise ValueError(
+                "block.query_init=zero: block.query=identity has no matrix to initialise; valid: block.query_init=normal"
+            )
         if isinstance(self.trainable_gains, tuple):
             self._check_trained(self.trainable_gains)
+        if self.channel_gains and not (self.trains("attn_branch") and self.trains("mlp_branch")):
+            raise ValueError(
+                "block.channel_gains=true: has no use where the gains are fixed; add attn_branch and mlp_branch to "
+                "block.trainable_gains"
+            )
         self._check_ties()
         return self
 
     def _check_trained(self, names: tuple[GainName, ...]) -> None:
         for name in names:
-            if getattr(self, name) is None or (name.endswith("_skip") and getattr(self, name) == 0.0):
+            if not self.has(name):
                 raise ValueError(f"block.trainable_gains: {name} is absent in this block; remove it from the list")
 
     def _check_ties(self) -> None:

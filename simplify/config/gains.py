@@ -1,7 +1,8 @@
 """Gains that depend on depth: named rules, each one line of the table.
 
 A gain in a block's YAML is a number, or `{rule: NAME, value: V, at_depth: L0}`: the value `V` is
-what a model of `L0` layers gets, and the rule says how it moves with the number of layers `L`.
+what a model of `L0` layers gets, and the rule says how it moves with the number of layers `L`, or
+with the layer.
 """
 
 from __future__ import annotations
@@ -13,19 +14,31 @@ from pydantic import Discriminator, Field, Tag
 
 from simplify.config.base import Settings
 
-# f(L, L0): the factor on the value that holds at L0 layers.
-RULES: dict[str, Callable[[int, int], float]] = {
-    "inv_sqrt_depth": lambda depth, at_depth: (at_depth / depth) ** 0.5,
-    "inv_depth": lambda depth, at_depth: at_depth / depth,
+# The factor on the value in layer l (from 1) of a model of L layers; `at` is the L, or the l, at which
+# the value itself holds.
+RULES: dict[str, Callable[[int, int, int], float]] = {
+    "inv_sqrt_depth": lambda depth, layer, at: (at / depth) ** 0.5,
+    "inv_depth": lambda depth, layer, at: at / depth,
+    "fourth_root_depth": lambda depth, layer, at: (depth / at) ** 0.25,
+    "inv_fourth_root_depth": lambda depth, layer, at: (at / depth) ** 0.25,
+    "inv_sqrt_layer": lambda depth, layer, at: (at / layer) ** 0.5,
+    "layerscale": lambda depth, layer, at: _layerscale(depth) / _layerscale(at),
 }
 
 
-class DepthGain(Settings):
-    """A gain that follows a named rule of the model's depth."""
+def _layerscale(depth: int) -> float:
+    """The initial gain that LayerScale's authors use at each depth (arXiv 2103.17239, section 2)."""
+    return 0.1 if depth <= 18 else 1e-5 if depth <= 24 else 1e-6
 
-    rule: Literal["inv_sqrt_depth", "inv_depth"] = Field(description="how the gain moves with depth")
-    value: float = Field(description="the gain in a model of `at_depth` layers")
-    at_depth: int = Field(ge=1, description="the number of layers at which the gain is `value`")
+
+class DepthGain(Settings):
+    """A gain that follows a named rule of the model's depth, or of the layer's."""
+
+    rule: Literal[
+        "inv_sqrt_depth", "inv_depth", "fourth_root_depth", "inv_fourth_root_depth", "inv_sqrt_layer", "layerscale"
+    ] = Field(description="how the gain moves with depth")
+    value: float = Field(description="the gain in a model of `at_depth` layers (or in that layer)")
+    at_depth: int = Field(ge=1, description="the number of layers (or the layer) at which the gain is `value`")
 
 
 def _kind(value: Any) -> str:
@@ -35,8 +48,8 @@ def _kind(value: Any) -> str:
 Gain = Annotated[Annotated[DepthGain, Tag("rule")] | Annotated[float, Tag("number")], Discriminator(_kind)]
 
 
-def gain_at(gain: DepthGain | float, n_layers: int) -> float:
-    """The gain's initial value in a model of `n_layers` layers."""
+def gain_at(gain: DepthGain | float, n_layers: int, layer: int = 0) -> float:
+    """The gain's initial value in `layer`, counted from 0, of a model of `n_layers` layers."""
     if isinstance(gain, DepthGain):
-        return gain.value * RULES[gain.rule](n_layers, gain.at_depth)
+        return gain.value * RULES[gain.rule](n_layers, layer + 1, gain.at_depth)
     return gain

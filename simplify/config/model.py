@@ -8,27 +8,34 @@ from pydantic import Field, model_validator
 
 from simplify.config.base import Name, Settings
 
-NormKind = Literal["rmsnorm", "layernorm"]
+NormKind = Literal["rmsnorm", "layernorm", "dyt", "derf"]
+Activation = Literal["relu", "relu2", "gelu", "leaky_relu", "swiglu", "geglu"]
+GLU = ("swiglu", "geglu")  # activations with a second input matrix
 
 
 class ModelConfig(Settings):
-    """A decoder. Sizes have no default: a model's YAML states them."""
+    """The model around the blocks. Sizes have no default: a model's YAML states them."""
 
     name: Name = Field("custom", description="the model's name; a label only")
+    kind: Literal["decoder", "encoder"] = Field(
+        "decoder", description="causal and next token, or bidirectional and masked tokens; blocks serve both"
+    )
     n_layers: int = Field(ge=1, description="blocks in depth")
     d_model: int = Field(ge=1, description="width of the residual stream")
     n_heads: int = Field(ge=1, description="attention heads")
-    d_ff: int = Field(ge=1, description="width of the MLP's hidden layer")
+    d_ff: int = Field(ge=1, description="width of the MLP's hidden layer (after the gate, if gated)")
     seq_len: int = Field(ge=2, description="tokens in a training sequence")
     d_head: int | None = Field(None, ge=1, description="width of a head; null: d_model / n_heads")
     n_kv_heads: int | None = Field(None, ge=1, description="key/value heads, a divisor of n_heads; null: n_heads")
-    positions: Literal["learned", "sinusoidal", "rope", "none"] = Field("learned", description="position code")
+    positions: Literal["learned", "sinusoidal", "rope", "alibi", "none"] = Field("learned", description="position code")
     n_positions: int | None = Field(None, ge=1, description="rows of the learned position table; null: seq_len")
-    activation: Literal["relu", "gelu", "leaky_relu"] = Field("relu", description="the MLP's non-linearity")
+    activation: Activation = Field("relu", description="the MLP's non-linearity; swiglu and geglu are gated")
     leaky_slope: float | None = Field(None, description="slope below 0 of leaky_relu")
-    norm: NormKind = Field("rmsnorm", description="kind of every norm in the blocks")
+    norm: NormKind = Field("rmsnorm", description="kind of every norm; block.norm_kind has precedence")
     norm_eps: float = Field(1e-8, gt=0, description="epsilon of every norm (the paper's RMSNorm: 1e-8)")
-    final_norm: NormKind | None = Field(None, description="kind of the norm before the output layer; null: model.norm")
+    final_norm: NormKind | None = Field(
+        None, description="kind of the norm before the output layer; null: as the others"
+    )
     embedding_norm: bool | None = Field(None, description="norm on the embedding; null: only if the blocks have none")
     init_std: float = Field(
         0.02, gt=0, description="standard deviation of normal initial weights (the paper: 0.02 at d_model=768)"
@@ -50,6 +57,11 @@ class ModelConfig(Settings):
     def position_rows(self) -> int:
         """Rows of the learned position table."""
         return self.n_positions or self.seq_len
+
+    @property
+    def max_positions(self) -> int | None:
+        """Longest sequence that the position code knows; None where it has no end."""
+        return {"learned": self.position_rows, "sinusoidal": self.seq_len, "rope": self.seq_len}.get(self.positions)
 
     @model_validator(mode="after")
     def _consistent(self) -> ModelConfig:

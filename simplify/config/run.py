@@ -47,6 +47,11 @@ class RunConfig(Settings):
         return self.train.micro_batch or self.batch_sequences
 
     @property
+    def mlm_probability(self) -> float:
+        """Share of an encoder's tokens to be predicted (0.25 as in the paper's BERT)."""
+        return 0.25 if self.train.mlm_probability is None else self.train.mlm_probability
+
+    @property
     def grad_accum(self) -> int:
         """Forward passes in one optimiser update."""
         return self.batch_sequences // self.micro_batch
@@ -61,20 +66,38 @@ class RunConfig(Settings):
     @model_validator(mode="after")
     def _identity_needs_square_values(self) -> RunConfig:
         block, model = self.block, self.model
-        for name in ("value", "projection", "first_value"):
-            matrix = getattr(block, name)
-            if matrix is None or matrix.kind == "dense":
+        kinds = {"query": block.query, "value": block.value.kind, "projection": block.projection.kind}
+        if block.first_value is not None:
+            kinds["first_value"] = block.first_value.kind
+        for name, kind in kinds.items():
+            if kind == "dense":
                 continue
-            if model.kv_heads != model.n_heads:
+            if name != "query" and model.kv_heads != model.n_heads:
                 raise ValueError(
-                    f"model.n_kv_heads={model.n_kv_heads}: block.{name} is {matrix.kind}, which needs as many "
+                    f"model.n_kv_heads={model.n_kv_heads}: block.{name} is {kind}, which needs as many "
                     f"key/value heads as heads; valid: null or {model.n_heads}; or choose a block with dense values"
                 )
             if model.n_heads * model.head_width != model.d_model:
                 raise ValueError(
-                    f"model.d_head={model.d_head}: block.{name} is {matrix.kind}, which needs n_heads * d_head = "
+                    f"model.d_head={model.d_head}: block.{name} is {kind}, which needs n_heads * d_head = "
                     f"d_model; valid: null or {model.d_model / model.n_heads:g}; or choose a block with dense values"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _settings_have_a_use(self) -> RunConfig:
+        if self.model.kind == "decoder" and self.train.mlm_probability is not None:
+            raise ValueError(
+                f"train.mlm_probability={self.train.mlm_probability:g}: a decoder masks no tokens; valid: null, or set "
+                "model.kind=encoder"
+            )
+        layers = range(self.model.n_layers)
+        trained = [self.block.projection, *(self.block.value_of(layer) for layer in layers)]
+        if self.optimiser.value_lr_ratio != 1 and all(matrix.kind == "identity" for matrix in trained):
+            raise ValueError(
+                f"optimiser.value_lr_ratio={self.optimiser.value_lr_ratio:g}: block={self.block.name} has neither W_V "
+                "nor W_P; valid: 1, or choose a block that has one"
+            )
         return self
 
     @model_validator(mode="after")

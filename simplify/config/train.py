@@ -21,6 +21,9 @@ class OptimiserConfig(Settings):
     weight_decay: float = Field(
         0.1, ge=0, description="decoupled decay of matrices; gains, norm scales and biases have none"
     )
+    value_lr_ratio: float = Field(
+        1.0, ge=0, description="learning rate of the matrices W_V and W_P relative to the others (paper, Fig 9)"
+    )
     grad_clip: float | None = Field(1.0, gt=0, description="largest norm of the gradient; null: no clipping")
     schedule: Literal["linear", "cosine", "constant"] = Field(
         "linear", description="the learning rate after warm-up; linear and cosine end at 0"
@@ -35,6 +38,9 @@ class TrainConfig(Settings):
     tokens: int | None = Field(None, ge=1, description="budget in training tokens, rounded up to whole steps")
     hours: float | None = Field(None, gt=0, description="budget in hours of this run's own training time")
     batch_tokens: int = Field(ge=1, description="tokens in one update: a multiple of model.seq_len")
+    mlm_probability: float | None = Field(
+        None, gt=0, lt=1, description="share of an encoder's tokens to be predicted; null: 0.25, and none in a decoder"
+    )
     micro_batch: int | None = Field(
         None,
         ge=1,

@@ -15,8 +15,12 @@ from numpy.typing import NDArray
 
 from simplify.config import RunConfig
 from simplify.data.corpus import Corpus
+from simplify.data.objectives import Batch, MaskedTokens, next_token
 from simplify.data.sources import Split
+from simplify.data.tokenisers import mask_token
 from simplify.errors import DataError
+
+_TRAINING, _VALIDATION = 1, 2  # random streams of the masks
 
 
 @dataclass(frozen=True)
@@ -72,17 +76,27 @@ class Batches:
                 "a shorter model.seq_len or a smaller train.batch_tokens"
             )
         self._order = functools.lru_cache(maxsize=2)(self._permutation)
+        self._masked: MaskedTokens | None = None
+        if config.model.kind == "encoder":
+            tokeniser = corpus.tokeniser()
+            self._masked = MaskedTokens(config.mlm_probability, mask_token(tokeniser), tokeniser.get_vocab_size())
 
-    def batch(self, step: int) -> Int64[np.ndarray, "B T+1"]:
-        """The batch of `step`, counted from 0. Each epoch visits every window once, in its own order."""
+    def batch(self, step: int) -> Batch:
+        """What to learn in `step`, counted from 0."""
+        windows = self.windows(step)
+        return next_token(windows) if self._masked is None else self._masked(windows, self._seed, step, _TRAINING)
+
+    def windows(self, step: int) -> Int64[np.ndarray, "B T+1"]:
+        """The text of `step`. Each epoch visits every window once, in its own order."""
         wanted = np.arange(step * self._size, (step + 1) * self._size, dtype=np.int64)
         epochs, places = np.divmod(wanted, len(self._train))
         return self._train.take(np.array([self._order(int(e))[p] for e, p in zip(epochs, places, strict=True)]))
 
-    def validation(self, count: int) -> Int64[np.ndarray, "B T+1"]:
+    def validation(self, count: int) -> Batch:
         """At most `count` windows, evenly spaced over the validation split; always the same."""
         count = min(count, len(self._val))
-        return self._val.take(np.arange(count, dtype=np.int64) * len(self._val) // count)
+        windows = self._val.take(np.arange(count, dtype=np.int64) * len(self._val) // count)
+        return next_token(windows) if self._masked is None else self._masked(windows, 0, 0, _VALIDATION)
 
     def _permutation(self, epoch: int) -> NDArray[np.int64]:
         # RandomState's streams are frozen across numpy versions; Generator's are not.

@@ -79,15 +79,21 @@ def cache_dir() -> Path:
     return Path(given).expanduser().resolve() if given else platformdirs.user_cache_path("simplify")
 
 
-def open_corpus(config: DataConfig) -> Corpus:
-    """The corpus of `config`, built first if this machine does not have it yet."""
+def open_corpus(config: DataConfig, masked: bool = False) -> Corpus:
+    """The corpus of `config`, built first if this machine does not have it yet.
+
+    `masked`: a tokeniser that is trained here gets a mask token, for an encoder.
+    """
     source = open_source(config)
-    spec = f"{_FORMAT}\n{config.source}\n{config.tokeniser}\n{config.vocab_size}\n{source.key()}"
+    masked = masked and config.tokeniser is None
+    spec = f"{_FORMAT}\n{config.source}\n{config.tokeniser}\n{config.vocab_size}\n{source.key()}" + (
+        "\nmasked" if masked else ""
+    )
     key = hashlib.sha256(spec.encode("utf-8", "surrogateescape")).hexdigest()[:12]
     folder = cache_dir() / "corpora" / f"{config.source}-{key}"
     if not (folder / "meta.json").is_file():
         try:
-            _build_once(config, source, folder)
+            _build_once(config, source, folder, masked)
         except OSError as error:
             raise DataError(
                 f"SIMPLIFY_CACHE={cache_dir()}: the corpus cannot be written: {error.strerror or error}; "
@@ -98,7 +104,7 @@ def open_corpus(config: DataConfig) -> Corpus:
     return Corpus(folder, CorpusFacts(**stored))
 
 
-def _build_once(config: DataConfig, source: Source, folder: Path) -> None:
+def _build_once(config: DataConfig, source: Source, folder: Path, masked: bool) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(f"{folder}.lock")
     try:
@@ -113,7 +119,7 @@ def _build_once(config: DataConfig, source: Source, folder: Path) -> None:
         shutil.rmtree(aside, ignore_errors=True)  # left by a killed build: we hold the lock
         aside.mkdir()
         try:
-            _build(config, source, aside)
+            _build(config, source, aside, masked)
             shutil.rmtree(folder, ignore_errors=True)
             aside.rename(folder)
         finally:
@@ -122,13 +128,13 @@ def _build_once(config: DataConfig, source: Source, folder: Path) -> None:
         lock.release()
 
 
-def _build(config: DataConfig, source: Source, folder: Path) -> None:
+def _build(config: DataConfig, source: Source, folder: Path, masked: bool) -> None:
     total = source.count()
     with meter(f"data: {config.name}", 2.0 * total if config.tokeniser is None else total) as progress:
         seen = _Counter(progress)
         if config.tokeniser is None:
             texts = seen.through(source.documents("train"), "training the tokeniser")
-            tokeniser = train_bpe(texts, config.vocab_size, total)
+            tokeniser = train_bpe(texts, config.vocab_size, total, masked)
         else:
             tokeniser = load_tokeniser(config)
         tokeniser.save(str(folder / "tokenizer.json"))

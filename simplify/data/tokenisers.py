@@ -11,17 +11,22 @@ from simplify.config import DataConfig
 from simplify.errors import DataError
 
 END_OF_TEXT = "<|endoftext|>"
+MASK = "<|mask|>"
+_MASK_NAMES = (MASK, "[MASK]", "<mask>")
 _END_NAMES = (END_OF_TEXT, "</s>", "[SEP]", "<eos>")
 
 
-def train_bpe(texts: Iterator[str], vocab_size: int, total: int) -> Tokenizer:
-    """Byte-level BPE: any text round-trips; the same texts give the same vocabulary."""
+def train_bpe(texts: Iterator[str], vocab_size: int, total: int, masked: bool = False) -> Tokenizer:
+    """Byte-level BPE: any text round-trips; the same texts give the same vocabulary.
+
+    `masked` reserves an entry for the mask token.
+    """
     tokeniser = Tokenizer(models.BPE())
     tokeniser.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokeniser.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=vocab_size,
-        special_tokens=[END_OF_TEXT],
+        special_tokens=[END_OF_TEXT, MASK] if masked else [END_OF_TEXT],
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
@@ -56,8 +61,17 @@ def load_tokeniser(config: DataConfig) -> Tokenizer:
 
 def end_of_text(tokeniser: Tokenizer) -> int:
     """The token that ends a document."""
-    for name in _END_NAMES:
+    return _special(tokeniser, "end-of-text token", _END_NAMES)
+
+
+def mask_token(tokeniser: Tokenizer) -> int:
+    """The token that stands where one is hidden."""
+    return _special(tokeniser, "mask token, which an encoder needs", _MASK_NAMES)
+
+
+def _special(tokeniser: Tokenizer, what: str, names: tuple[str, ...]) -> int:
+    for name in names:
         token = tokeniser.token_to_id(name)
         if token is not None:
             return token
-    raise DataError(f"data.tokeniser: has no end-of-text token; valid: one of {', '.join(_END_NAMES)}")
+    raise DataError(f"data.tokeniser: has no {what}; valid: a tokeniser with one of {', '.join(names)}")

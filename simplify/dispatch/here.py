@@ -32,7 +32,7 @@ def train_here(config: RunConfig, command: list[str], force: bool = False) -> Ou
 
     with StopRequest() as stop:
         root = run_root(config)
-        corpus = open_corpus(config.data)
+        corpus = open_corpus(config.data, masked=config.model.kind == "encoder")
         identifier = run_id(config, corpus.facts.fingerprint)
         folder = find_folder(root, identifier, label(config))
         if not force and (done := folder.done()) is not None:

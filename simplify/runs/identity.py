@@ -12,11 +12,11 @@ import hashlib
 import json
 from typing import Any, get_args
 
-from simplify.config import BlockConfig, ModelConfig, RunConfig, differing, gain_at
+from simplify.config import BlockConfig, DepthGain, ModelConfig, RunConfig, differing, gain_at
 from simplify.config.block import GainName
 
 SCHEMA = 1
-_RESIDUAL_GAINS = ("attn_skip", "attn_branch", "mlp_skip", "mlp_branch")
+_DEPTH_GAINS = ("attn_skip", "attn_branch", "mlp_skip", "mlp_branch", "input_gain", "init_scale")
 
 
 def run_id(config: RunConfig, corpus_fingerprint: str) -> str:
@@ -42,6 +42,7 @@ def identity(config: RunConfig, corpus_fingerprint: str) -> dict[str, Any]:
             **budget,
             "batch_tokens": config.train.batch_tokens,
             **{k: v for k, v in differing(config.train).items() if k in ("precision", "val_sequences")},
+            **({"mlm_probability": config.mlm_probability} if config.model.kind == "encoder" else {}),
         },
         "seeds": {"init": config.init_seed, "data": config.data_seed},
     }
@@ -54,17 +55,21 @@ def label(config: RunConfig) -> str:
 
 def _plain_block(block: BlockConfig, model: ModelConfig) -> BlockConfig:
     """The block with gains as numbers, its trained gains by name, and no repetition."""
-    numbers = {
-        name: gain_at(value, model.n_layers) for name in _RESIDUAL_GAINS if (value := getattr(block, name)) is not None
-    }
-    present = [
-        name
-        for name in get_args(GainName)
-        if getattr(block, name) is not None and not (name.endswith("_skip") and numbers[name] == 0.0)
-    ]
-    trained = tuple(name for name in present if block.trains(name))
+    numbers = {name: _plain_gain(getattr(block, name), model.n_layers) for name in _DEPTH_GAINS}
+    trained = tuple(name for name in get_args(GainName) if block.trains(name))
     first = None if block.first_value == block.value else block.first_value
-    return block.model_copy(update={**numbers, "trainable_gains": trained or "none", "first_value": first})
+    known = {"trainable_gains": trained or "none", "first_value": first, "norm_kind": None}
+    return block.model_copy(update={**numbers, **known})
+
+
+def _plain_gain(gain: DepthGain | float | None, n_layers: int) -> DepthGain | float | None:
+    """A number, unless the gain differs between layers; then the rule as it is at layer 1."""
+    if not isinstance(gain, DepthGain):
+        return gain
+    values = {gain_at(gain, n_layers, layer) for layer in range(n_layers)}
+    if len(values) == 1:
+        return values.pop()
+    return DepthGain(rule=gain.rule, value=gain_at(gain, n_layers), at_depth=1)
 
 
 def _plain_model(config: RunConfig) -> ModelConfig:
@@ -74,10 +79,11 @@ def _plain_model(config: RunConfig) -> ModelConfig:
         "d_head": model.d_model // model.n_heads,
         "n_kv_heads": model.n_heads,
         "n_positions": model.seq_len,
-        "final_norm": model.norm,
+        "final_norm": config.block.norm_of(model),
         "embedding_norm": config.block.norm == "none",
     }
-    return model.model_copy(update={name: None for name, value in implied.items() if getattr(model, name) == value})
+    same = {name: None for name, value in implied.items() if getattr(model, name) == value}
+    return model.model_copy(update={**same, "norm": config.block.norm_of(model)})
 
 
 def _without(data: dict[str, Any], *names: str) -> dict[str, Any]:

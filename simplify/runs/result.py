@@ -17,9 +17,9 @@ def result_of(rows: Sequence[dict[str, Any]], config: RunConfig, corpus: CorpusF
     speeds = [row["tokens_per_sec"] for row in rows if row.get("tokens_per_sec")]
     keys = ("step", "tokens", "seconds", "train/loss", "val/loss", "val/bits_per_byte")
     return {
-        **{key: last[key] for key in keys},
+        **{key: last[key] for key in keys if key in last},
         "tokens_per_sec": statistics.median(speeds) if speeds else None,
         "peak_mem_gib": max(row["peak_mem_gib"] for row in rows),
-        "parameters": sum(count_parameters(config.block, config.model, config.data.vocab_size).values()),
+        "parameters": count_parameters(config.block, config.model, config.data.vocab_size),
         "unigram_entropy": corpus.unigram_entropy,
     }

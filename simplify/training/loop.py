@@ -87,6 +87,8 @@ class Loop:
             raise TrainingFailed(
                 "non_finite", f"step {done}: validation loss is {loss:g}; lower optimiser.lr", step=done
             )
+        if self._config.model.kind == "encoder":  # hidden tokens given the others: no code length of a text
+            return {"val/loss": loss}
         return {"val/loss": loss, "val/bits_per_byte": loss / math.log(2) * self._tokens_a_byte}
 
     def _save_due(self, done: int) -> bool:

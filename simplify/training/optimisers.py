@@ -17,19 +17,28 @@ OPTIMISERS: dict[str, Callable[[list[dict[str, Any]], OptimiserConfig], torch.op
 
 def make_optimiser(model: nn.Module, config: OptimiserConfig) -> torch.optim.Optimizer:
     """The optimiser over `model`'s parameters on their final device."""
-    return OPTIMISERS[config.name](parameter_groups(model, config.weight_decay), config)
+    return OPTIMISERS[config.name](parameter_groups(model, config), config)
 
 
-def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Matrices decay; gains, norm scales and biases, which have fewer than two dimensions, do not."""
-    parameters = [p for p in model.parameters() if p.requires_grad]
-    return [
-        {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": weight_decay},
-        {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
+def parameter_groups(model: nn.Module, config: OptimiserConfig) -> list[dict[str, Any]]:
+    """Matrices decay; gains, norm scales and biases, which have fewer than two dimensions, do not.
+
+    With `value_lr_ratio` the matrices W_V and W_P are a group of their own, with that share of the rate.
+    """
+    matrices = {n: p for n, p in model.named_parameters() if p.ndim >= 2}
+    apart = ("value", "projection") if config.value_lr_ratio != 1 else ()
+    slow = [n for n in matrices if n.split(".")[-2] in apart]
+    decay = config.weight_decay
+    groups = [
+        {"params": [p for n, p in matrices.items() if n not in slow], "weight_decay": decay, "lr_ratio": 1.0},
+        {"params": [p for p in model.parameters() if p.ndim < 2], "weight_decay": 0.0, "lr_ratio": 1.0},
     ]
+    if slow:
+        groups.append({"params": [matrices[n] for n in slow], "weight_decay": decay, "lr_ratio": config.value_lr_ratio})
+    return groups
 
 
 def set_learning_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
-    """Give every group the rate of this step."""
+    """Give every group its share of the rate of this step."""
     for group in optimiser.param_groups:
-        group["lr"] = rate
+        group["lr"] = rate * group.get("lr_ratio", 1.0)  # checkpoints from before there was a ratio have none

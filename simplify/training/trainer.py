@@ -12,11 +12,12 @@ from torch import Tensor
 
 from simplify.config import RunConfig
 from simplify.data.batches import Batches
+from simplify.data.objectives import Batch
 from simplify.errors import TrainingFailed
 from simplify.training.device import Device, out_of_memory
 from simplify.training.finite import culprit
 from simplify.training.optimisers import make_optimiser, set_learning_rate
-from simplify.zoo.model import build_model, next_token_loss
+from simplify.zoo.model import build_model, token_loss
 
 
 class Trainer:
@@ -74,26 +75,28 @@ class Trainer:
         self._optimiser.zero_grad(set_to_none=True)
         return loss, norm
 
-    def _micro(self, batch: Int64[np.ndarray, "B T+1"], number: int) -> Int64[Tensor, "b T+1"]:
+    def _micro(self, batch: Batch, number: int) -> Int64[Tensor, "2 b T"]:
+        """Inputs and targets of a micro-batch, on the device."""
         size = self._config.micro_batch
-        rows = torch.from_numpy(batch[number * size : (number + 1) * size])
+        rows = torch.from_numpy(np.stack(batch.rows(number * size, (number + 1) * size)))
         if self._device.kind == "cuda":
             rows = rows.pin_memory()
         return rows.to(self._device.torch, non_blocking=True)
 
-    def _loss(self, rows: Int64[Tensor, "b T+1"]) -> Float[Tensor, ""]:
+    def _loss(self, rows: Int64[Tensor, "2 b T"]) -> Float[Tensor, ""]:
+        inputs, targets = rows.unbind()
         with self._device.autocast():
-            logits = self._forward(rows[:, :-1])
-        return next_token_loss(logits, rows[:, 1:])
+            logits = self._forward(inputs)
+        return token_loss(logits, targets)
 
     @torch.no_grad()
     def validate(self) -> float:
         """Mean loss in nats a token over the fixed validation set."""
-        size, total = self._config.micro_batch, 0.0
-        for first in range(0, len(self._validation), size):
-            rows = torch.from_numpy(self._validation[first : first + size]).to(self._device.torch)
-            total += float(self._loss(rows)) * len(rows)
-        return total / len(self._validation)
+        size, count, total = self._config.micro_batch, len(self._validation.inputs), 0.0
+        for number in range(-(-count // size)):
+            rows = self._micro(self._validation, number)
+            total += float(self._loss(rows)) * rows.shape[1]
+        return total / count
 
     def check(self) -> None:
         """Raise TrainingFailed if a loss or gradient since the last check was not finite."""

@@ -6,56 +6,65 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from simplify.config import BlockConfig, ModelConfig, gain_at
-from simplify.config.block import GainName
+from simplify.config.block import GainName, NormPlace
 from simplify.zoo.attention import Attention
+from simplify.zoo.context import Context
 from simplify.zoo.gains import Gain
 from simplify.zoo.mlp import MLP
 from simplify.zoo.norms import make_norm
 
 
-class _Block(nn.Module):
-    """The parts that every layout has."""
+class Block(nn.Module):
+    """The parts that every layout has. Norms that a block does not have are the identity."""
 
     def __init__(self, block: BlockConfig, model: ModelConfig, layer: int) -> None:
         super().__init__()
         self.attention = Attention(block, model, layer)
-        self.mlp = MLP(model)
+        self.mlp = MLP(model, gain_at(block.init_scale, model.n_layers, layer))
         self.attn_skip = _skip(block, model, "attn_skip")
-        self.attn_branch = Gain(gain_at(block.attn_branch, model.n_layers), block.trains("attn_branch"))
+        self.attn_branch = _branch(block, model, "attn_branch", layer)
         self.mlp_skip = _skip(block, model, "mlp_skip")
-        self.mlp_branch = Gain(gain_at(block.mlp_branch, model.n_layers), block.trains("mlp_branch"))
-        self.attn_norm = _norm(block, model, "pre")
-        self.attn_post_norm = _norm(block, model, "post")
+        self.mlp_branch = _branch(block, model, "mlp_branch", layer)
+        self.input_gain = Gain(gain_at(block.input_gain, model.n_layers, layer), trainable=False)
+        self.attn_norm = _norm(block, model, "before")
+        self.attn_out_norm = _norm(block, model, "output")
+        self.mlp_out_norm = _norm(block, model, "output")
+        self.attn_post_norm = _norm(block, model, "after")
+
+    def forward(self, x: Float[Tensor, "B T d"], context: Context) -> Float[Tensor, "B T d"]:
+        raise NotImplementedError
 
 
-class SerialBlock(_Block):
+class SerialBlock(Block):
     """x1 = attn_skip x + attn_branch MHA(N1 x);  y = mlp_skip x1 + mlp_branch MLP(N2 x1)."""
 
     def __init__(self, block: BlockConfig, model: ModelConfig, layer: int) -> None:
         super().__init__(block, model, layer)
-        self.mlp_norm = _norm(block, model, "pre")
-        self.mlp_post_norm = _norm(block, model, "post")
+        self.mlp_norm = _norm(block, model, "before")
+        self.mlp_post_norm = _norm(block, model, "after")
 
-    def forward(self, x: Float[Tensor, "B T d"]) -> Float[Tensor, "B T d"]:
-        branch = self.attn_branch(self.attention(self.attn_norm(x)))
+    def forward(self, x: Float[Tensor, "B T d"], context: Context) -> Float[Tensor, "B T d"]:
+        u = self.input_gain(self.attn_norm(x))
+        branch = self.attn_branch(self.attn_out_norm(self.attention(u, context)))
         x = self.attn_post_norm(add_skip(self.attn_skip, x, branch))
-        branch = self.mlp_branch(self.mlp(self.mlp_norm(x)))
+        branch = self.mlp_branch(self.mlp_out_norm(self.mlp(self.input_gain(self.mlp_norm(x)))))
         return self.mlp_post_norm(add_skip(self.mlp_skip, x, branch))
 
 
-class ParallelBlock(_Block):
+class ParallelBlock(Block):
     """y = attn_skip x + attn_branch MHA(N x) + mlp_branch MLP(N x)."""
 
-    def forward(self, x: Float[Tensor, "B T d"]) -> Float[Tensor, "B T d"]:
-        u = self.attn_norm(x)
-        branches = self.attn_branch(self.attention(u)) + self.mlp_branch(self.mlp(u))
+    def forward(self, x: Float[Tensor, "B T d"], context: Context) -> Float[Tensor, "B T d"]:
+        u = self.input_gain(self.attn_norm(x))
+        branches = self.attn_branch(self.attn_out_norm(self.attention(u, context)))
+        branches = branches + self.mlp_branch(self.mlp_out_norm(self.mlp(u)))
         return self.attn_post_norm(add_skip(self.attn_skip, x, branches))
 
 
-LAYOUTS: dict[str, type[_Block]] = {"serial": SerialBlock, "parallel": ParallelBlock}
+LAYOUTS: dict[str, type[Block]] = {"serial": SerialBlock, "parallel": ParallelBlock}
 
 
-def make_block(block: BlockConfig, model: ModelConfig, layer: int) -> nn.Module:
+def make_block(block: BlockConfig, model: ModelConfig, layer: int) -> Block:
     """The block of `layer`, counted from 0."""
     return LAYOUTS[block.layout](block, model, layer)
 
@@ -65,13 +74,16 @@ def add_skip(skip: Gain | None, x: Float[Tensor, "B T d"], branch: Float[Tensor,
     return branch if skip is None else skip(x) + branch
 
 
-def _norm(block: BlockConfig, model: ModelConfig, where: str) -> nn.Module:
-    """The model's norm if this block has one `where` (pre or post), else the identity."""
-    return make_norm(model) if block.norm == where else nn.Identity()
+def _norm(block: BlockConfig, model: ModelConfig, place: NormPlace) -> nn.Module:
+    """A norm if this block has one at `place`, else the identity."""
+    return make_norm(model, block.norm_of(model)) if place in block.norm_places else nn.Identity()
+
+
+def _branch(block: BlockConfig, model: ModelConfig, name: GainName, layer: int) -> Gain:
+    start = gain_at(getattr(block, name), model.n_layers, layer)
+    return Gain(start, block.trains(name), block.gain_size(name, model))
 
 
 def _skip(block: BlockConfig, model: ModelConfig, name: GainName) -> Gain | None:
     """A skip whose gain is 0 is absent (a branch whose gain is 0 at first is not: ReZero)."""
-    setting = getattr(block, name)
-    start = 0.0 if setting is None else gain_at(setting, model.n_layers)
-    return None if start == 0.0 else Gain(start, block.trains(name))
+    return Gain(gain_at(getattr(block, name), model.n_layers), block.trains(name)) if block.has(name) else None

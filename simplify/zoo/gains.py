@@ -1,4 +1,4 @@
-"""Scalar gains: one number, or one per head, trained or fixed."""
+"""Gains: one number, one per head or one per channel, trained or fixed."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from torch import Tensor, nn
 class Gain(nn.Module):
     """Multiplies by a gain. A gain fixed at 1 costs nothing.
 
-    `n` gains multiply the second-to-last dimension (heads); `n=None` is a single scalar. A trained
+    `n` gains multiply dimension `axis` (-2: heads, -1: channels); `n=None` is a single scalar. A trained
     gain stays in fp32 under autocast, and so does its product. Gains never decay: the optimiser
     decays matrices only.
     """
 
-    def __init__(self, value: float, trainable: bool, n: int | None = None) -> None:
+    def __init__(self, value: float, trainable: bool, n: int | None = None, axis: int = -1) -> None:
         super().__init__()
-        self.value, self.n = value, n
+        self.value, self.n, self.axis = value, n, axis
         start = torch.full(() if n is None else (n,), float(value))
         if trainable:
             self.gain = nn.Parameter(start)
         self.free = not trainable and value == 1.0
 
     def forward(self, x: Tensor) -> Tensor:
-        """x of any shape (..., n, width) -> the same shape."""
+        """x of any shape (..., n) or (..., n, width) -> the same shape."""
         if self.free:
             return x
         if not hasattr(self, "gain"):
             return x * self.value
-        return x * (self.gain if self.n is None else self.gain.unsqueeze(-1))
+        return x * (self.gain.unsqueeze(-1) if self.axis == -2 else self.gain)
 
     def initialise(self, generator: torch.Generator) -> None:  # noqa: ARG002
         """Back to the configured value; nothing is drawn."""

@@ -15,10 +15,12 @@ from simplify.zoo.gains import Gain
 
 
 class Linear(nn.Linear):
-    """A matrix without bias unless asked; `init` is normal (N(0, std^2)), orthogonal or zero."""
+    """A matrix without bias unless asked; `init` is normal (N(0, std^2)), orthogonal or zero, times `scale`."""
 
-    def __init__(self, d_in: int, d_out: int, std: float, init: str = "normal", bias: bool = False) -> None:
-        self.std, self.init = std, init
+    def __init__(
+        self, d_in: int, d_out: int, std: float, init: str = "normal", bias: bool = False, scale: float = 1.0
+    ) -> None:
+        self.std, self.init, self.scale = std, init, scale
         super().__init__(d_in, d_out, bias=bias)
 
     def reset_parameters(self) -> None:
@@ -28,11 +30,11 @@ class Linear(nn.Linear):
     def initialise(self, generator: torch.Generator) -> None:
         """Draw the weight from `generator`; the bias is 0."""
         if self.init == "orthogonal":
-            self.weight.copy_(haar(self.out_features, self.in_features, generator))
+            self.weight.copy_(self.scale * haar(self.out_features, self.in_features, generator))
         elif self.init == "zero":
             self.weight.zero_()
         else:
-            self.weight.normal_(0.0, self.std, generator=generator)
+            self.weight.normal_(0.0, self.scale * self.std, generator=generator)
         if self.bias is not None:
             self.bias.zero_()
 
@@ -66,10 +68,13 @@ class ReparamMatrix(nn.Module):
             self.delta.zero_()
 
 
-def make_matrix(config: Dense | Reparam | Identity, d_in: int, d_out: int, std: float) -> nn.Module:
-    """The module for W_V or W_P. Reparam and identity need d_in = d_out, which RunConfig checks."""
+def make_matrix(config: Dense | Reparam | Identity, d_in: int, d_out: int, std: float, scale: float = 1.0) -> nn.Module:
+    """The module for W_V or W_P. Reparam and identity need d_in = d_out, which RunConfig checks.
+
+    `scale` multiplies the initial values of a dense matrix.
+    """
     if isinstance(config, Dense):
-        return Linear(d_in, d_out, std, config.init)
+        return Linear(d_in, d_out, std, config.init, scale=scale)
     if isinstance(config, Reparam):
         return ReparamMatrix(config, d_in)
     return nn.Identity()

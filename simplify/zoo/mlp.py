@@ -8,24 +8,32 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from simplify.config import ModelConfig
+from simplify.config import GLU, ModelConfig
 from simplify.zoo.matrices import Linear
 
+# Squared ReLU: arXiv 2109.08668. Gated ones (GLU) multiply by a second product: arXiv 2002.05202.
 ACTIVATIONS: dict[str, Callable[[Tensor, float | None], Tensor]] = {
     "relu": lambda x, _: F.relu(x),
+    "relu2": lambda x, _: F.relu(x).square(),
     "gelu": lambda x, _: F.gelu(x),
     "leaky_relu": lambda x, slope: F.leaky_relu(x, slope or 0.0),
+    "swiglu": lambda x, _: F.silu(x),
+    "geglu": lambda x, _: F.gelu(x),
 }
 
 
 class MLP(nn.Module):
-    """act(u W_in) W_out, without biases."""
+    """act(u W_in) W_out, or (act(u W_gate) * (u W_in)) W_out if gated; without biases."""
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, config: ModelConfig, init_scale: float = 1.0) -> None:
         super().__init__()
-        self.fc_in = Linear(config.d_model, config.d_ff, config.init_std)
-        self.fc_out = Linear(config.d_ff, config.d_model, config.init_std)
+        std = config.init_std * init_scale
+        self.fc_in = Linear(config.d_model, config.d_ff, std)
+        self.fc_gate = Linear(config.d_model, config.d_ff, std) if config.activation in GLU else None
+        self.fc_out = Linear(config.d_ff, config.d_model, std)
         self.activation, self.slope = ACTIVATIONS[config.activation], config.leaky_slope
 
     def forward(self, u: Float[Tensor, "B T d"]) -> Float[Tensor, "B T d"]:
-        return self.fc_out(self.activation(self.fc_in(u), self.slope))
+        if self.fc_gate is None:
+            return self.fc_out(self.activation(self.fc_in(u), self.slope))
+        return self.fc_out(self.activation(self.fc_gate(u), self.slope) * self.fc_in(u))

@@ -1,19 +1,26 @@
-"""The decoder around the blocks."""
+"""The transformer around the blocks: a decoder or an encoder, by one setting."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from simplify.config import BlockConfig, ModelConfig
 from simplify.zoo.attention import Attention
 from simplify.zoo.block import make_block
+from simplify.zoo.cache import Cache
+from simplify.zoo.context import Context
 from simplify.zoo.init import initialise
 from simplify.zoo.matrices import Linear, ReparamMatrix
 from simplify.zoo.norms import make_norm
-from simplify.zoo.positions import added_positions
+from simplify.zoo.positions import added_positions, alibi_slopes
+from simplify.zoo.sampling import draw
+
+IGNORED = -100  # a target that is no target
 
 
 class TokenEmbedding(nn.Embedding):
@@ -31,52 +38,127 @@ class TokenEmbedding(nn.Embedding):
         self.weight.normal_(0.0, self.std, generator=generator)
 
 
-class Decoder(nn.Module):
+class Transformer(nn.Module):
     """Token embedding, positions, blocks, final norm, output layer."""
+
+    slopes: Tensor | None
 
     def __init__(self, block: BlockConfig, model: ModelConfig, vocab_size: int) -> None:
         super().__init__()
+        self.causal = model.kind == "decoder"
         self.embedding = TokenEmbedding(vocab_size, model.d_model, model.init_std)
         self.positions = added_positions(model)
-        norm_first = block.norm == "none" if model.embedding_norm is None else model.embedding_norm
-        self.embedding_norm = make_norm(model) if norm_first else nn.Identity()
+        self.register_buffer(
+            "slopes", alibi_slopes(model.n_heads) if model.positions == "alibi" else None, persistent=False
+        )
+        kind = block.norm_of(model)
+        self.embedding_norm = make_norm(model, kind) if block.norms_embedding(model) else nn.Identity()
         self.blocks = nn.ModuleList(make_block(block, model, i) for i in range(model.n_layers))
-        self.final_norm = make_norm(model, model.final_norm)
+        self.final_norm = make_norm(model, block.final_norm_of(model))
         self.output = Linear(model.d_model, vocab_size, model.init_std)
         if model.tied_embeddings:
             self.output.weight = self.embedding.weight
+        self.max_positions = model.max_positions
 
-    def forward(self, tokens: Int[Tensor, "B T"]) -> Float[Tensor, "B T V"]:
-        """Logits of the token after each position."""
-        x = self.embedding_norm(self.positions(self.embedding(tokens)))
+    def forward(
+        self,
+        tokens: Int[Tensor, "B T"],
+        valid: Bool[Tensor, "B T"] | None = None,
+        cache: Cache | None = None,
+    ) -> Float[Tensor, "B T V"]:
+        """Logits at each position: of the token after it (decoder) or of the token that belongs there (encoder).
+
+        `valid` is False at padding. With a `cache`, the tokens follow those of the earlier calls.
+        """
+        context = self.context(tokens, valid, cache)
+        x = self.embed(tokens, context)
         for block in self.blocks:
-            x = block(x)
+            x = block(x, context)
+        if cache is not None:
+            cache.commit()
         return self.output(self.final_norm(x))
 
+    def context(
+        self, tokens: Int[Tensor, "B T"], valid: Bool[Tensor, "B T"] | None = None, cache: Cache | None = None
+    ) -> Context:
+        """What the layers share in a forward pass over `tokens`."""
+        length = tokens.shape[1]
+        if cache is not None:
+            cache.begin(length)
+        return Context(self.causal, length, tokens.device, valid, self.slopes, cache)
 
-def next_token_loss(logits: Float[Tensor, "B T V"], targets: Int[Tensor, "B T"]) -> Float[Tensor, ""]:
-    """Mean cross-entropy in nats a token, in fp32 or better."""
+    def embed(self, tokens: Int[Tensor, "B T"], context: Context) -> Float[Tensor, "B T d"]:
+        """What the first block gets."""
+        x = self.embedding(tokens)
+        if self.positions is not None:
+            x = self.positions(x, context.start)
+        return self.embedding_norm(x)
+
+    def generate(
+        self,
+        prompt: Int[Tensor, "B T"],
+        n_tokens: int,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        generator: torch.Generator | None = None,
+    ) -> Int[Tensor, "B T_and_n"]:
+        """`prompt` and `n_tokens` drawn after it. Raises ValueError for an encoder or an empty prompt."""
+        drawn = list(self.stream(prompt, n_tokens, temperature, top_k, generator))
+        return torch.cat([prompt, *(token[:, None] for token in drawn)], dim=1)
+
+    @torch.no_grad()
+    def stream(
+        self,
+        prompt: Int[Tensor, "B T"],
+        n_tokens: int,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        generator: torch.Generator | None = None,
+    ) -> Iterator[Int[Tensor, " B"]]:
+        """Draw tokens one after the other, each with one cached step.
+
+        Where a position code has a last position, the older half of the context is dropped there.
+        """
+        if not self.causal:
+            raise ValueError("an encoder does not generate")
+        if not prompt.shape[1]:
+            raise ValueError("a prompt needs at least one token")
+        limit = self.max_positions or prompt.shape[1] + n_tokens
+        seen, cache = prompt[:, -limit:], Cache(limit)
+        new = seen
+        for _ in range(n_tokens):
+            if cache.length + new.shape[1] > limit:
+                seen = seen[:, -max(limit // 2, 1) :]
+                new, cache = seen, Cache(limit)
+            token = draw(self(new, cache=cache)[:, -1], temperature, top_k, generator)
+            yield token
+            new = token[:, None]
+            seen = torch.cat([seen, new], dim=1)
+
+
+def token_loss(logits: Float[Tensor, "B T V"], targets: Int[Tensor, "B T"]) -> Float[Tensor, ""]:
+    """Mean cross-entropy in nats a target, in fp32 or better; targets of -100 do not count."""
     wide = logits.to(torch.promote_types(logits.dtype, torch.float32))
-    return F.cross_entropy(wide.flatten(0, 1), targets.flatten())
+    return F.cross_entropy(wide.flatten(0, 1), targets.flatten(), ignore_index=IGNORED)
 
 
-def build_model(block: BlockConfig, model: ModelConfig, vocab_size: int, seed: int) -> Decoder:
-    """A decoder on the CPU with weights drawn from `seed`."""
-    decoder = Decoder(block, model, vocab_size)
-    initialise(decoder, seed)
+def build_model(block: BlockConfig, model: ModelConfig, vocab_size: int, seed: int) -> Transformer:
+    """A model on the CPU with weights drawn from `seed`."""
+    built = Transformer(block, model, vocab_size)
+    initialise(built, seed)
     if block.value.kind == "reparam" and block.value.tie != "none":
-        tie_orthogonals(decoder, block.value.tie)
-    return decoder
+        tie_orthogonals(built, block.value.tie)
+    return built
 
 
 @torch.no_grad()
-def tie_orthogonals(decoder: Decoder, tie: str) -> None:
+def tie_orthogonals(model: Transformer, tie: str) -> None:
     """Make the product of W_V W_P over depth the identity (paper Fig 15).
 
     `all`: in every layer W_P = W_V^T. `last`: only the last W_P, which undoes all before it.
     """
-    layers = [module for module in decoder.modules() if isinstance(module, Attention)]
-    total = torch.eye(decoder.embedding.embedding_dim, dtype=torch.float64)
+    layers = [module for module in model.modules() if isinstance(module, Attention)]
+    total = torch.eye(model.embedding.embedding_dim, dtype=torch.float64)
     for layer in layers:
         value, projection = layer.value, layer.projection
         assert isinstance(value, ReparamMatrix) and isinstance(projection, ReparamMatrix)

@@ -1,19 +1,43 @@
-"""Norms by name. Both compute in the residual stream's own precision, fp32 under autocast."""
+"""Norms by name. All compute in the residual stream's own precision, fp32 under autocast."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from simplify.config import ModelConfig
+
+
+class PointwiseNorm(nn.Module):
+    """g f(a x + s) + c with trained g, c per channel and trained scalars a and, if `shifted`, s.
+
+    No norm at all: nothing is averaged. DyT has f = tanh and no s (arXiv 2503.10622, eq. 2), Derf
+    f = erf (arXiv 2512.10938). a is 0.5 at first, g 1, s and c 0.
+    """
+
+    def __init__(self, function: Callable[[Tensor], Tensor], width: int, shifted: bool) -> None:
+        super().__init__()
+        self.function = function
+        self.weight, self.bias = nn.Parameter(torch.ones(width)), nn.Parameter(torch.zeros(width))
+        self.scale = nn.Parameter(torch.tensor(0.5))
+        self.shift = nn.Parameter(torch.tensor(0.0)) if shifted else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., width) -> the same shape."""
+        inner = self.scale * x if self.shift is None else self.scale * x + self.shift
+        return self.weight * self.function(inner) + self.bias
+
 
 NORMS: dict[str, Callable[[int, float], nn.Module]] = {
     "rmsnorm": lambda width, eps: nn.RMSNorm(width, eps=eps),
     "layernorm": lambda width, eps: nn.LayerNorm(width, eps=eps),
+    "dyt": lambda width, _: PointwiseNorm(torch.tanh, width, shifted=False),
+    "derf": lambda width, _: PointwiseNorm(torch.erf, width, shifted=True),
 }
 
 
-def make_norm(config: ModelConfig, kind: str | None = None) -> nn.Module:
-    """A norm over the last dimension, d_model wide, of `kind` or else of the model's own kind."""
-    return NORMS[kind or config.norm](config.d_model, config.norm_eps)
+def make_norm(config: ModelConfig, kind: str) -> nn.Module:
+    """A norm of `kind` over the last dimension, d_model wide."""
+    return NORMS[kind](config.d_model, config.norm_eps)

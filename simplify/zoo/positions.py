@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -17,8 +19,8 @@ class LearnedPositions(nn.Module):
         self.std = config.init_std
         self.weight = nn.Parameter(torch.zeros(config.position_rows, config.d_model))
 
-    def forward(self, x: Float[Tensor, "B T d"]) -> Float[Tensor, "B T d"]:
-        return x + self.weight[: x.shape[1]]
+    def forward(self, x: Float[Tensor, "B T d"], start: int = 0) -> Float[Tensor, "B T d"]:
+        return x + self.weight[start : start + x.shape[1]]
 
     @torch.no_grad()
     def initialise(self, generator: torch.Generator) -> None:
@@ -39,8 +41,8 @@ class SinusoidalPositions(nn.Module):
         table = torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(1)[:, : config.d_model]
         self.register_buffer("table", (table * (config.init_std * 2**0.5)).float(), persistent=False)
 
-    def forward(self, x: Float[Tensor, "B T d"]) -> Float[Tensor, "B T d"]:
-        return x + self.table[: x.shape[1]]
+    def forward(self, x: Float[Tensor, "B T d"], start: int = 0) -> Float[Tensor, "B T d"]:
+        return x + self.table[start : start + x.shape[1]]
 
 
 class Rope(nn.Module):
@@ -55,8 +57,9 @@ class Rope(nn.Module):
         self.register_buffer("cos", angles.cos().float(), persistent=False)
         self.register_buffer("sin", angles.sin().float(), persistent=False)
 
-    def forward(self, x: Float[Tensor, "B T heads h"]) -> Float[Tensor, "B T heads h"]:
-        cos, sin = self.cos[: x.shape[1], None], self.sin[: x.shape[1], None]
+    def forward(self, x: Float[Tensor, "B T heads h"], start: int = 0) -> Float[Tensor, "B T heads h"]:
+        end = start + x.shape[1]
+        cos, sin = self.cos[start:end, None], self.sin[start:end, None]
         a, b = x.unflatten(-1, (2, -1)).unbind(-2)
         return torch.cat([a * cos - b * sin, b * cos + a * sin], dim=-1).to(x.dtype)
 
@@ -67,10 +70,25 @@ def _angles(length: int, width: int) -> Float[Tensor, "T half"]:
     return torch.arange(length, dtype=torch.float64)[:, None] * rates
 
 
-# Codes added to the embedding; rope acts in the attention instead.
-ADDED = {"learned": LearnedPositions, "sinusoidal": SinusoidalPositions}
+def alibi_slopes(n_heads: int) -> Float[Tensor, " H"]:
+    """The slope of each head's distance bias (arXiv 2108.12409, section 3).
+
+    2^(-8/H), 2^(-16/H), ... for a power of two; else those of the power of two below, then every
+    second one of those of the power of two above.
+    """
+    power = 1 << (n_heads.bit_length() - 1)
+    slopes = [2 ** (-8 * n / power) for n in range(1, power + 1)]
+    between = [2 ** (-4 * n / power) for n in range(1, 2 * power, 2)]
+    return torch.tensor((slopes + between)[:n_heads])
 
 
-def added_positions(config: ModelConfig) -> nn.Module:
-    """The module that adds positions to the embedding; the identity for rope and none."""
-    return ADDED[config.positions](config) if config.positions in ADDED else nn.Identity()
+# Codes added to the embedding; rope and alibi act in the attention instead.
+ADDED: dict[str, Callable[[ModelConfig], nn.Module]] = {
+    "learned": LearnedPositions,
+    "sinusoidal": SinusoidalPositions,
+}
+
+
+def added_positions(config: ModelConfig) -> nn.Module | None:
+    """The module that adds positions to the embedding, if the code is one that does."""
+    return ADDED[config.positions](config) if config.positions in ADDED else None

@@ -1,0 +1,144 @@
+"""What one forward pass shares between its layers: which keys a query sees, and what came before.
+
+Blocks only hand it on, so the same block serves a decoder, an encoder and cached decoding.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from simplify.zoo.cache import Cache
+
+
+class Context:
+    """Mask, positions, cache and layer 1's values of one forward pass over `length` new tokens.
+
+    A decoder's query sees the valid keys up to itself, and itself even where it is padding, so that
+    no row of the softmax is empty. An encoder's query sees all valid keys; a sequence of nothing but
+    padding counts as valid throughout. `valid` is True where there is a token.
+    """
+
+    def __init__(
+        self,
+        causal: bool,
+        length: int,
+        device: torch.device,
+        valid: Bool[Tensor, "B T"] | None = None,
+        slopes: Float[Tensor, " H"] | None = None,
+        cache: Cache | None = None,
+    ) -> None:
+        if cache is not None and (valid is not None or not causal):
+            raise ValueError("a cache serves a decoder without padding")
+        if valid is not None and not causal:
+            valid = valid | ~valid.any(dim=1, keepdim=True)
+        self.causal, self.length, self.valid, self.cache = causal, length, valid, cache
+        self.start = 0 if cache is None else cache.length
+        self.first_value: Float[Tensor, "B T K h"] | None = None
+        seen = self._seen(device)
+        self.alibi = slopes is not None
+        self.fused_causal = seen is None and causal and self.start == 0
+        self.mask = seen if slopes is None else self._distances(slopes, seen, device)
+
+    def _seen(self, device: torch.device) -> Bool[Tensor, "... T S"] | None:
+        """Which keys each query sees, or None where fused attention has a word for it: all, or causal."""
+        keys = torch.arange(self.start + self.length, device=device)
+        queries = keys[self.start :, None]
+        if self.valid is None:
+            unsaid = not self.causal or self.length == 1 or self.start == 0
+            return None if unsaid else keys <= queries
+        valid = self.valid[:, None, None, :]
+        return (keys <= queries) & (valid | (keys == queries)) if self.causal else valid
+
+    def _distances(
+        self, slopes: Float[Tensor, " H"], seen: Bool[Tensor, "... T S"] | None, device: torch.device
+    ) -> Float[Tensor, "... H T S"]:
+        """ALiBi's bias, -slope |i - j|, and minus infinity where a key is not seen (arXiv 2108.12409)."""
+        keys = torch.arange(self.start + self.length, device=device)
+        queries = keys[self.start :, None]
+        bias = -slopes[:, None, None] * (queries - keys).abs()
+        if seen is None and self.causal:
+            seen = keys <= queries
+        self.fused_causal = False
+        return bias if seen is None else bias.masked_fill(~seen, float("-inf"))
+
+    def attend(
+        self,
+        layer: int,
+        q: Float[Tensor, "B T H h"],
+        k: Float[Tensor, "B T K h"],
+        v: Float[Tensor, "B T K h"],
+        soft_cap: float | None = None,
+    ) -> Float[Tensor, "B T H h"]:
+        """softmax(Q K^T / sqrt(h) + M) V by torch's fused kernels; with a soft cap, explicitly.
+
+        Identity values and queries come from an fp32 norm, the rest perhaps from an autocast matmul:
+        the narrowest type of the three is used.
+        """
+        if self.cache is not None:
+            k, v = self.cache.append(layer, k, v)
+        dtype = min((q, k, v), key=lambda t: t.dtype.itemsize).dtype
+        q, k, v = (t.to(dtype).transpose(1, 2) for t in (q, k, v))  # heads first
+        if soft_cap is not None:
+            return self._capped(q, k, v, soft_cap).transpose(1, 2)
+        gqa = k.shape[1] != q.shape[1]
+        out = F.scaled_dot_product_attention(
+            q, k, v, attn_mask=self._mask(dtype), is_causal=self.fused_causal, enable_gqa=gqa
+        )
+        return out.transpose(1, 2)
+
+    def scores(
+        self, q: Float[Tensor, "B H T h"], k: Float[Tensor, "B K S h"], soft_cap: float | None = None
+    ) -> Float[Tensor, "B H T S"]:
+        """The logits under the mask, as a full matrix: Q K^T / sqrt(h), capped if asked, plus M."""
+        k = k.repeat_interleave(q.shape[1] // k.shape[1], dim=1)
+        logits = q @ k.transpose(-1, -2) / q.shape[-1] ** 0.5
+        if soft_cap is not None:
+            logits = soft_cap * torch.tanh(logits / soft_cap)
+        if self.fused_causal:
+            unseen = torch.ones(logits.shape[-2:], dtype=torch.bool, device=q.device).triu(1)
+            return logits.masked_fill(unseen, float("-inf"))
+        mask = self._mask(logits.dtype)
+        if mask is None:
+            return logits
+        return logits.masked_fill(~mask, float("-inf")) if mask.dtype == torch.bool else logits + mask
+
+    def _capped(self, q: Tensor, k: Tensor, v: Tensor, soft_cap: float) -> Tensor:
+        """Attention with capped logits (B H T h): fused attention has no place for the cap, so T x T."""
+        weights = self.scores(q, k, soft_cap).softmax(-1, dtype=torch.promote_types(q.dtype, torch.float32))
+        return weights.to(v.dtype) @ v.repeat_interleave(q.shape[1] // v.shape[1], dim=1)
+
+    def _mask(self, dtype: torch.dtype) -> Tensor | None:
+        return self.mask if self.mask is None or self.mask.dtype == torch.bool else self.mask.to(dtype)
+
+    def mean(self, layer: int, v: Float[Tensor, "B T K h"]) -> Float[Tensor, "B T heads h"]:
+        """C V, in at least fp32: the mean of the values a query may see, by running sums.
+
+        With ALiBi, C is the softmax of its distances: attention with all logits 0. Call it after `attend`.
+        """
+        v = v.to(torch.promote_types(v.dtype, torch.float32))
+        if self.alibi:
+            return self._weighted_mean(layer, v)
+        if self.valid is None:
+            if not self.causal:
+                return v.mean(dim=1, keepdim=True).expand_as(v)
+            total = v.cumsum(dim=1)
+            if self.cache is not None:
+                total = self.cache.running(layer, total)
+            return total / torch.arange(self.start + 1, self.start + self.length + 1, device=v.device)[:, None, None]
+        valid = self.valid[:, :, None, None].to(v.dtype)
+        if not self.causal:
+            return ((v * valid).sum(1, keepdim=True) / valid.sum(1, keepdim=True)).expand_as(v)
+        # A padded position sees the valid ones before it, and itself.
+        return ((v * valid).cumsum(1) + v * (1 - valid)) / (valid.cumsum(1) + 1 - valid)
+
+    def _weighted_mean(self, layer: int, v: Float[Tensor, "B T K h"]) -> Float[Tensor, "B T H h"]:
+        assert self.mask is not None
+        values = v if self.cache is None else self.cache.values(layer).to(v.dtype)
+        values = values.transpose(1, 2)
+        q = v.new_zeros(v.shape[0], self.mask.shape[-3], v.shape[1], v.shape[-1])
+        gqa = values.shape[1] != q.shape[1]
+        out = F.scaled_dot_product_attention(q, values, values, attn_mask=self._mask(v.dtype), enable_gqa=gqa)
+        return out.transpose(1, 2)
