@@ -99,6 +99,31 @@ def blocks(
     blocks_command(words or [], conf)
 
 
+@app.command()
+def probe(
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="RUN... | [KEY=VALUE]...",
+            help="trained runs by id or folder; or settings, with several blocks: block=pre_ln,sas model.n_layers=72",
+            autocompletion=complete_override,
+            show_default=False,
+        ),
+    ] = None,
+    conf: Conf = None,
+    seeds: Annotated[int, typer.Option(min=1, help="initialisations of each block, from seed on")] = 3,
+    sequences: Annotated[int, typer.Option(min=1, help="sequences of the validation split to look at")] = 4,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="folder for probe.png, .html and .json; default: the run's, or one below probes/"),
+    ] = None,
+) -> None:
+    """Show how signals and gradients travel through the layers: token cosine, rank, gradients, attention entropy."""
+    from simplify.cli.probe import probe_command
+
+    probe_command(words or [], conf, seeds, sequences, out)
+
+
 @app.command(name="config", cls=WithSettings)
 def show_config(
     overrides: Overrides = None,

@@ -127,10 +127,14 @@ class RunFolder:
         return f"{self.path}: this run is being trained already by {who}{step}; nothing to do here"
 
 
+def root_path(run_root: str | None) -> Path:
+    """Where run folders live: run_root=, else $SIMPLIFY_RUNS, else runs/ here."""
+    return Path(run_root or os.environ.get("SIMPLIFY_RUNS") or "runs").expanduser().resolve()
+
+
 def run_root(config: RunConfig) -> Path:
-    """Where run folders live: run_root=, else $SIMPLIFY_RUNS, else runs/ here. Created and writable."""
-    given = config.run_root or os.environ.get("SIMPLIFY_RUNS") or "runs"
-    root = Path(given).expanduser().resolve()
+    """The folder of the run folders, created and writable. Raises RunFolderError."""
+    given, root = config.run_root or os.environ.get("SIMPLIFY_RUNS") or "runs", root_path(config.run_root)
     key = "run_root" if config.run_root or not os.environ.get("SIMPLIFY_RUNS") else "SIMPLIFY_RUNS"
     try:
         root.mkdir(parents=True, exist_ok=True)

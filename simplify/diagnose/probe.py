@@ -1,0 +1,125 @@
+"""One forward and one backward pass over a real batch, watched from inside."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from jaxtyping import Int64
+from torch import Tensor, nn
+
+from simplify.diagnose.measures import STREAM, attention_entropy
+from simplify.zoo.attention import Attention
+from simplify.zoo.block import Block
+from simplify.zoo.context import Context
+from simplify.zoo.gains import Gain
+from simplify.zoo.model import Transformer, token_loss
+
+# A list for each measure: of the stream from the embedding (0) to the last block (L), or of layers 1..L.
+Reading = dict[str, list[float | None]]
+
+GAINS = ("alpha", "beta", "gamma", "attn_skip", "attn_branch", "mlp_skip", "mlp_branch")
+WEIGHTS = {
+    "W_Q": "attention.query",
+    "W_K": "attention.key",
+    "W_V": "attention.value",
+    "W_P": "attention.projection",
+    "W_in": "mlp.fc_in",
+    "W_out": "mlp.fc_out",
+}
+
+
+def probe(model: Transformer, inputs: Int64[Tensor, "B T"], targets: Int64[Tensor, "B T"]) -> Reading:
+    """All measures of BLOCKS.md section 5 for `model` on one batch."""
+    streams: list[Tensor] = []
+    inside: list[dict[str, float]] = [{} for _ in model.blocks]
+    with _watching(model, streams, inside):
+        loss = token_loss(model(inputs), targets)
+        loss.backward()
+    reading: Reading = {name: [_finite(measure(x.detach())) for x in streams] for name, measure in STREAM.items()}
+    reading["gradient"] = [None if x.grad is None else _finite(float(x.grad.double().norm())) for x in streams]
+    for name in ("attention_entropy", "attn_ratio", "mlp_ratio"):
+        reading[name] = [_finite(layer.get(name, math.nan)) for layer in inside]
+    for name in GAINS:
+        for kind, values in _gains(model, name).items():
+            reading[f"{name}{kind}"] = values
+    for name, path in WEIGHTS.items():
+        reading[f"gradient {name}"] = [_gradient(block, path) for block in model.blocks]
+    model.zero_grad(set_to_none=True)
+    return reading | {"loss": [_finite(float(loss.detach()))]}
+
+
+@contextmanager
+def _watching(model: Transformer, streams: list[Tensor], inside: list[dict[str, float]]) -> Iterator[None]:
+    """Hooks that note the stream before and after each block, and what each block does."""
+    hooks: list[Any] = []
+
+    def keep(x: Tensor) -> None:
+        x.retain_grad()
+        streams.append(x)
+
+    for number, block in enumerate(model.blocks):
+        assert isinstance(block, Block)
+        if number == 0:
+            hooks.append(block.register_forward_pre_hook(lambda _, args: keep(args[0])))
+        hooks += _inside(block, inside[number])
+        hooks.append(block.register_forward_hook(lambda _, __, out: keep(out)))
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def _inside(block: Block, found: dict[str, float]) -> list[Any]:
+    """Hooks for the attention's entropy and the branches' sizes relative to their skips."""
+
+    def look(attention: Attention, args: tuple[Tensor, Context]) -> None:
+        with torch.no_grad():
+            q, k, _ = attention.project(*args)
+            found["attention_entropy"] = attention_entropy(q, k, args[1], attention.soft_cap)
+
+    def size(name: str) -> Callable[[nn.Module, Any, Tensor], None]:
+        def note(_module: nn.Module, _args: Any, out: Tensor) -> None:
+            found[name] = float(out.detach().double().norm())
+            ratio = {"attn": block.attn_skip, "mlp": block.mlp_skip or block.attn_skip}
+            for branch, skip in ratio.items():
+                skip_name = "attn_skip" if skip is block.attn_skip else "mlp_skip"
+                if f"{branch}_branch" in found and skip_name in found:
+                    found[f"{branch}_ratio"] = found[f"{branch}_branch"] / found[skip_name]
+
+        return note
+
+    gains = {name: getattr(block, name) for name in ("attn_skip", "attn_branch", "mlp_skip", "mlp_branch")}
+    hooks = [gain.register_forward_hook(size(name)) for name, gain in gains.items() if gain is not None]
+    return [block.attention.register_forward_pre_hook(look), *hooks]
+
+
+def _gains(model: Transformer, name: str) -> dict[str, list[float | None]]:
+    """Mean, least and largest value over heads (or channels) of one gain in each layer."""
+    kinds: dict[str, Callable[[Tensor], Tensor]] = {"": torch.mean, " least": torch.min, " largest": torch.max}
+    owners = [block.attention if name in ("alpha", "beta", "gamma") else block for block in model.blocks]
+    gains: list[Gain | None] = [getattr(owner, name) for owner in owners]
+    values = [None if gain is None else getattr(gain, "gain", torch.tensor(gain.value)).detach() for gain in gains]
+    return {
+        kind: [None if value is None else float(function(value.double())) for value in values]
+        for kind, function in kinds.items()
+    }
+
+
+def _gradient(block: nn.Module, path: str) -> float | None:
+    """Norm of the gradient of the matrices at `path`; None where there is no matrix."""
+    owner: Any = block
+    for name in path.split("."):
+        owner = getattr(owner, name, None)
+    if owner is None:
+        return None
+    norms = [p.grad.double().norm() for p in owner.parameters() if p.ndim == 2 and p.grad is not None]
+    return _finite(float(torch.stack(norms).norm())) if norms else None
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
