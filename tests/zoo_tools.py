@@ -109,3 +109,48 @@ def difference(a: Tensor, b: Tensor) -> float:
     """The largest absolute difference."""
     assert a.shape == b.shape
     return (a - b).abs().max().item()
+
+
+def rms(x: Tensor, weight: Tensor, eps: float = 1e-8) -> Tensor:
+    """RMSNorm over the last dimension."""
+    return x / torch.sqrt((x * x).mean(dim=-1, keepdim=True) + eps) * weight
+
+
+class OneBlock:
+    """One block of a perturbed fp64 model with an input of its own; attention and MLP as functions."""
+
+    def __init__(self, words: list[str], layer: int = 0, length: int = 6, scale: float = 0.2) -> None:
+        self.config, self.model = perturbed(words, scale=scale)
+        self.layer, self.weights = layer, {n: w.detach() for n, w in self.model.state_dict().items()}
+        generator = torch.Generator().manual_seed(3)
+        self.x = torch.randn(2, length, self.config.model.d_model, dtype=torch.float64, generator=generator)
+        self.context = self.model.context(random_tokens((2, length)))
+
+    @property
+    def output(self) -> Tensor:
+        """The block's output for its input."""
+        with torch.no_grad():
+            return self.model.get_submodule(f"blocks.{self.layer}")(self.x, self.context)
+
+    def attention(self, u: Tensor) -> Tensor:
+        """The block's attention, a black box."""
+        with torch.no_grad():
+            return self.model.get_submodule(f"blocks.{self.layer}.attention")(u, self.context)
+
+    def mlp(self, v: Tensor) -> Tensor:
+        """The block's MLP, a black box."""
+        with torch.no_grad():
+            return self.model.get_submodule(f"blocks.{self.layer}.mlp")(v)
+
+    def weight(self, name: str) -> Tensor:
+        """A weight of the block, or of the model."""
+        own = f"blocks.{self.layer}.{name}"
+        return self.weights[own if own in self.weights else name]
+
+    def gain(self, name: str) -> Tensor:
+        """A trained gain of the block."""
+        return self.weight(f"{name}.gain")
+
+    def norm(self, name: str, x: Tensor) -> Tensor:
+        """RMSNorm with the weight of that name."""
+        return rms(x, self.weight(f"{name}.weight"))

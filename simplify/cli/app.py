@@ -124,6 +124,38 @@ def probe(
     probe_command(words or [], conf, seeds, sequences, out)
 
 
+Run = Annotated[str, typer.Argument(metavar="RUN", help="a run: its id, the beginning of it, or its folder")]
+RunRoot = Annotated[Path | None, typer.Option(help="folder of the run folders; default: $SIMPLIFY_RUNS, else runs")]
+
+
+@app.command()
+def sample(
+    run: Run,
+    prompt: Annotated[str, typer.Option(help="text to go on from; empty: the beginning of a document")] = "",
+    tokens: Annotated[int, typer.Option(min=1, help="at most so many new tokens")] = 200,
+    temperature: Annotated[float, typer.Option(min=0, help="0: always the likeliest token")] = 0.8,
+    top_k: Annotated[int | None, typer.Option(min=1, help="draw from the k likeliest tokens only")] = 50,
+    seed: Annotated[int, typer.Option(min=0, help="seed of the draws")] = 0,
+    run_root: RunRoot = None,
+) -> None:
+    """Let a trained decoder write, with cached keys and values."""
+    from simplify.cli.sample import sample_command
+
+    sample_command(run, prompt, tokens, temperature, top_k, seed, run_root)
+
+
+@app.command()
+def export(
+    run: Run,
+    to: Annotated[Path, typer.Option(help="the folder to write")],
+    run_root: RunRoot = None,
+) -> None:
+    """Write a trained model for Hugging Face transformers: safetensors, config, tokeniser (extra simplify[hub])."""
+    from simplify.cli.export import export_command
+
+    export_command(run, to, run_root)
+
+
 @app.command(name="config", cls=WithSettings)
 def show_config(
     overrides: Overrides = None,

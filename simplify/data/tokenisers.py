@@ -61,17 +61,21 @@ def load_tokeniser(config: DataConfig) -> Tokenizer:
 
 def end_of_text(tokeniser: Tokenizer) -> int:
     """The token that ends a document."""
-    return _special(tokeniser, "end-of-text token", _END_NAMES)
+    return tokeniser.token_to_id(_special(tokeniser, "end-of-text token", _END_NAMES))
 
 
 def mask_token(tokeniser: Tokenizer) -> int:
     """The token that stands where one is hidden."""
+    return tokeniser.token_to_id(mask_name(tokeniser))
+
+
+def mask_name(tokeniser: Tokenizer) -> str:
+    """The mask token as it is written."""
     return _special(tokeniser, "mask token, which an encoder needs", _MASK_NAMES)
 
 
-def _special(tokeniser: Tokenizer, what: str, names: tuple[str, ...]) -> int:
+def _special(tokeniser: Tokenizer, what: str, names: tuple[str, ...]) -> str:
     for name in names:
-        token = tokeniser.token_to_id(name)
-        if token is not None:
-            return token
+        if tokeniser.token_to_id(name) is not None:
+            return name
     raise DataError(f"data.tokeniser: has no {what}; valid: a tokeniser with one of {', '.join(names)}")

@@ -48,9 +48,9 @@ class Transformer(nn.Module):
         self.causal = model.kind == "decoder"
         self.embedding = TokenEmbedding(vocab_size, model.d_model, model.init_std)
         self.positions = added_positions(model)
-        self.register_buffer(
-            "slopes", alibi_slopes(model.n_heads) if model.positions == "alibi" else None, persistent=False
-        )
+        slopes = torch.empty(model.n_heads) if model.positions == "alibi" else None
+        self.register_buffer("slopes", slopes, persistent=False)
+        self.fill()
         kind = block.norm_of(model)
         self.embedding_norm = make_norm(model, kind) if block.norms_embedding(model) else nn.Identity()
         self.blocks = nn.ModuleList(make_block(block, model, i) for i in range(model.n_layers))
@@ -59,6 +59,11 @@ class Transformer(nn.Module):
         if model.tied_embeddings:
             self.output.weight = self.embedding.weight
         self.max_positions = model.max_positions
+
+    def fill(self) -> None:
+        """Compute ALiBi's slopes, which are not saved with the model."""
+        if self.slopes is not None:
+            self.slopes.copy_(alibi_slopes(len(self.slopes)))
 
     def forward(
         self,

@@ -37,9 +37,16 @@ class SinusoidalPositions(nn.Module):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        angles = _angles(config.seq_len, config.d_model)
-        table = torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(1)[:, : config.d_model]
-        self.register_buffer("table", (table * (config.init_std * 2**0.5)).float(), persistent=False)
+        self.scale = config.init_std * 2**0.5
+        self.register_buffer("table", torch.empty(config.seq_len, config.d_model), persistent=False)
+        self.fill()
+
+    def fill(self) -> None:
+        """Compute the table, which is not saved with the model."""
+        length, width = self.table.shape
+        angles = _angles(length, width)
+        table = torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(1)[:, :width]
+        self.table.copy_(table * self.scale)
 
     def forward(self, x: Float[Tensor, "B T d"], start: int = 0) -> Float[Tensor, "B T d"]:
         return x + self.table[start : start + x.shape[1]]
@@ -53,9 +60,16 @@ class Rope(nn.Module):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        angles = _angles(config.seq_len, config.head_width)
-        self.register_buffer("cos", angles.cos().float(), persistent=False)
-        self.register_buffer("sin", angles.sin().float(), persistent=False)
+        for name in ("cos", "sin"):
+            self.register_buffer(name, torch.empty(config.seq_len, config.head_width // 2), persistent=False)
+        self.fill()
+
+    def fill(self) -> None:
+        """Compute the turns, which are not saved with the model."""
+        length, half = self.cos.shape
+        angles = _angles(length, 2 * half)
+        self.cos.copy_(angles.cos())
+        self.sin.copy_(angles.sin())
 
     def forward(self, x: Float[Tensor, "B T heads h"], start: int = 0) -> Float[Tensor, "B T heads h"]:
         end = start + x.shape[1]

@@ -1,0 +1,28 @@
+"""`simplify export`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from simplify.compose import compose_run
+from simplify.runs.folder import root_path
+from simplify.runs.lookup import find_run
+
+
+def export_command(run: str, target: Path, root: Path | None) -> None:
+    """Write a trained model in the Hugging Face format."""
+    folder = find_run(run, root_path(str(root) if root else None))
+    config = compose_run([], None, folder.path / "config.yaml")
+
+    from simplify.export.write import check_target, write_model
+
+    target = target.expanduser().resolve()
+    check_target(target)
+
+    from simplify.training.restored import restore_run
+
+    restored = restore_run(folder, config)
+    write_model(restored, folder.path.name, target)
+    auto = "AutoModelForCausalLM" if config.model.kind == "decoder" else "AutoModelForMaskedLM"
+    print(f"exported step {restored.step} of {folder.path.name}: {target}")
+    print(f"load it: {auto}.from_pretrained({str(target)!r}, trust_remote_code=True)")

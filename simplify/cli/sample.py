@@ -1,0 +1,27 @@
+"""`simplify sample`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from simplify.compose import compose_run
+from simplify.runs.folder import root_path
+from simplify.runs.lookup import find_run
+
+
+def sample_command(
+    run: str, prompt: str, tokens: int, temperature: float, top_k: int | None, seed: int, root: Path | None
+) -> None:
+    """Print the prompt and what the model makes of it, token by token."""
+    folder = find_run(run, root_path(str(root) if root else None))
+    config = compose_run([], None, folder.path / "config.yaml")
+
+    from simplify.training.restored import restore_run
+    from simplify.training.sample import sample_text
+
+    restored = restore_run(folder, config)
+    started = False
+    for piece in sample_text(restored, prompt, tokens, temperature, top_k, seed):
+        print(piece if started else prompt + piece, end="", flush=True)
+        started = True
+    print("" if started else prompt)

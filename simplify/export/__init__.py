@@ -1,0 +1,1 @@
+"""Trained models for other people's tools: the Hugging Face format (extra `simplify[hub]`)."""

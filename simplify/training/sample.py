@@ -1,0 +1,38 @@
+"""Text from a trained decoder, as it is drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+
+from simplify.data.tokenisers import end_of_text
+from simplify.errors import ConfigError
+from simplify.training.restored import Restored
+
+_INCOMPLETE = "\ufffd"  # what a part of a character decodes to
+
+
+def sample_text(
+    restored: Restored, prompt: str, n_tokens: int, temperature: float, top_k: int | None, seed: int
+) -> Iterator[str]:
+    """Pieces of text after `prompt`, whole characters only; ends early where the model ends the document.
+
+    An empty prompt stands for the beginning of a document. Raises ConfigError for an encoder.
+    """
+    if restored.config.model.kind == "encoder":
+        raise ConfigError("sample: this run is an encoder (model.kind=encoder), which fills gaps and does not go on")
+    tokeniser = restored.corpus.tokeniser()
+    end = end_of_text(tokeniser)
+    given = tokeniser.encode(prompt).ids or [end]
+    generator = torch.Generator().manual_seed(seed)
+    drawn: list[int] = []
+    shown = tokeniser.decode(given)
+    for token in restored.model.stream(torch.tensor([given]), n_tokens, temperature, top_k, generator):
+        if int(token) == end:
+            break
+        drawn.append(int(token))
+        text = tokeniser.decode(given + drawn)
+        if not text.endswith(_INCOMPLETE):
+            yield text[len(shown) :]
+            shown = text
