@@ -7,9 +7,9 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
-from explicit_parts import slopes
+from explicit_parts import rotated, slopes
 from torch import Tensor
-from zoo_tools import KINDS, OneBlock, built, difference, random_tokens, rms
+from zoo_tools import KINDS, OneBlock, built, difference, random_tokens, refine_positions, rms
 
 HEADS, WIDTH = 3, 4
 
@@ -78,15 +78,12 @@ def test_qk_norm_norms_each_heads_queries_and_keys() -> None:
 
 def test_queries_and_keys_are_normed_before_rotary_positions() -> None:
     """A rotation keeps lengths, but the norm's trained scale differs from number to number."""
-    from explicit_parts import rotated
-
     b = OneBlock(["block=qk_norm", "model.positions=rope"])
-    b.model.float().double()  # both sides with angles rounded to fp32
+    refine_positions(b.config, b.model)
     q = rms(heads(b, b.x, "query"), b.weight("attention.query_norm.weight"))
     k = rms(heads(b, b.x, "key"), b.weight("attention.key_norm.weight"))
     q, k = (torch.stack([torch.stack([rotated(h) for h in sequence]) for sequence in z]) for z in (q, k))
-    out = causal(scores(q, k), heads(b, b.x, "value")) @ b.weight("attention.projection.weight").T
-    assert difference(b.attention(b.x), out) < 1e-5
+    assert_attends(b, causal(scores(q, k), heads(b, b.x, "value")))
 
 
 def test_soft_cap_bounds_the_logits_smoothly() -> None:
@@ -102,7 +99,7 @@ def test_soft_cap_bounds_the_logits_smoothly() -> None:
 
 @pytest.mark.parametrize("gate", ["element", "head"])
 def test_gated_attention_gates_head_outputs_by_its_input(gate: str) -> None:
-    """Arxiv 2505.06708: (concat of heads * sigmoid(u W_g)) W_P; one number an element, or one a head."""
+    """arXiv 2505.06708: (concat of heads * sigmoid(u W_g)) W_P; one number an element, or one a head."""
     b = OneBlock(["block=gated_attention", f"block.attn_gate={gate}"])
     q, k, v = (heads(b, b.x, name) for name in ("query", "key", "value"))
     weight = b.weight("attention.gate.weight")
@@ -116,7 +113,7 @@ def test_gated_attention_gates_head_outputs_by_its_input(gate: str) -> None:
 def test_gated_attention_is_by_element_and_starts_half_open() -> None:
     """The block's default; without a bias, small initial weights leave each gate near 1/2."""
     assert attention_weights("gated_attention") == MATRICES | {"gate.weight": (12, 12)}
-    state = built(["block=gated_attention", "model.d_model=96"])[1].state_dict()
+    state = built(["block=gated_attention", "model.d_model=96", "model.init_std=0.02"])[1].state_dict()
     assert state["blocks.1.attention.gate.weight"].std().item() == pytest.approx(0.02, rel=0.05)
 
 
@@ -141,14 +138,14 @@ def test_value_residual_mixes_in_layer_ones_values(trained: bool) -> None:
 
 
 def test_no_query_asks_with_its_input() -> None:
-    """Arxiv 2510.23912: Q = u, each head its own slice; there is no W_Q."""
+    """arXiv 2510.23912: Q = u, each head its own slice; there is no W_Q."""
     b = OneBlock(["block=no_query"])
     assert_attends(b, causal(scores(split(b.x), heads(b, b.x, "key")), heads(b, b.x, "value")))
     assert attention_weights("no_query") == {n: s for n, s in MATRICES.items() if n != "query.weight"}
 
 
 def test_shared_kv_has_one_matrix_for_keys_and_values() -> None:
-    """Arxiv 2606.04032: K = V; there is no W_K."""
+    """arXiv 2606.04032: K = V; there is no W_K."""
     b = OneBlock(["block=shared_kv"])
     v = heads(b, b.x, "value")
     assert_attends(b, causal(scores(heads(b, b.x, "query"), v), v))
@@ -182,7 +179,7 @@ def test_mlp_kinds(activation: str) -> None:
         hidden = F.relu(z) if activation == "relu" else F.gelu(z)
     assert difference(b.mlp(b.x), hidden @ b.weight("mlp.fc_out.weight").T) < 1e-12
     shapes = {"fc_in": (20, 12), "fc_out": (12, 20)} | ({"fc_gate": (20, 12)} if gated else {})
-    found = {n: tuple(w.shape) for n, w in b.weights.items() if n.startswith("blocks.0.mlp")}
+    found = {n: tuple(w.shape) for n, w in b.weights.items() if n.startswith("blocks.0.mlp.")}
     assert found == {f"blocks.0.mlp.{name}.weight": shape for name, shape in shapes.items()}
 
 

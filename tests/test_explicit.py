@@ -114,7 +114,7 @@ def attention_settings(draw: st.DrawFn, square: bool) -> dict[str, object]:
     shaped = draw(st.booleans())
     gammas = ["null", "0.4", "1.2"]  # no alpha + beta - gamma is 0: a norm multiplies the rounding of a 0 by 1e4
     residual = draw(st.sampled_from([("null", "null"), ("0.5", "0.5"), ("-0.3", "1.2")]))
-    return {
+    found: dict[str, object] = {
         "beta": draw(st.sampled_from(["0", "0.7", "1"])) if shaped else "null",
         "alpha": draw(st.sampled_from(["null", "0.7", "1"])) if shaped else "null",
         "gamma": draw(st.sampled_from(gammas)) if shaped else "null",
@@ -125,7 +125,8 @@ def attention_settings(draw: st.DrawFn, square: bool) -> dict[str, object]:
         "attn_gate": draw(st.sampled_from(["none", "head", "element"])),
         "value_own": residual[0],
         "value_first": residual[1],
-    } | {name: draw(st.booleans()) for name in ("head_gains", "qk_bias", "qk_norm")}
+    }
+    return found | {name: draw(st.booleans()) for name in ("head_gains", "qk_bias", "qk_norm")}
 
 
 @st.composite
@@ -161,8 +162,8 @@ def settings_of_a_run(draw: st.DrawFn) -> list[str]:
         "norm": draw(st.sampled_from(["pre", "peri", "output", "post", "none"])),
         "norm_kind": draw(st.sampled_from(["null", *norms])),
     }
-    settings = places | branch_gains(draw, layout) | attention_settings(draw, square)
-    words = [f"model.{k}={v}" for k, v in model.items()] + [f"block.{k}={v}" for k, v in settings.items()]
+    algebra = places | branch_gains(draw, layout) | attention_settings(draw, square)
+    words = [f"model.{k}={v}" for k, v in model.items()] + [f"block.{k}={v}" for k, v in algebra.items()]
     return [f"block={name}", *(word.replace("=True", "=true").replace("=False", "=false") for word in words)]
 
 

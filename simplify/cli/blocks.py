@@ -63,7 +63,10 @@ def _zoo(found: dict[str, RunConfig | ConfigError], folder: Path | None) -> None
     console().print(_FLOPS_NOTE, style="dim")
 
 
-_FLOPS_NOTE = f"FLOPs of the forward pass, matrix products only (2 a multiply-add), full context; training: {TRAINING_FLOPS} times"
+_FLOPS_NOTE = (
+    "FLOPs of the forward pass, matrix products only (2 a multiply-add), full context; training: "
+    f"{TRAINING_FLOPS} times"
+)
 
 
 def split_reference(line: str) -> tuple[str, str]:
@@ -84,8 +87,8 @@ def _sizes(found: dict[str, RunConfig | ConfigError]) -> str:
     run = next(run for run in found.values() if isinstance(run, RunConfig))
     model = run.model
     return (
-        f"blocks in {model.name}, a {model.kind}: {model.n_layers} layers, d_model {model.d_model}, {model.n_heads} heads, "
-        f"d_ff {model.d_ff}, context {model.seq_len}, vocabulary {run.data.vocab_size}"
+        f"blocks in {model.name}, a {model.kind}: {model.n_layers} layers, d_model {model.d_model}, "
+        f"{model.n_heads} heads, d_ff {model.d_ff}, context {model.seq_len}, vocabulary {run.data.vocab_size}"
     )
 
 
@@ -160,7 +163,7 @@ def _memory(run: RunConfig) -> str:
     whole = sum(layers) * run.micro_batch
     per_token = layers[-1] / run.model.seq_len
     return (
-        f"activation memory: a layer keeps {per_token / 1024:.1f} KiB a token for the backward pass (measured on one layer, "
-        f"fp32); {run.model.n_layers} layers and train.micro_batch={run.micro_batch} sequences of {run.model.seq_len}: "
-        f"{whole / 2**30:.2f} GiB, without logits and weights"
+        f"activation memory: a layer keeps {per_token / 1024:.1f} KiB a token for the backward pass (measured on one "
+        f"layer, fp32); {run.model.n_layers} layers and train.micro_batch={run.micro_batch} sequences of "
+        f"{run.model.seq_len}: {whole / 2**30:.2f} GiB, without logits and weights"
     )

@@ -98,8 +98,8 @@ def _at_start(overrides: Sequence[str], conf: Path | None, seeds: int, sequences
 def _batch(config: RunConfig, sequences: int) -> str:
     model = config.model
     return (
-        f"{model.name}, {model.n_layers} layers, d_model {model.d_model}; {sequences} sequences of {model.seq_len} tokens of "
-        f"{config.data.name}"
+        f"{model.name}, {model.n_layers} layers, d_model {model.d_model}; {sequences} sequences of {model.seq_len} "
+        f"tokens of {config.data.name}"
     )
 
 

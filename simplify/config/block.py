@@ -180,7 +180,7 @@ class BlockConfig(Settings):
             )
         if self.query == "identity" and self.query_init != "normal":
             raise ValueError(
-                "block.query_init=zero: block.query=identity has no matrix to initialise; valid: block.query_init=normal"
+                "block.query_init=zero: block.query=identity has no matrix to initialise; set block.query_init=normal"
             )
         if isinstance(self.trainable_gains, tuple):
             self._check_trained(self.trainable_gains)

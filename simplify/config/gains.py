@@ -14,15 +14,14 @@ from pydantic import Discriminator, Field, Tag
 
 from simplify.config.base import Settings
 
-# The factor on the value in layer l (from 1) of a model of L layers; `at` is the L, or the l, at which
-# the value itself holds.
-RULES: dict[str, Callable[[int, int, int], float]] = {
-    "inv_sqrt_depth": lambda depth, layer, at: (at / depth) ** 0.5,
-    "inv_depth": lambda depth, layer, at: at / depth,
-    "fourth_root_depth": lambda depth, layer, at: (depth / at) ** 0.25,
-    "inv_fourth_root_depth": lambda depth, layer, at: (at / depth) ** 0.25,
-    "inv_sqrt_layer": lambda depth, layer, at: (at / layer) ** 0.5,
-    "layerscale": lambda depth, layer, at: _layerscale(depth) / _layerscale(at),
+# What the gain depends on, and the factor on its value at n of them if the value holds at `at`.
+RULES: dict[str, tuple[Literal["depth", "layer"], Callable[[int, int], float]]] = {
+    "inv_sqrt_depth": ("depth", lambda n, at: (at / n) ** 0.5),
+    "inv_depth": ("depth", lambda n, at: at / n),
+    "fourth_root_depth": ("depth", lambda n, at: (n / at) ** 0.25),
+    "inv_fourth_root_depth": ("depth", lambda n, at: (at / n) ** 0.25),
+    "inv_sqrt_layer": ("layer", lambda n, at: (at / n) ** 0.5),
+    "layerscale": ("depth", lambda n, at: _layerscale(n) / _layerscale(at)),
 }
 
 
@@ -51,5 +50,6 @@ Gain = Annotated[Annotated[DepthGain, Tag("rule")] | Annotated[float, Tag("numbe
 def gain_at(gain: DepthGain | float, n_layers: int, layer: int = 0) -> float:
     """The gain's initial value in `layer`, counted from 0, of a model of `n_layers` layers."""
     if isinstance(gain, DepthGain):
-        return gain.value * RULES[gain.rule](n_layers, layer + 1, gain.at_depth)
+        of, factor = RULES[gain.rule]
+        return gain.value * factor({"depth": n_layers, "layer": layer + 1}[of], gain.at_depth)
     return gain

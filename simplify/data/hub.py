@@ -63,7 +63,9 @@ def open_hub(config: DataConfig) -> HubSource:
     from importlib.util import find_spec
 
     if find_spec("datasets") is None:
-        raise DataError("data.source=hub: needs the datasets package; install the extra: pip install '.[hub]' in simplify's folder")
+        raise DataError(
+            "data.source=hub: needs the datasets package; install the extra: pip install '.[hub]' in simplify's folder"
+        )
     return HubSource(config)
 
 

@@ -12,6 +12,7 @@ from simplify.errors import DataError
 
 END_OF_TEXT = "<|endoftext|>"
 MASK = "<|mask|>"
+_MASK_NEEDED = "mask token, which an encoder needs"
 _MASK_NAMES = (MASK, "[MASK]", "<mask>")
 _END_NAMES = (END_OF_TEXT, "</s>", "[SEP]", "<eos>")
 
@@ -61,21 +62,23 @@ def load_tokeniser(config: DataConfig) -> Tokenizer:
 
 def end_of_text(tokeniser: Tokenizer) -> int:
     """The token that ends a document."""
-    return tokeniser.token_to_id(_special(tokeniser, "end-of-text token", _END_NAMES))
+    return _special(tokeniser, "end-of-text token", _END_NAMES)[1]
 
 
 def mask_token(tokeniser: Tokenizer) -> int:
     """The token that stands where one is hidden."""
-    return tokeniser.token_to_id(mask_name(tokeniser))
+    return _special(tokeniser, _MASK_NEEDED, _MASK_NAMES)[1]
 
 
 def mask_name(tokeniser: Tokenizer) -> str:
     """The mask token as it is written."""
-    return _special(tokeniser, "mask token, which an encoder needs", _MASK_NAMES)
+    return _special(tokeniser, _MASK_NEEDED, _MASK_NAMES)[0]
 
 
-def _special(tokeniser: Tokenizer, what: str, names: tuple[str, ...]) -> str:
+def _special(tokeniser: Tokenizer, what: str, names: tuple[str, ...]) -> tuple[str, int]:
+    """The first of `names` that the vocabulary has, and its number."""
     for name in names:
-        if tokeniser.token_to_id(name) is not None:
-            return name
+        token = tokeniser.token_to_id(name)
+        if token is not None:
+            return name, token
     raise DataError(f"data.tokeniser: has no {what}; valid: a tokeniser with one of {', '.join(names)}")

@@ -61,10 +61,13 @@ def _watching(model: Transformer, streams: list[Tensor], inside: list[dict[str, 
         x.retain_grad()
         streams.append(x)
 
+    def keep_input(_module: nn.Module, args: tuple[Any, ...]) -> None:
+        keep(args[0])
+
     for number, block in enumerate(model.blocks):
         assert isinstance(block, Block)
         if number == 0:
-            hooks.append(block.register_forward_pre_hook(lambda _, args: keep(args[0])))
+            hooks.append(block.register_forward_pre_hook(keep_input))
         hooks += _inside(block, inside[number])
         hooks.append(block.register_forward_hook(lambda _, __, out: keep(out)))
     try:

@@ -102,7 +102,7 @@ class SimplifyForCausalLM(_Wrapped, GenerationMixin):
             loss = token_loss(logits, targets)
         return CausalLMOutput(loss=loss, logits=logits)  # type: ignore[arg-type]
 
-    def prepare_inputs_for_generation(
+    def prepare_inputs_for_generation(  # type: ignore[override]
         self, input_ids: Tensor, attention_mask: Tensor | None = None, **_others: Any
     ) -> dict[str, Any]:
         """All tokens anew at each step, cut to the positions the model knows."""

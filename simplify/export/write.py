@@ -19,7 +19,9 @@ def check_target(target: Path) -> None:
     """Raise before anything is loaded: the extra is missing, or the folder holds something."""
     missing = [name for name in ("transformers", "safetensors") if find_spec(name) is None]
     if missing:
-        raise UserError(f"export: needs {' and '.join(missing)}; install the extra: pip install '.[hub]' in simplify's folder")
+        raise UserError(
+            f"export: needs {' and '.join(missing)}; install the extra: pip install '.[hub]' in simplify's folder"
+        )
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise RunFolderError(f"--to={target}: exists and is not empty; valid: a new folder, or an empty one")
 

@@ -33,7 +33,7 @@ def activation_bytes(block: BlockConfig, model: ModelConfig) -> list[int]:
     return found + [found[-1]] * (model.n_layers - two.n_layers)
 
 
-def _noting(kept: dict[int, int]):  # noqa: ANN202
+def _noting(kept: dict[int, int]):
     def note(tensor: Tensor) -> Tensor:
         storage = tensor.untyped_storage()
         kept[storage.data_ptr()] = storage.nbytes()

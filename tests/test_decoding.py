@@ -1,0 +1,110 @@
+"""Decoding with a cache: token by token the same as the whole sequence at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from conftest import TINY, run_folder
+from zoo_tools import POSITIONS, built, difference, perturbed, random_tokens
+
+from simplify.choices import choices
+from simplify.zoo.cache import Cache
+from simplify.zoo.model import Transformer
+from simplify.zoo.sampling import draw
+
+
+@torch.no_grad()
+def in_pieces(model: Transformer, tokens: torch.Tensor, lengths: list[int]) -> torch.Tensor:
+    """Logits of cached forward passes over consecutive pieces."""
+    cache, done, parts = Cache(tokens.shape[1]), 0, []
+    for length in lengths:
+        parts.append(model(tokens[:, done : done + length], cache=cache))
+        done += length
+    assert cache.length == done == tokens.shape[1]
+    return torch.cat(parts, dim=1)
+
+
+@pytest.mark.parametrize("name", choices("block"))
+@pytest.mark.parametrize("lengths", [[1] * 9, [4, 1, 3, 1]], ids=["one by one", "in pieces"])
+def test_cached_decoding_equals_the_full_forward(name: str, lengths: list[int]) -> None:
+    _, model = perturbed([f"block={name}"])
+    tokens = random_tokens((2, 9))
+    assert difference(in_pieces(model, tokens, lengths), model(tokens).detach()) < 1e-10
+
+
+@pytest.mark.parametrize("positions", POSITIONS)
+@pytest.mark.parametrize("name", ["sas", "pre_ln", "v_skipinit"])
+def test_cached_decoding_with_every_position_code(name: str, positions: str) -> None:
+    heads = ["model.n_heads=4", "model.n_kv_heads=2", "model.d_head=4"] if name != "sas" else []
+    _, model = perturbed([f"block={name}", f"model.positions={positions}", *heads, "block.qk_bias=true"])
+    tokens = random_tokens((2, 9))
+    assert difference(in_pieces(model, tokens, [3, 1, 1, 2, 1, 1]), model(tokens).detach()) < 1e-10
+
+
+def test_generate_is_greedy_by_the_full_forward() -> None:
+    _, model = perturbed(["block=sas", "model.seq_len=40", "train.batch_tokens=40"])
+    prompt = random_tokens((2, 5))
+    expected = prompt
+    with torch.no_grad():
+        for _ in range(20):
+            expected = torch.cat([expected, model(expected)[:, -1:].argmax(-1)], dim=1)
+    assert torch.equal(model.generate(prompt, 20, temperature=0.0), expected)
+
+
+@pytest.mark.parametrize("positions", POSITIONS)
+def test_generation_goes_on_past_the_last_position(positions: str) -> None:
+    """Nine positions; where the code ends, each token is still what the kept context says."""
+    _, model = perturbed(["block=sas_p", f"model.positions={positions}"])
+    prompt = random_tokens((1, 13))
+    out = model.generate(prompt, 30, temperature=0.0)
+    assert out.shape == (1, 43) and torch.equal(out[:, :13], prompt)
+    if model.max_positions is not None:
+        # 9 positions are full after the first draw; then the last 4 are kept and 5 more fit.
+        with torch.no_grad():
+            assert int(out[0, 14]) == int(model(out[:, 10:14])[0, -1].argmax())
+            assert int(out[0, 15]) == int(model(out[:, 10:15])[0, -1].argmax())
+
+
+def test_what_cannot_be_generated() -> None:
+    _, encoder = built(["block=sas", "model.kind=encoder"])
+    with pytest.raises(ValueError, match="encoder"):
+        encoder.generate(random_tokens((1, 3)), 2)
+    _, decoder = built(["block=sas"])
+    with pytest.raises(ValueError, match="prompt"):
+        decoder.generate(random_tokens((1, 0)), 2)
+    with pytest.raises(ValueError, match="cache of 2 positions cannot hold 3"):
+        decoder(random_tokens((1, 3)), cache=Cache(2))
+    with pytest.raises(ValueError, match="without padding"):
+        decoder(random_tokens((1, 3)), valid=torch.ones(1, 3, dtype=torch.bool), cache=Cache(3))
+
+
+def test_draws_follow_the_logits() -> None:
+    logits = torch.log(torch.tensor([[0.5, 0.3, 0.15, 0.05]])).repeat(20_000, 1)
+    generator = torch.Generator().manual_seed(0)
+    shares = draw(logits, generator=generator).bincount(minlength=4) / 20_000
+    assert torch.allclose(shares, torch.tensor([0.5, 0.3, 0.15, 0.05]), atol=0.015)
+    two = draw(logits, temperature=0.5, top_k=2, generator=generator).bincount(minlength=4) / 20_000
+    assert torch.allclose(two, torch.tensor([25 / 34, 9 / 34, 0, 0]), atol=0.015)
+    assert set(draw(logits, temperature=0.0).tolist()) == {0}
+
+
+def test_sample_continues_a_prompt(cli: Callable[..., Any], here: Any) -> None:
+    assert cli("train", *TINY).code == 0
+    identifier = run_folder(here).name.rpartition("-")[2]
+    first = cli("sample", identifier[:6], "--prompt", "def ", "--tokens", "40")
+    again = cli("sample", str(run_folder(here)), "--prompt", "def ", "--tokens", "40")
+    other = cli("sample", run_folder(here).name, "--prompt", "def ", "--tokens", "40", "--seed", "1")
+    assert first.code == 0 and first.out.startswith("def ") and len(first.out) > 20
+    assert first.out == again.out != other.out
+    assert cli("sample", identifier, "--tokens", "3").code == 0  # an empty prompt is a document's beginning
+
+
+def test_sample_says_what_it_needs(cli: Callable[..., Any], here: Any) -> None:
+    none = cli("sample", "abc")
+    assert none.code == 2 and none.err.startswith("simplify: abc: no run of that id") and none.err.count("\n") == 1
+    assert cli("train", *TINY, "model.kind=encoder", "train.steps=2").code == 0
+    encoder = cli("sample", run_folder(here).name)
+    assert encoder.code == 2 and "encoder" in encoder.err
