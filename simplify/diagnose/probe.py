@@ -64,12 +64,15 @@ def _watching(model: Transformer, streams: list[Tensor], inside: list[dict[str, 
     def keep_input(_module: nn.Module, args: tuple[Any, ...]) -> None:
         keep(args[0])
 
+    def keep_output(_module: nn.Module, _args: tuple[Any, ...], out: Tensor) -> None:
+        keep(out)
+
     for number, block in enumerate(model.blocks):
         assert isinstance(block, Block)
         if number == 0:
             hooks.append(block.register_forward_pre_hook(keep_input))
         hooks += _inside(block, inside[number])
-        hooks.append(block.register_forward_hook(lambda _, __, out: keep(out)))
+        hooks.append(block.register_forward_hook(keep_output))
     try:
         yield
     finally:

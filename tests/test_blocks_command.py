@@ -1,0 +1,121 @@
+"""`simplify blocks`: the zoo, one block, several side by side."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from test_imports import HEAVY, loaded
+
+from simplify.choices import choices, first_line
+from simplify.cli.blocks import short, split_reference
+from simplify.compose import compose_run, compose_zoo
+from simplify.config import RunConfig
+from simplify.zoo.counts import count_flops, count_parameters
+from simplify.zoo.describe import differences, equations
+from simplify.zoo.drawing import draw
+
+Cli = Callable[..., Any]
+
+
+@pytest.mark.parametrize("block", choices("block"))
+def test_every_block_says_what_it_is_and_where_it_is_from(block: str) -> None:
+    what, reference = split_reference(first_line("block", block))
+    assert len(what) > 10 and re.search(r"arXiv \d{4}\.\d{4,5}", reference), first_line("block", block)
+
+
+def test_the_table_has_every_block_with_its_counts(cli: Cli) -> None:
+    out = cli("blocks").out
+    for name in choices("block"):
+        run = compose_run([f"block={name}"])
+        (line,) = (line for line in out.splitlines() if line.startswith(f"│ {name} "))
+        for number in (count_parameters, count_flops):
+            assert short(number(run.block, run.model, run.data.vocab_size)) in line
+    first = next(line for line in out.splitlines() if line.startswith("│"))
+    assert first.startswith("│ pre_ln ")  # the baseline
+
+
+def test_the_table_needs_nothing_heavy() -> None:
+    assert loaded("blocks") & HEAVY == set()
+
+
+def test_a_composition_of_the_zoo_is_that_of_each_block() -> None:
+    words = ["model=gpt_small", "optimiser.lr=3e-4", "model.n_layers=5", "block.qk_norm=true", "train.steps=7"]
+    assert compose_zoo(words) == {name: compose_run([f"block={name}", *words]) for name in choices("block")}
+
+
+def test_blocks_that_do_not_fit_say_why(cli: Cli) -> None:
+    found = compose_zoo(["model.n_kv_heads=2"])
+    fitting = {name for name, run in found.items() if isinstance(run, RunConfig)}
+    assert "pre_ln" in fitting and "sas" not in fitting
+    (line,) = (line for line in cli("blocks", "model.n_kv_heads=2").out.splitlines() if line.startswith("│ sas "))
+    assert "does not fit these settings:" in line and line.count(" - ") == 2
+    wrong = cli("blocks", "model.n_layers=x")
+    assert wrong.code == 2 and wrong.err == "simplify: model.n_layers=x: needs a whole number\n"
+
+
+def test_one_block_in_detail(cli: Cli) -> None:
+    out = cli("blocks", "sas", "model=gpt_small").out
+    text = re.sub(r" +", " ", out)
+    for line in (
+        "x1 = [1] MHA(u)",
+        "y = [1] x1 + [0.1] MLP(v)",
+        "head output = ([1] I + [1] A - [1] C) V",
+        "A = softmax(Q K^T / sqrt(64) + M)",
+        "V, layer 1 = u ([1] I + [1] dW), 768 x 768, dW = 0 at first",
+        "MLP(v) = relu(v W_in) W_out, 768 -> 3072 -> 768",
+        "│ W_V │ 589,826 │ 1,179,648 │",
+        "x ─── N ─ MHA ─── x1 ─┴─ N ─ MLP ─(+)── y",
+    ):
+        assert line in text, line
+    assert re.search(r"activation memory: a layer keeps \d+\.\d KiB a token", out)
+
+
+def test_two_blocks_side_by_side(cli: Cli) -> None:
+    out = re.sub(r" +", " ", cli("blocks", "sas", "pre_ln").out)
+    assert "│ MHA(u) │ concat(head outputs) │ concat(head outputs) W_P, 128 x 128 │" in out
+    assert "│ W_P │ 0 │ 0 │ 65,536 │ 131,072 │" in out
+    assert "│ K │" not in out and "│ W_in │" not in out  # what they share
+
+
+def test_an_unknown_block(cli: Cli) -> None:
+    done = cli("blocks", "sass")
+    assert done.code == 2 and done.err.startswith("simplify: sass: did you mean sas? valid blocks: deepnorm, derf")
+
+
+def test_a_users_own_block(cli: Cli, here: Path) -> None:
+    folder = here / "mine" / "block"
+    folder.mkdir(parents=True)
+    (folder / "tried.yaml").write_text("# A trial (nobody, arXiv 0000.00000)\ndefaults: [sas, _self_]\nsoft_cap: 30\n")
+    out = cli("blocks", "tried", "--conf", str(here / "mine")).out
+    assert "tried: A trial" in out and "30 tanh(Q K^T / sqrt(32) / 30)" in out
+
+
+@pytest.mark.parametrize("block", choices("block"))
+@pytest.mark.parametrize("kind", ["decoder", "encoder"])
+def test_every_block_can_be_described(block: str, kind: str) -> None:
+    run = compose_run([f"block={block}", f"model.kind={kind}", "model.positions=alibi", "model.activation=swiglu"])
+    said = equations(run.block, run.model)
+    assert {"u", "y", "A", "Q", "K", "V", "MHA(u)", "MLP(v)"} <= set(said)
+    assert (block == "pre_ln") == (differences(run.block, run.model) == "")
+    assert ("C" in said) == (run.block.gamma is not None)
+    lines = draw(run.block)
+    assert sum(line.count("N") for line in lines) == _norms(run)
+    assert any("MHA" in line for line in lines) and any("MLP" in line for line in lines)
+
+
+def _norms(run: RunConfig) -> int:
+    each = 2 if run.block.layout == "serial" else 1
+    return sum(2 if place == "output" else each for place in run.block.norm_places)
+
+
+def test_descriptions_differ_where_blocks_do() -> None:
+    """No two blocks of the zoo have the same equations: but for initial values nothing would tell them apart."""
+    said = {}
+    for name, run in compose_zoo([]).items():
+        assert isinstance(run, RunConfig)
+        said[name] = tuple(equations(run.block, run.model).items())
+    assert len(set(said.values())) == len(said)
