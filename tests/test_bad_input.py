@@ -47,7 +47,16 @@ MESSAGES = {
     "=3": "=3: not understood; valid: key=value, as in block=sas or optimiser.lr=3e-4; quote a value that holds "
     "spaces, accents or one of , = ( ) [ ] { }, as in 'data.path=\"my text\"'",
     "block.trainable_gains=[alfa]": "block.trainable_gains.0=alfa: did you mean alpha? valid: attn_skip, "
-    "attn_branch, mlp_skip, mlp_branch, alpha, beta, gamma",
+    "attn_branch, mlp_skip, mlp_branch, alpha, beta, gamma, value_own, value_first",
+    "block.value_own=0.5": "block.value_own=0.5: goes together with block.value_first=null; valid: two numbers, or "
+    "null for both",
+    "block.query=identity": "block.query_init=zero: block.query=identity has no matrix to initialise; set "
+    "block.query_init=normal",
+    "model.activation=swiglue": "model.activation=swiglue: did you mean swiglu? valid: relu, relu2, gelu, leaky_relu, "
+    "swiglu, geglu",
+    "train.mlm_probability=0.2": "train.mlm_probability=0.2: a decoder masks no tokens; valid: null, or set "
+    "model.kind=encoder",
+    "model.kind=both": "model.kind=both: valid: decoder, encoder",
     "block.name=a/b": "block.name=a/b: needs a name of 1 to 64 letters, digits or _ . + - that begins with "
     "none of . + -",
     "train.device=tpu": "train.device=tpu: did you mean cpu? valid: auto, cpu, cuda, mps",
@@ -71,6 +80,28 @@ def test_each_wrong_setting_has_its_line(cli: Cli) -> None:
     result = cli("config", "optimiser.lr=abc", "train.stepz=3")
     assert [line.split(":")[1].strip() for line in result.err.splitlines()] == ["optimiser.lr=abc", "train.stepz"]
     assert result.code == 2
+
+
+def test_settings_that_need_each_other(cli: Cli) -> None:
+    for words, message in (
+        (
+            ["block=pre_ln_identity_vp", "optimiser.value_lr_ratio=0.1"],
+            "optimiser.value_lr_ratio=0.1: block=pre_ln_identity_vp has neither W_V nor W_P; valid: 1, or choose a "
+            "block that has one",
+        ),
+        (
+            ["block=pre_ln", "block.channel_gains=true"],
+            "block.channel_gains=true: has no use where the gains are fixed; add attn_branch and mlp_branch to "
+            "block.trainable_gains",
+        ),
+        (
+            ["block=no_query", "model.d_head=16"],
+            "model.d_head=16: block.query is identity, which needs n_heads * d_head = d_model; valid: null or 32; or "
+            "choose a block with a dense query",
+        ),
+    ):
+        result = cli("config", *words)
+        assert (result.code, result.err) == (2, f"simplify: {message}\n")
 
 
 def test_missing_data_folder(cli: Cli) -> None:

@@ -47,6 +47,14 @@ def test_settings_and_their_values() -> None:
     assert complete("train", "optimiser.warm", shell="bash") == ["optimiser.warmup=0.05"]
 
 
+def test_names_of_blocks_and_settings_after_blocks() -> None:
+    assert complete("blocks", "sas_p", shell="bash") == ["sas_p", "sas_p_no_norm"]
+    assert has(complete("blocks", "sas", "model=gpt_s"), "model=gpt_small")
+    assert complete("blocks", "sas", "model", "=", "gpt_s", shell="bash") == ["gpt_small"]
+    assert "model=gpt_small" in complete("blocks", "sas", "mod", shell="bash")
+    assert complete("probe", "model", "=", "gpt_s", shell="bash") == ["gpt_small"]
+
+
 def test_the_users_folder_is_completed_too(tmp_path: Path) -> None:
     (tmp_path / "block").mkdir()
     (tmp_path / "block" / "zebra.yaml").write_text("norm: post\n")
@@ -72,8 +80,8 @@ def test_in_a_real_bash(tmp_path: Path) -> None:
     shell.send("simplify train block=sas_p_\t")
     shell.expect_exact("sas_p_no_norm")
     shell.sendcontrol("c")
-    shell.send("simplify train block=v\t")
-    shell.expect_exact("_skipinit")
+    shell.send("simplify train block=v_\t")
+    shell.expect_exact("skipinit")
     shell.send("\t\t")
     shell.expect("v_skipinit_bare")
     shell.close(force=True)

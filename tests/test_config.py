@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import get_args
 
 import pytest
 import yaml
@@ -15,7 +14,7 @@ from hypothesis import strategies as st
 from simplify.choices import GROUPS, choices, first_line
 from simplify.compose import compose_run
 from simplify.config import Identity, RunConfig, gain_at, show
-from simplify.config.gains import RULES, DepthGain
+from simplify.config.gains import DepthGain
 from simplify.errors import ConfigError
 
 Cli = Callable[..., Result]
@@ -89,11 +88,6 @@ def test_config_diff_shows_only_what_differs(cli: Cli) -> None:
     assert "block.value: {kind:identity}    # default: {kind:dense}" in out
     assert not [line for line in out if line.startswith(("optimiser", "wandb", "block.norm"))]
     assert not [line for line in cli("config", "block=pre_ln", "--diff").out.splitlines() if line.startswith("block")]
-
-
-def test_the_rules_table_and_the_typed_config_agree() -> None:
-    valid = set(get_args(DepthGain.model_fields["rule"].annotation))
-    assert valid == set(RULES), f"simplify/config/gains.py: RULES has {set(RULES)}, DepthGain.rule allows {valid}"
 
 
 def test_depth_rules_give_the_papers_gains() -> None:

@@ -177,3 +177,23 @@ def test_hours_as_budget(cli: Cli, here: Path) -> None:
     assert 1.8 <= done[-1]["seconds"] < 10 and done[-1]["step"] > 2
     assert done[-1]["lr"] < max(row["lr"] for row in done) and "val/loss" in done[-1]
     assert untimed(done)[0]["step"] == 1
+
+
+def test_values_and_projections_can_learn_slower() -> None:
+    """Fig 9: the matrices W_V and W_P with a share of the learning rate; none at a ratio of 0."""
+    words = ["block=skipless_trainable_vp", "optimiser.value_lr_ratio=0", "train.steps=4"]
+    slow = trainer(*words)
+    before = {n: p.detach().clone() for n, p in slow.model.named_parameters()}
+    for step in range(3):
+        slow.step(step, 1e-2, lambda _: None)
+    still = {n for n, p in slow.model.named_parameters() if torch.equal(p, before[n])}
+    # dW stays 0, so the gains on it have no gradient either.
+    assert still == {n for n in before if n.endswith(("delta", "value.branch.gain", "projection.branch.gain"))}
+    halves = trainer("block=pre_ln", "optimiser.value_lr_ratio=0.5", "optimiser.weight_decay=0")
+    whole = trainer("block=pre_ln", "optimiser.weight_decay=0")
+    start = {n: p.detach().clone() for n, p in whole.model.named_parameters()}
+    for one in (halves, whole):
+        one.step(0, 1e-2, lambda _: None)
+    for (name, p), q in zip(halves.model.named_parameters(), whole.model.parameters(), strict=True):
+        ratio = 0.5 if ".value." in name or ".projection." in name else 1.0
+        assert torch.allclose(p - start[name], ratio * (q - start[name]), atol=1e-6), name

@@ -1,7 +1,7 @@
 """Tab completion of KEY=VALUE words, without torch.
 
 bash splits words at `=` and hands over the parts; zsh and fish hand over the whole word. A bare
-word is never valid here, so one before the cursor is the first part of a split word.
+word that names no block is never valid here, so one before the cursor is the first part of a split word.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from simplify.choices import GROUPS, choices, overlay_dir
 
 def complete_override(ctx: typer.Context, incomplete: str) -> list[str]:
     """Candidates for the word under the cursor."""
-    before = list(ctx.params.get("overrides") or [])
+    before = list(ctx.params.get("overrides") or ctx.params.get("words") or [])
     split = ""
     if before and before[-1] == "=":
         split = before[-2] + "=" if len(before) > 1 else ""
-    elif before and "=" not in before[-1] and "=" not in incomplete:
+    elif before and "=" not in before[-1] + incomplete and before[-1] not in choices("block"):
         split = before[-1] + "="
     try:
         found = candidates(split + incomplete, ctx.params.get("conf"))

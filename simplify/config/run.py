@@ -80,7 +80,7 @@ class RunConfig(Settings):
             if model.n_heads * model.head_width != model.d_model:
                 raise ValueError(
                     f"model.d_head={model.d_head}: block.{name} is {kind}, which needs n_heads * d_head = "
-                    f"d_model; valid: null or {model.d_model / model.n_heads:g}; or choose a block with dense values"
+                    f"d_model; valid: null or {model.d_model / model.n_heads:g}; or choose a block with a dense {name}"
                 )
         return self
 
