@@ -19,6 +19,7 @@ from simplify.config.block import GainName
 from simplify.zoo.context import Context
 from simplify.zoo.gains import Gain
 from simplify.zoo.matrices import Linear, make_matrix
+from simplify.zoo.norms import RMSNorm
 from simplify.zoo.positions import Rope
 
 
@@ -41,8 +42,8 @@ class Attention(nn.Module):
         self.rope = Rope(model) if model.positions == "rope" else None
         self.qk_norm, self.soft_cap = block.qk_norm, block.soft_cap
         if block.qk_norm:
-            self.query_norm = nn.RMSNorm(model.head_width, eps=model.norm_eps)
-            self.key_norm = nn.RMSNorm(model.head_width, eps=model.norm_eps)
+            self.query_norm = RMSNorm(model.head_width, eps=model.norm_eps)
+            self.key_norm = RMSNorm(model.head_width, eps=model.norm_eps)
         self.alpha = _head_gain(block, model, "alpha")
         self.beta = _head_gain(block, model, "beta")
         self.gamma = _head_gain(block, model, "gamma")
@@ -63,9 +64,10 @@ class Attention(nn.Module):
         self, u: Float[Tensor, "B T d"], context: Context
     ) -> tuple[Float[Tensor, "B T H h"], Float[Tensor, "B T K h"], Float[Tensor, "B T K h"]]:
         """Queries, keys and values, with norms, rotary positions and the value residual."""
-        v = self.value(u).unflatten(-1, (self.kv_heads, -1))
         q = self.query(u).unflatten(-1, (self.n_heads, -1))
-        k = v if self.key is None else self.key(u).unflatten(-1, (self.kv_heads, -1))
+        own = None if self.key is None else self.key(u).unflatten(-1, (self.kv_heads, -1))
+        v = self.value(u).unflatten(-1, (self.kv_heads, -1))
+        k = v if own is None else own
         if self.qk_norm:
             q, k = self.query_norm(q), self.key_norm(k)
         if self.rope is not None:

@@ -21,9 +21,9 @@ class Block(nn.Module):
         super().__init__()
         self.attention = Attention(block, model, layer)
         self.mlp = MLP(model, gain_at(block.init_scale, model.n_layers, layer))
-        self.attn_skip = _skip(block, model, "attn_skip")
+        self.attn_skip = _skip(block, model, "attn_skip", layer)
         self.attn_branch = _branch(block, model, "attn_branch", layer)
-        self.mlp_skip = _skip(block, model, "mlp_skip")
+        self.mlp_skip = _skip(block, model, "mlp_skip", layer)
         self.mlp_branch = _branch(block, model, "mlp_branch", layer)
         self.input_gain = Gain(gain_at(block.input_gain, model.n_layers, layer), trainable=False)
         self.attn_norm = _norm(block, model, "before")
@@ -84,6 +84,8 @@ def _branch(block: BlockConfig, model: ModelConfig, name: GainName, layer: int) 
     return Gain(start, block.trains(name), block.gain_size(name, model))
 
 
-def _skip(block: BlockConfig, model: ModelConfig, name: GainName) -> Gain | None:
+def _skip(block: BlockConfig, model: ModelConfig, name: GainName, layer: int) -> Gain | None:
     """A skip whose gain is 0 is absent (a branch whose gain is 0 at first is not: ReZero)."""
-    return Gain(gain_at(getattr(block, name), model.n_layers), block.trains(name)) if block.has(name) else None
+    if not block.has(name):
+        return None
+    return Gain(gain_at(getattr(block, name), model.n_layers, layer), block.trains(name))

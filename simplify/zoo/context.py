@@ -16,9 +16,9 @@ from simplify.zoo.cache import Cache
 class Context:
     """Mask, positions, cache and layer 1's values of one forward pass over `length` new tokens.
 
-    A decoder's query sees the valid keys up to itself, and itself even where it is padding, so that
-    no row of the softmax is empty. An encoder's query sees all valid keys; a sequence of nothing but
-    padding counts as valid throughout. `valid` is True where there is a token.
+    `valid` is True where there is a token; a sequence of nothing but padding counts as valid
+    throughout. A decoder's query sees the valid keys up to itself, and itself even where it is padding,
+    so that no row of the softmax is empty. An encoder's query sees all valid keys.
     """
 
     def __init__(
@@ -32,7 +32,7 @@ class Context:
     ) -> None:
         if cache is not None and (valid is not None or not causal):
             raise ValueError("a cache serves a decoder without padding")
-        if valid is not None and not causal:
+        if valid is not None:
             valid = valid | ~valid.any(dim=1, keepdim=True)
         self.causal, self.length, self.valid, self.cache = causal, length, valid, cache
         self.start = 0 if cache is None else cache.length
@@ -53,7 +53,7 @@ class Context:
         return (keys <= queries) & (valid | (keys == queries)) if self.causal else valid
 
     def _distances(
-        self, slopes: Float[Tensor, " H"], seen: Bool[Tensor, "... T S"] | None, device: torch.device
+        self, slopes: Float[Tensor, " H"], seen: Bool[Tensor, "... one_or_T S"] | None, device: torch.device
     ) -> Float[Tensor, "... H T S"]:
         """ALiBi's bias, -slope |i - j|, and minus infinity where a key is not seen (arXiv 2108.12409)."""
         keys = torch.arange(self.start + self.length, device=device)

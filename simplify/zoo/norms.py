@@ -1,4 +1,4 @@
-"""Norms by name. All compute in the residual stream's own precision, fp32 under autocast."""
+"""Norms by name. All compute in fp32 or better: under autocast a branch's output is narrower."""
 
 from __future__ import annotations
 
@@ -8,6 +8,27 @@ import torch
 from torch import Tensor, nn
 
 from simplify.config import ModelConfig
+
+
+def widened(x: Tensor) -> Tensor:
+    """x in fp32, or as it is if that is wider."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
+class RMSNorm(nn.RMSNorm):
+    """g x / sqrt(mean(x^2) + eps) (arXiv 1910.07467)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., width) -> the same shape."""
+        return super().forward(widened(x))
+
+
+class LayerNorm(nn.LayerNorm):
+    """g (x - mean(x)) / sqrt(var(x) + eps) + c (arXiv 1607.06450)."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """(..., width) -> the same shape."""
+        return super().forward(widened(input))
 
 
 class PointwiseNorm(nn.Module):
@@ -26,13 +47,14 @@ class PointwiseNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., width) -> the same shape."""
+        x = widened(x)
         inner = self.scale * x if self.shift is None else self.scale * x + self.shift
         return self.weight * self.function(inner) + self.bias
 
 
 NORMS: dict[str, Callable[[int, float], nn.Module]] = {
-    "rmsnorm": lambda width, eps: nn.RMSNorm(width, eps=eps),
-    "layernorm": lambda width, eps: nn.LayerNorm(width, eps=eps),
+    "rmsnorm": lambda width, eps: RMSNorm(width, eps=eps),
+    "layernorm": lambda width, eps: LayerNorm(width, eps=eps),
     "dyt": lambda width, _: PointwiseNorm(torch.tanh, width, shifted=False),
     "derf": lambda width, _: PointwiseNorm(torch.erf, width, shifted=True),
 }
