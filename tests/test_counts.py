@@ -105,6 +105,33 @@ def test_activation_memory_is_linear_in_the_context_but_for_the_cap(block: str) 
         assert ratio > 2.5
 
 
+@pytest.mark.parametrize("block", ["pre_ln", "sas", "soft_cap", "value_residual"])
+def test_activation_memory_is_what_the_real_block_saves(block: str) -> None:
+    """Counted once more on real tensors, with their addresses."""
+    config = compose_run([f"block={block}", *SMALL])
+    model = build_model(config.block, config.model, VOCAB, 0)
+    tokens = torch.zeros(1, 12, dtype=torch.long)
+    weights = {p.untyped_storage().data_ptr() for p in [*model.parameters(), *model.buffers()]}
+    context = model.context(tokens)
+    x = model.embed(tokens, context)
+    found, alive, seen = [], [], weights
+    for module in model.blocks:
+        saved: list[torch.Tensor] = []
+        with torch.autograd.graph.saved_tensors_hooks(lambda t, s=saved: s.append(t) or t, lambda t: t):
+            x = module(x, context)
+        alive += saved
+        places = {t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for t in saved}
+        found.append(sum(size for place, size in places.items() if place not in seen))
+        seen = seen | places.keys()
+    assert found == activation_bytes(config.block, config.model)
+
+
+def test_a_model_of_any_size_can_be_asked() -> None:
+    words = ["model.d_model=12288", "model.n_heads=96", "model.n_layers=96", "model.d_ff=49152", "model.seq_len=4096"]
+    config = compose_run(["block=sas", *words, "train.batch_tokens=4096"])
+    assert sum(activation_bytes(config.block, config.model)) > 200 * 2**30
+
+
 def test_identity_values_keep_less_for_the_backward_pass() -> None:
     kept = {}
     for name in ("pre_ln", "pre_ln_identity_vp"):

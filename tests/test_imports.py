@@ -23,7 +23,7 @@ ROOMS: dict[str, set[str]] = {
     "runs": {"config", "data", "zoo", "errors"},
     "training": {"config", "data", "display", "errors", "runs", "zoo"},
     "dispatch": {"config", "data", "runs", "training"},
-    "diagnose": {"compare", "config", "data", "training", "zoo"},
+    "diagnose": {"compare", "config", "data", "errors", "training", "zoo"},
     "export": {"config", "data", "errors", "training", "zoo"},
     "compare": {"display", "runs"},
     "cli": {

@@ -160,6 +160,8 @@ def test_what_the_command_refuses(cli: Cli, here: Path) -> None:
     assert cli("train", *TINY, "train.steps=2").code == 0
     beside = cli("probe", run_folder(here).name, "model.n_layers=2")
     assert beside.code == 2 and "model.n_layers=2: a trained run has its settings" in beside.err
+    many = cli("probe", *TINY, "--sequences", "100000")
+    assert many.code == 2 and "--sequences=100000: the validation split of data=text has" in many.err
     (here / "file").write_text("")
     blocked = cli("probe", *TINY, "--seeds", "1", "--out", str(here / "file"))
     assert blocked.code == 2 and "cannot be written" in blocked.err

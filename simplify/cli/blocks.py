@@ -163,7 +163,7 @@ def _memory(run: RunConfig) -> str:
     whole = sum(layers) * run.micro_batch
     per_token = layers[-1] / run.model.seq_len
     return (
-        f"activation memory: a layer keeps {per_token / 1024:.1f} KiB a token for the backward pass (measured on one "
-        f"layer, fp32); {run.model.n_layers} layers and train.micro_batch={run.micro_batch} sequences of "
+        f"activation memory: a layer keeps {per_token / 1024:.1f} KiB a token for the backward pass (fp32, without "
+        f"compiler); {run.model.n_layers} layers and train.micro_batch={run.micro_batch} sequences of "
         f"{run.model.seq_len}: {whole / 2**30:.2f} GiB, without logits and weights"
     )

@@ -11,6 +11,7 @@ from simplify.config import RunConfig
 from simplify.data.batches import Batches
 from simplify.data.corpus import Corpus, open_corpus
 from simplify.diagnose.probe import Reading, probe
+from simplify.errors import ConfigError
 from simplify.training.device import Device, choose_device
 from simplify.training.restored import Restored
 from simplify.zoo.model import Transformer, build_model
@@ -41,5 +42,10 @@ def probe_trained(restored: Restored, sequences: int) -> Reading:
 def _probe(model: Transformer, config: RunConfig, corpus: Corpus, device: Device, sequences: int) -> Reading:
     """In fp32: a probe asks how signals travel, and rounding would blur it."""
     batch = Batches(corpus, config).validation(sequences)
+    if len(batch.inputs) < sequences:
+        raise ConfigError(
+            f"--sequences={sequences}: the validation split of data={config.data.name} has {len(batch.inputs)}; valid: "
+            f"1 to {len(batch.inputs)}"
+        )
     inputs, targets = torch.from_numpy(np.stack(batch)).to(device.torch).unbind()
     return probe(model.to(device.torch), inputs, targets)
