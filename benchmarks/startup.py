@@ -16,6 +16,7 @@ COMMANDS = {
     "python -c pass": ["-c", "pass"],
     "simplify --help": ["-m", "simplify", "--help"],
     "simplify train --help": ["-m", "simplify", "train", "--help"],
+    "simplify blocks": ["-m", "simplify", "blocks"],
     "simplify config block=sas": ["-m", "simplify", "config", "block=sas"],
     "simplify train optimiser.lr=-1": ["-m", "simplify", "train", "optimiser.lr=-1"],
 }

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 from test_imports import HEAVY, loaded
 
 from simplify.choices import choices, first_line
+from simplify.cli import blocks
 from simplify.cli.blocks import short, split_reference
 from simplify.compose import compose_run, compose_zoo
 from simplify.config import RunConfig
@@ -57,6 +59,16 @@ def test_blocks_that_do_not_fit_say_why(cli: Cli) -> None:
     assert wrong.code == 2 and wrong.err == "simplify: model.n_layers=x: needs a whole number\n"
 
 
+def test_a_narrow_terminal_gets_a_list(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    narrow = Console(width=80, force_terminal=False, no_color=True)
+    monkeypatch.setattr(blocks, "console", lambda: narrow)
+    out = cli("blocks").out
+    assert max(map(len, out.splitlines())) <= 80
+    for name in choices("block"):
+        assert f"│ {name} " in out
+    assert "arXiv 2502.02732" in out and "norm_kind=dyt" in out
+
+
 def test_one_block_in_detail(cli: Cli) -> None:
     out = cli("blocks", "sas", "model=gpt_small").out
     text = re.sub(r" +", " ", out)
@@ -78,12 +90,15 @@ def test_two_blocks_side_by_side(cli: Cli) -> None:
     out = re.sub(r" +", " ", cli("blocks", "sas", "pre_ln").out)
     assert "│ MHA(u) │ concat(head outputs) │ concat(head outputs) W_P, 128 x 128 │" in out
     assert "│ W_P │ 0 │ 0 │ 65,536 │ 131,072 │" in out
+    assert cli("blocks", "block=sas,pre_ln").out == cli("blocks", "sas", "pre_ln").out
     assert "│ K │" not in out and "│ W_in │" not in out  # what they share
 
 
 def test_an_unknown_block(cli: Cli) -> None:
     done = cli("blocks", "sass")
-    assert done.code == 2 and done.err.startswith("simplify: sass: did you mean sas? valid blocks: deepnorm, derf")
+    assert done.code == 2 and done.err.startswith(
+        "simplify: sass: no such block; did you mean sas? valid: deepnorm, derf"
+    )
 
 
 def test_a_users_own_block(cli: Cli, here: Path) -> None:

@@ -96,15 +96,19 @@ def test_sample_continues_a_prompt(cli: Callable[..., Any], here: Any) -> None:
     identifier = run_folder(here).name.rpartition("-")[2]
     first = cli("sample", identifier[:6], "--prompt", "def ", "--tokens", "40")
     again = cli("sample", str(run_folder(here)), "--prompt", "def ", "--tokens", "40")
-    other = cli("sample", run_folder(here).name, "--prompt", "def ", "--tokens", "40", "--seed", "1")
+    other = cli("sample", run_folder(here).name[:8], "--prompt", "def ", "--tokens", "40", "--seed", "1")
     assert first.code == 0 and first.out.startswith("def ") and len(first.out) > 20
     assert first.out == again.out != other.out
+    long = cli("sample", identifier, "--prompt", "x = " * 40, "--tokens", "3")
+    assert long.code == 0 and long.err.startswith("sample: the prompt has ") and "it sees the last 16" in long.err
     assert cli("sample", identifier, "--tokens", "3").code == 0  # an empty prompt is a document's beginning
 
 
 def test_sample_says_what_it_needs(cli: Callable[..., Any], here: Any) -> None:
     none = cli("sample", "abc")
-    assert none.code == 2 and none.err.startswith("simplify: abc: no run of that id") and none.err.count("\n") == 1
+    assert (
+        none.code == 2 and none.err.startswith("simplify: abc: no run of that name or id") and none.err.count("\n") == 1
+    )
     assert cli("train", *TINY, "model.kind=encoder", "train.steps=2").code == 0
     encoder = cli("sample", run_folder(here).name)
     assert encoder.code == 2 and "encoder" in encoder.err

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import subprocess
 import sys
 from collections.abc import Callable
@@ -104,7 +105,7 @@ def test_padding_reaches_the_model() -> None:
 def test_what_the_command_refuses(cli: Cli, here: Path) -> None:
     assert cli("train", *TINY, "train.steps=2").code == 0
     run = run_folder(here)
-    assert cli("export", "zzz", "--to", "there").err.startswith("simplify: zzz: no run of that id")
+    assert cli("export", "zzz", "--to", "there").err.startswith("simplify: zzz: no run of that name or id")
     (here / "full").mkdir()
     (here / "full" / "something").write_text("")
     for folder in ("full", "full/something"):
@@ -115,6 +116,19 @@ def test_what_the_command_refuses(cli: Cli, here: Path) -> None:
         file.unlink()
     bare = cli("export", run.name, "--to", "there")
     assert bare.code == 2 and "has no checkpoint yet" in bare.err and not (here / "there").exists()
+
+
+def _file_size_limit() -> None:
+    """Files of at most 40 KiB: the config fits, the weights do not. What a quota does to one file."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (40 * 1024, 40 * 1024))
+
+
+def test_a_full_disk_leaves_nothing(cli: Cli, here: Path, spawn: Callable[..., subprocess.Popen[str]]) -> None:
+    assert cli("train", *TINY, "train.steps=2").code == 0
+    process = spawn("export", run_folder(here).name, "--to", "there", preexec_fn=_file_size_limit)
+    _, error = process.communicate(timeout=120)
+    assert process.returncode == 2 and "there: cannot be written:" in error and "Traceback" not in error
+    assert [p.name for p in here.iterdir()] == ["runs"]
 
 
 def test_a_corpus_that_has_changed(cli: Cli, here: Path) -> None:

@@ -152,13 +152,16 @@ def test_the_command_on_a_trained_run(cli: Cli, here: Path) -> None:
 def test_what_the_command_refuses(cli: Cli, here: Path) -> None:
     for words, message in (
         (["block=sas,post"], "block=post: did you mean post_ln?"),
-        (["nothing"], "nothing: no run of that id"),
+        (["nothing"], "nothing: no run of that name or id"),
         (["model.n_layers=0"], "model.n_layers=0: needs a number >= 1"),
     ):
         done = cli("probe", *words)
         assert done.code == 2 and message in done.err and done.err.count("\n") == 1, done.err
     assert cli("train", *TINY, "train.steps=2").code == 0
-    beside = cli("probe", run_folder(here).name, "model.n_layers=2")
+    assert cli("train", *TINY, "train.steps=3").code == 0
+    several = cli("probe", "sas-")
+    assert several.code == 2 and "sas-: names 2 runs in" in several.err
+    beside = cli("probe", next((here / "runs").glob("sas-*")).name, "model.n_layers=2")
     assert beside.code == 2 and "model.n_layers=2: a trained run has its settings" in beside.err
     many = cli("probe", *TINY, "--sequences", "100000")
     assert many.code == 2 and "--sequences=100000: the validation split of data=text has" in many.err

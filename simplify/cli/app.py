@@ -104,8 +104,8 @@ def probe(
     words: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="RUN... | [KEY=VALUE]...",
-            help="trained runs by id or folder; or settings, with several blocks: block=pre_ln,sas model.n_layers=72",
+            metavar="[RUN]... [KEY=VALUE]...",
+            help="trained runs by name, id or path; or settings, also with several blocks: block=pre_ln,sas seed=1",
             autocompletion=complete_override,
             show_default=False,
         ),
@@ -124,7 +124,9 @@ def probe(
     probe_command(words or [], conf, seeds, sequences, out)
 
 
-Run = Annotated[str, typer.Argument(metavar="RUN", help="a run: its id, the beginning of it, or its folder")]
+Run = Annotated[
+    str, typer.Argument(metavar="RUN", help="a run: its folder's name or id, the beginning of either, or its path")
+]
 RunRoot = Annotated[Path | None, typer.Option(help="folder of the run folders; default: $SIMPLIFY_RUNS, else runs")]
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from rich.markup import escape
@@ -20,14 +21,15 @@ from simplify.zoo.drawing import draw
 
 
 def blocks_command(words: Sequence[str], conf: Path | None) -> None:
-    """Words without `=` are blocks, the others settings."""
+    """Words without `=` are blocks, the others settings; `block=NAME` is a block as well."""
     folder = overlay_dir(conf)
-    names = list(dict.fromkeys(word for word in words if "=" not in word))
-    overrides = [word for word in words if "=" in word]
+    named = [word.removeprefix("block=").split(",") for word in words if "=" not in word or word.startswith("block=")]
+    names = list(dict.fromkeys(name for group in named for name in group))
+    overrides = [word for word in words if "=" in word and not word.startswith("block=")]
     valid = choices("block", folder)
     for name in names:
         if name not in valid:
-            raise ConfigError(f"{name}: {nearest(name, valid)}valid blocks: {', '.join(valid)}")
+            raise ConfigError(f"{name}: no such block; {nearest(name, valid)}valid: {', '.join(valid)}")
     found = compose_zoo(overrides, conf, names)
     if not names:
         _zoo(found, folder)
@@ -43,24 +45,63 @@ def blocks_command(words: Sequence[str], conf: Path | None) -> None:
 
 
 def _zoo(found: dict[str, RunConfig | ConfigError], folder: Path | None) -> None:
-    table = Table(title=_sizes(found), title_justify="left", show_lines=True)
+    out = console()
+    rows = list(_rows(found, folder))
+    out.print(_table(_sizes(found), rows) if out.width >= _WIDE else _list(_sizes(found), rows))
+    out.print(_FLOPS_NOTE, style="dim", highlight=False)
+
+
+_WIDE = 140  # columns from which the table is readable
+
+
+@dataclass(frozen=True)
+class _Row:
+    name: str
+    what: str
+    differs: str
+    parameters: str
+    flops: str
+    reference: str
+
+
+def _rows(found: dict[str, RunConfig | ConfigError], folder: Path | None) -> Iterator[_Row]:
+    for name, run in sorted(found.items(), key=lambda item: item[0] != "pre_ln"):  # the baseline first
+        what, reference = split_reference(first_line("block", name, folder))
+        if isinstance(run, ConfigError):
+            yield _Row(name, what, f"does not fit these settings: {run.lines[0]}", "-", "-", reference)
+            continue
+        sizes = (run.block, run.model, run.data.vocab_size)
+        counts = (short(count_parameters(*sizes)), short(count_flops(*sizes)))
+        yield _Row(name, what, differences(run.block, run.model) or "-", *counts, reference)
+
+
+def _table(title: str, rows: Sequence[_Row]) -> Table:
+    table = Table(title=title, title_justify="left", show_lines=True)
     for name in ("block", "what it is", "differs from pre_ln in"):
         table.add_column(name, overflow="fold", no_wrap=name == "block")
     for name in ("parameters", "FLOPs/token"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("reference", overflow="fold")
-    for name, run in sorted(found.items(), key=lambda item: item[0] != "pre_ln"):  # the baseline first
-        what, reference = split_reference(first_line("block", name, folder))
-        if isinstance(run, ConfigError):
-            table.add_row(
-                name, escape(what), escape(f"does not fit these settings: {run.lines[0]}"), "-", "-", reference
-            )
-            continue
-        sizes = (run.block, run.model, run.data.vocab_size)
-        row = (escape(what), escape(differences(run.block, run.model) or "-"))
-        table.add_row(name, *row, short(count_parameters(*sizes)), short(count_flops(*sizes)), escape(reference))
-    console().print(table)
-    console().print(_FLOPS_NOTE, style="dim")
+    for row in rows:
+        table.add_row(
+            row.name,
+            *(escape(cell) for cell in (row.what, row.differs)),
+            row.parameters,
+            row.flops,
+            escape(row.reference),
+        )
+    return table
+
+
+def _list(title: str, rows: Sequence[_Row]) -> Table:
+    """The same for a narrow terminal: what a block is below its name and counts."""
+    table = Table(title=title, title_justify="left", show_lines=True, expand=True)
+    table.add_column("block\nparameters, FLOPs/token", no_wrap=True)
+    table.add_column("what it is, what differs from pre_ln, reference", overflow="fold", ratio=1)
+    for row in rows:
+        said = "\n".join(text for text in (row.what, row.differs, row.reference) if text not in ("", "-"))
+        table.add_row(f"[bold]{row.name}[/]\n{row.parameters}  {row.flops}", escape(said))
+    return table
 
 
 _FLOPS_NOTE = (
@@ -86,8 +127,9 @@ def short(number: float) -> str:
 def _sizes(found: dict[str, RunConfig | ConfigError]) -> str:
     run = next(run for run in found.values() if isinstance(run, RunConfig))
     model = run.model
+    kind = {"decoder": "a decoder", "encoder": "an encoder"}[model.kind]
     return (
-        f"blocks in {model.name}, a {model.kind}: {model.n_layers} layers, d_model {model.d_model}, "
+        f"blocks in {model.name}, {kind}: {model.n_layers} layers, d_model {model.d_model}, "
         f"{model.n_heads} heads, d_ff {model.d_ff}, context {model.seq_len}, vocabulary {run.data.vocab_size}"
     )
 
@@ -95,21 +137,21 @@ def _sizes(found: dict[str, RunConfig | ConfigError]) -> str:
 def _detail(run: RunConfig, folder: Path | None) -> None:
     out, name = console(), run.block.name
     out.print(f"{name}: {first_line('block', name, folder)}", style="bold", markup=False)
-    out.print(_sizes({name: run}) + "\n", style="dim", markup=False)
+    out.print(_sizes({name: run}) + "\n", style="dim", markup=False, highlight=False)
     for line in draw(run.block):
         out.print(line, markup=False, highlight=False)
     out.print()
     out.print(_aligned(list(equations(run.block, run.model).items())))
-    out.print("[x] stands for a trained gain that is x at first\n", style="dim", markup=False)
+    out.print("[x] stands for a trained gain that is x at first\n", style="dim", markup=False, highlight=False)
     out.print(_parts([run]))
-    out.print(_FLOPS_NOTE + "\n", style="dim", markup=False)
+    out.print(_FLOPS_NOTE + "\n", style="dim", markup=False, highlight=False)
     out.print(_memory(run), markup=False)
 
 
 def _side_by_side(runs: Sequence[RunConfig]) -> None:
     """Only what differs."""
     out, names = console(), [run.block.name for run in runs]
-    out.print(_sizes({run.block.name: run for run in runs}) + "\n", style="dim", markup=False)
+    out.print(_sizes({run.block.name: run for run in runs}) + "\n", style="dim", markup=False, highlight=False)
     for run in runs:
         out.print(run.block.name, style="bold")
         for line in draw(run.block):
@@ -125,8 +167,9 @@ def _side_by_side(runs: Sequence[RunConfig]) -> None:
         if len(set(lines)) > 1:
             table.add_row(key, *(escape(line) for line in lines))
     out.print(table)
-    out.print(_parts(runs, only_differing=True))
-    out.print(_FLOPS_NOTE, style="dim", markup=False)
+    parts = _parts(runs, only_differing=True)
+    out.print(parts if parts.row_count else "all parts have the same parameters and FLOPs")
+    out.print(_FLOPS_NOTE, style="dim", markup=False, highlight=False)
 
 
 def _aligned(lines: Sequence[tuple[str, str]]) -> Table:

@@ -25,4 +25,5 @@ def export_command(run: str, target: Path, root: Path | None) -> None:
     write_model(restored, folder.path.name, target)
     auto = "AutoModelForCausalLM" if config.model.kind == "decoder" else "AutoModelForMaskedLM"
     print(f"exported step {restored.step} of {folder.path.name}: {target}")
-    print(f"load it: {auto}.from_pretrained({str(target)!r}, trust_remote_code=True)")
+    for name in (auto, "AutoTokenizer"):
+        print(f"  {name}.from_pretrained({str(target)!r}, trust_remote_code=True)")

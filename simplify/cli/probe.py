@@ -91,7 +91,7 @@ def _at_start(overrides: Sequence[str], conf: Path | None, seeds: int, sequences
 
     found = probe_at_start(configs, seeds, sequences, lambda text: print(f"probe: {text}", flush=True))
     config = next(iter(configs.values()))
-    told = f"at initialisation, mean over {seeds} seeds; {_batch(config, sequences)}"
+    told = f"at initialisation, {f'mean over {seeds} seeds' if seeds > 1 else 'one seed'}; {_batch(config, sequences)}"
     _show(found, told, out or _folder(list(configs), *configs.values()))
 
 
@@ -115,7 +115,7 @@ def _show(found: Mapping[str, Sequence[Reading]], told: str, out: Path) -> None:
     from simplify.diagnose.findings import collapsed, panels, table
 
     rows = table(found)
-    shown = Table(title=f"{told}\nfirst > middle > last layer", title_justify="left")
+    shown = Table(title=f"{told}\nfirst → middle → last layer", title_justify="left")
     for name in rows[0]:
         shown.add_column(name, justify="left" if name == "measure" else "right")
     for row in rows[1:]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 from simplify.compose import compose_run
@@ -20,8 +21,11 @@ def sample_command(
     from simplify.training.sample import sample_text
 
     restored = restore_run(folder, config)
+    pieces = sample_text(restored, prompt, tokens, temperature, top_k, seed, lambda text: print(text, file=sys.stderr))
     started = False
-    for piece in sample_text(restored, prompt, tokens, temperature, top_k, seed):
-        print(piece if started else prompt + piece, end="", flush=True)
-        started = True
-    print("" if started else prompt)
+    try:
+        for piece in pieces:
+            print(piece if started else prompt + piece, end="", flush=True)
+            started = True
+    finally:  # also after Ctrl-C: the shell's prompt gets a line of its own
+        print("" if started else prompt, flush=True)

@@ -90,7 +90,7 @@ def table(found: Mapping[str, Sequence[Reading]]) -> list[list[str]]:
 
 def _three(values: Sequence[float | None]) -> str:
     picked = [values[0], values[len(values) // 2], values[-1]]
-    return " > ".join("-" if value is None else f"{value:.3g}" for value in picked)
+    return " → ".join("-" if value is None else f"{value:.3g}" for value in picked)
 
 
 def collapsed(found: Mapping[str, Sequence[Reading]]) -> dict[str, float]:

@@ -28,6 +28,8 @@ def check_target(target: Path) -> None:
 
 def write_model(restored: Restored, name: str, target: Path) -> None:
     """Write weights, config, code, tokeniser and a card to `target`: whole, or not at all."""
+    from safetensors import SafetensorError  # what its Rust side raises on a full disk
+
     aside = target.with_name(f".{target.name}.writing")
     shutil.rmtree(aside, ignore_errors=True)
     try:
@@ -36,9 +38,9 @@ def write_model(restored: Restored, name: str, target: Path) -> None:
         if target.exists():
             target.rmdir()  # empty: check_target has seen to that
         aside.rename(target)
-    except OSError as error:
+    except (OSError, SafetensorError) as error:
         raise RunFolderError(
-            f"--to={target}: cannot be written: {error.strerror or error}; valid: a folder with space"
+            f"--to={target}: cannot be written: {getattr(error, 'strerror', None) or error}; valid: a folder with space"
         ) from None
     finally:
         shutil.rmtree(aside, ignore_errors=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 
@@ -14,7 +14,13 @@ _INCOMPLETE = "\ufffd"  # what a part of a character decodes to
 
 
 def sample_text(
-    restored: Restored, prompt: str, n_tokens: int, temperature: float, top_k: int | None, seed: int
+    restored: Restored,
+    prompt: str,
+    n_tokens: int,
+    temperature: float,
+    top_k: int | None,
+    seed: int,
+    warn: Callable[[str], None],
 ) -> Iterator[str]:
     """Pieces of text after `prompt`, whole characters only; ends early where the model ends the document.
 
@@ -25,6 +31,9 @@ def sample_text(
     tokeniser = restored.corpus.tokeniser()
     end = end_of_text(tokeniser)
     given = tokeniser.encode(prompt).ids or [end]
+    limit = restored.model.max_positions
+    if limit is not None and len(given) > limit:
+        warn(f"sample: the prompt has {len(given)} tokens, the model's context {limit}; it sees the last {limit}")
     generator = torch.Generator().manual_seed(seed)
     drawn: list[int] = []
     shown = tokeniser.decode(given)

@@ -47,4 +47,4 @@ class StopRequest:
             raise Interrupted("stopped by a second Ctrl-C without saving; the last checkpoint is intact")
         if self.requested is None:
             self.requested = name
-            print(f"\n{name}: finishing this step, then saving (Ctrl-C again: stop at once)", flush=True)
+            print(f"\n{name}: finishing this step, then saving (a second signal stops at once)", flush=True)
