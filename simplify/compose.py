@@ -45,7 +45,7 @@ def compose_run(overrides: Sequence[str], overlay: str | Path | None = None, bas
 def compose_zoo(
     overrides: Sequence[str], overlay: str | Path | None = None, names: Sequence[str] | None = None
 ) -> dict[str, RunConfig | ConfigError]:
-    """The run of `overrides` with each block of the zoo, or of `names`, in one composition (0.3 s, not 0.1 s each).
+    """The run of `overrides` with each block of the zoo, or of `names`, in one composition instead of one each.
 
     A block that does not fit the other settings (identity values with few key/value heads, say) has
     its error in its place. Raises ConfigError for what is wrong with all of them.
@@ -53,15 +53,17 @@ def compose_zoo(
     folder = overlay_dir(overlay)
     chosen, settings = split(parse(overrides), folder)
     wanted = tuple(_choice("block", name, folder) for name in names or choices("block", folder))
-    full = _composed(tuple(sorted(chosen.items())), folder, wanted).copy()
-    zoo = OmegaConf.to_container(full.pop(_ZOO))
-    assert isinstance(zoo, dict)
+    ours = [setting for setting in settings if setting.key_or_group.startswith("block.")]
+    rest = [setting for setting in settings if setting not in ours]
+    others = _plain(_composed(tuple(sorted(chosen.items())), folder).copy(), rest)
+    config = OmegaConf.create(others)
     found: dict[str, RunConfig | ConfigError] = {}
     for name in wanted:
-        config = full.copy()
-        config.block = {"name": name, **zoo[name]}
+        config.block = OmegaConf.merge({"name": name}, _block_file(name, folder))
+        for setting in ours:
+            _apply(config, setting)
         try:
-            found[name] = validate(RunConfig, _plain(config, settings))
+            found[name] = validate(RunConfig, {**others, "block": OmegaConf.to_container(config.block, resolve=True)})
         except ConfigError as error:
             found[name] = error
     errors = [error for error in found.values() if isinstance(error, ConfigError)]
@@ -162,7 +164,28 @@ def _yaml_error(error: yaml.MarkedYAMLError, file: str = "a YAML file") -> Confi
     return ConfigError(f"{place}: {error.problem}; valid: YAML of the form key: value")
 
 
-_ZOO = "_zoo"  # where compose_zoo's blocks stand
+def _block_file(name: str, overlay: Path | None) -> DictConfig:
+    """What Hydra makes of a block's YAML, for defaults that are blocks and `_self_`: 3 ms, not 20.
+
+    A file whose defaults say anything else is left to Hydra.
+    """
+    folders = [folder for folder in (overlay, conf_dir()) if folder]
+    path = next((p for p in (folder / "block" / f"{name}.yaml" for folder in folders) if p.is_file()), None)
+    if path is None:
+        raise ConfigError(f"block={name}: named under defaults, but there is no such file; valid: a block's name")
+    try:
+        own = OmegaConf.load(path)
+    except yaml.MarkedYAMLError as error:
+        raise _yaml_error(error, str(path)) from None
+    if not isinstance(own, DictConfig):
+        raise ConfigError(f"{path}: holds no settings; valid: YAML of the form key: value")
+    parents = list(own.pop("defaults", ["_self_"]))
+    if "_self_" not in parents or not all(isinstance(p, str) and p.replace("_", "a").isalnum() for p in parents):
+        return _composed((("block", name),), overlay).block
+    parts = [own if parent == "_self_" else _block_file(parent, overlay) for parent in parents]
+    merged = OmegaConf.merge(*parts)
+    assert isinstance(merged, DictConfig)
+    return merged
 
 
 class _Overlay(SearchPathPlugin):
@@ -176,18 +199,14 @@ class _Overlay(SearchPathPlugin):
 
 
 @functools.lru_cache(maxsize=256)
-def _composed(chosen: tuple[tuple[str, str], ...], overlay: Path | None, zoo: tuple[str, ...] = ()) -> DictConfig:
-    """Hydra's composition of a distinct choice of groups, with the choices' names filled in.
-
-    The blocks named in `zoo` stand beside it, under a key of their own.
-    """
+def _composed(chosen: tuple[tuple[str, str], ...], overlay: Path | None) -> DictConfig:
+    """Hydra's composition of a distinct choice of groups, with the choices' names filled in."""
     Plugins.instance().register(_Overlay)
     _Overlay.folder = overlay
     GlobalHydra.instance().clear()
     try:
         with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-            words = [f"{g}={c}" for g, c in chosen] + [f"+block@{_ZOO}.{name}={name}" for name in zoo]
-            full = hydra_compose("config", words, return_hydra_config=True)
+            full = hydra_compose("config", [f"{g}={c}" for g, c in chosen], return_hydra_config=True)
     except yaml.MarkedYAMLError as error:
         raise _yaml_error(error) from None
     except (HydraException, OmegaConfBaseException, UnicodeDecodeError, yaml.YAMLError) as error:

@@ -16,6 +16,7 @@ from simplify.cli import blocks
 from simplify.cli.blocks import short, split_reference
 from simplify.compose import compose_run, compose_zoo
 from simplify.config import RunConfig
+from simplify.errors import ConfigError
 from simplify.zoo.counts import count_flops, count_parameters
 from simplify.zoo.describe import differences, equations
 from simplify.zoo.drawing import draw
@@ -47,6 +48,24 @@ def test_the_table_needs_nothing_heavy() -> None:
 def test_a_composition_of_the_zoo_is_that_of_each_block() -> None:
     words = ["model=gpt_small", "optimiser.lr=3e-4", "model.n_layers=5", "block.qk_norm=true", "train.steps=7"]
     assert compose_zoo(words) == {name: compose_run([f"block={name}", *words]) for name in choices("block")}
+
+
+def test_a_users_block_composes_as_hydra_does(tmp_path: Path) -> None:
+    (tmp_path / "block").mkdir()
+    files = {
+        "bare": "norm: post\n",
+        "child": "defaults: [bare, sas, _self_]\nalpha: 0.5\n",
+        "first": "defaults: [_self_, child]\nalpha: 0.25\nmlp_branch: {value: 0.3}\n",
+        "unsaid": "defaults: [sas]\nalpha: 0.75\n",
+        "absolute": "defaults: [/block/sas_p@_here_, _self_]\nalpha: 2\n",
+        "sas": "defaults: [_skipless, _self_]\nqk_norm: true\nmlp_branch: {rule: inv_depth, value: 0.2, at_depth: 3}\n",
+    }
+    for name, text in files.items():
+        (tmp_path / "block" / f"{name}.yaml").write_text(text)
+    assert compose_zoo([], tmp_path, list(files)) == {n: compose_run([f"block={n}"], tmp_path) for n in files}
+    (tmp_path / "block" / "lost.yaml").write_text("defaults: [nowhere, _self_]\n")
+    with pytest.raises(ConfigError, match="block=nowhere: named under defaults"):
+        compose_zoo([], tmp_path, ["lost"])
 
 
 def test_blocks_that_do_not_fit_say_why(cli: Cli) -> None:
