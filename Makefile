@@ -17,9 +17,8 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,hub]'
 	@touch $@
 
-demo: $(STAMP) ## train the standard block and SAS on Python source, a few minutes on two CPU cores
-	$(BIN)/simplify train block=pre_ln
-	$(BIN)/simplify train block=sas
+demo: $(STAMP) ## train three blocks on Python source and compare them, a few minutes on two CPU cores
+	$(BIN)/simplify sweep sweeps/quickstart.yaml
 	@echo "Two results to look at: the tables above, and loss.png in each folder under runs/."
 
 test: $(STAMP) ## run the test suite

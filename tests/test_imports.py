@@ -22,19 +22,20 @@ ROOMS: dict[str, set[str]] = {
     "data": {"config", "display", "errors"},
     "runs": {"config", "data", "zoo", "errors"},
     "training": {"config", "data", "display", "errors", "runs", "zoo"},
-    "dispatch": {"config", "data", "runs", "training"},
+    "dispatch": {"config", "data", "errors", "runs", "training"},
+    "sweep": {"compose", "config", "data", "errors", "runs", "zoo"},
     "diagnose": {"compare", "config", "data", "errors", "training", "zoo"},
     "export": {"config", "data", "errors", "training", "zoo"},
     "compare": {"display", "runs"},
     "cli": {
         *("choices", "compare", "compose", "config", "data", "diagnose", "dispatch", "display", "errors", "export"),
-        *("runs", "training", "zoo"),
+        *("runs", "sweep", "training", "zoo"),
     },
 }
 # The only rooms or files that know a library.
 KNOWN_ONLY_BY = {
-    "hydra": {"compose.py"},
-    "omegaconf": {"compose.py"},
+    "hydra": {"compose/base.py", "compose/grammar.py"},
+    "omegaconf": {"compose/base.py", "compose/grammar.py", "compose/points.py", "compose/zoo.py"},
     "wandb": {"runs/tracker.py"},
     "typer": {"cli/app.py", "cli/complete.py"},
     "matplotlib": {"compare/picture.py", "compare/panels.py"},

@@ -124,6 +124,33 @@ def probe(
     probe_command(words or [], conf, seeds, sequences, out)
 
 
+@app.command()
+def sweep(
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[FILE] [KEY=VALUE,...]...",
+            help="a sweep file; settings and axes in Hydra's sweep grammar: block=pre_ln,sas seed=0,1,2 scale=nano",
+            autocompletion=complete_override,
+            show_default=False,
+        ),
+    ] = None,
+    conf: Conf = None,
+    plan: Annotated[bool, typer.Option("--plan", help="show the runs and train nothing")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="the plan as JSON; trains nothing")] = False,
+    retry: Annotated[bool, typer.Option("--retry", help="train failed runs again too")] = False,
+    fail_fast: Annotated[bool, typer.Option("--fail-fast", help="stop at the first run that fails")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="do not ask, however many runs there are")] = False,
+) -> None:
+    """Train every run of a question that is not done yet, one after another.
+
+    Exit codes: 0 all done, 1 some runs failed, 2 something typed is wrong, 75 stopped: the same command continues.
+    """
+    from simplify.cli.sweep import sweep_command
+
+    sweep_command(words or [], conf, plan, as_json, retry, fail_fast, yes)
+
+
 Run = Annotated[
     str, typer.Argument(metavar="RUN", help="a run: its folder's name or id, the beginning of either, or its path")
 ]

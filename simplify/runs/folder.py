@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 from filelock import FileLock, Timeout
@@ -31,6 +31,7 @@ from simplify.runs.files import read_json, write_json, write_whole
 from simplify.runs.metrics import MetricsFile, read_metrics
 
 # The words error.json uses for what went wrong.
+State = Literal["new", "running", "stopped", "failed", "done"]
 CAUSES = ("non_finite", "out_of_memory", "disk_full", "storage", "exception")
 
 
@@ -75,6 +76,36 @@ class RunFolder:
             text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
             write_whole(self.path / "config.yaml", text)
             write_json(self.path / "run.json", {"id": self.run_id, "created": now(), **facts})
+
+    def freeze(self, config: RunConfig) -> Path:
+        """Write the configuration of a run that is to be trained later; returns its file."""
+        path = self.path / "config.yaml"
+        if not path.exists():
+            self.path.mkdir(parents=True, exist_ok=True)
+            write_whole(path, yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
+        return path
+
+    def state(self) -> State:
+        """How the run stands, from its files and its lock."""
+        if self.done() is not None:
+            return "done"
+        if self._locked():
+            return "running"
+        if self.error() is not None:
+            return "failed"
+        return "new" if read_json(self.path / "job.json") is None else "stopped"
+
+    def _locked(self) -> bool:
+        lock = self.path.parent / ".locks" / f"{self.run_id}.lock"
+        if not lock.exists():
+            return False
+        held = FileLock(lock)
+        try:
+            held.acquire(timeout=0)
+        except Timeout:
+            return True
+        held.release()
+        return False
 
     def begin_attempt(self, from_step: int) -> None:
         """Note who trains the run now. An error.json of an earlier attempt moves into its entry."""

@@ -31,9 +31,6 @@ class Block(nn.Module):
         self.mlp_out_norm = _norm(block, model, "output")
         self.attn_post_norm = _norm(block, model, "after")
 
-    def forward(self, x: Float[Tensor, "B T d"], context: Context) -> Float[Tensor, "B T d"]:
-        raise NotImplementedError
-
 
 class SerialBlock(Block):
     """x1 = attn_skip x + attn_branch MHA(N1 x);  y = mlp_skip x1 + mlp_branch MLP(N2 x1)."""

@@ -1,0 +1,132 @@
+"""A sweep file: one question, its axes, and the sizes it can be asked at.
+
+# Does the attention skip matter at depth? ...            the question, the cost, the expectation
+set: {model: gpt_nano, train.steps: 600}                  the same in every run
+grid: {block: [pre_ln, sas], seed: [0, 1, 2]}             every combination
+zip: [{model.n_layers: [4, 16], train.micro_batch: [16, 4]}]      paired, value by value
+add: [{block: v_skipinit, optimiser.lr: 3e-4}]            points beside the combinations
+except: [{block: sas, model.n_layers: 16}]                combinations that are left out
+report: {baseline: pre_ln, x: step, colour: block}        how the answer is shown
+scales: {nano: {set: {...}, grid: {...}}}                 the same question in another size
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from simplify.compose import read_yaml
+from simplify.config import Settings, nearest, show, validate
+from simplify.errors import ConfigError
+
+Axes = dict[str, list[Any]]
+PAPER = "paper"  # the scale that the file itself describes
+
+
+class Report(Settings):
+    """How a sweep's answer is shown."""
+
+    baseline: str | None = Field(None, description="the block that the others are compared with")
+    x: Literal["step", "tokens", "flops", "seconds", "device_hours"] = Field("step", description="the axis of curves")
+    colour: str = Field("block", description="the setting whose values have a colour each")
+
+
+class Size(Settings):
+    """What a scale may say: the same keys as the file, each in its place."""
+
+    set: dict[str, Any] = Field({}, description="settings of every run")
+    grid: Axes = Field({}, description="axes, every combination")
+    zip: tuple[Axes, ...] = Field((), description="groups of axes that go together value by value")
+    add: tuple[dict[str, Any], ...] = Field((), description="points beside the combinations")
+    leave_out: tuple[dict[str, Any], ...] = Field((), alias="except", description="combinations left out")
+
+    @field_validator("zip", mode="before")
+    @classmethod
+    def _one_group_is_a_list(cls, value: Any) -> Any:
+        return [value] if isinstance(value, Mapping) else value
+
+    @model_validator(mode="after")
+    def _axes_have_values(self) -> Size:
+        for name, axis in [*self.grid.items(), *(pair for group in self.zip for pair in group.items())]:
+            if not axis:
+                raise ValueError(f"{name}: an axis without values; valid: at least one, or leave the axis out")
+        for group in self.zip:
+            lengths = {name: len(axis) for name, axis in group.items()}
+            if len(set(lengths.values())) > 1:
+                found = ", ".join(f"{name} has {length}" for name, length in lengths.items())
+                raise ValueError(f"zip: axes of unequal length: {found}; valid: the same number of values in each")
+        return self
+
+
+class SweepFile(Size):
+    """A whole sweep file."""
+
+    report: Report = Field(Report.model_validate({}), description="how the answer is shown")
+    scales: dict[str, Size] = Field({}, description="the same question in other sizes, by name")
+
+    def at(self, scale: str) -> Size:
+        """What the file says at a scale, whose words replace the file's setting by setting and axis by axis."""
+        if scale == PAPER:
+            return self
+        if scale not in self.scales:
+            valid = [PAPER, *self.scales]
+            raise ConfigError(f"scale={scale}: {nearest(scale, valid)}valid in this file: {', '.join(valid)}")
+        other = self.scales[scale]
+        return Size.model_validate(
+            {
+                "set": {**self.set, **other.set},
+                "grid": {**self.grid, **other.grid},
+                "zip": other.zip or self.zip,
+                "add": other.add or self.add,
+                "except": other.leave_out or self.leave_out,
+            }
+        )
+
+
+def read_sweep(path: Path) -> SweepFile:
+    """A sweep file, checked. Raises ConfigError with the file's name in every line."""
+    what = "a sweep file with set, grid, zip, add, except, report or scales, as in sweeps/"
+    data = read_yaml(path, what)
+    _refuse_times(path)
+    unknown = [key for key in data if key not in _KEYS]
+    if unknown:
+        raise ConfigError(
+            f"{path}: {unknown[0]}: {nearest(unknown[0], _KEYS)}valid in a sweep file: {', '.join(_KEYS)}"
+        )
+    try:
+        return validate(SweepFile, data)
+    except ConfigError as error:
+        raise ConfigError(*(f"{path}: {line}" for line in error.lines)) from None
+
+
+_KEYS = ("set", "grid", "zip", "add", "except", "report", "scales")
+
+
+def _refuse_times(path: Path) -> None:
+    """YAML reads 12:30:00 without quotes as a number to the base 60."""
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        found = re.search(r"[:\[,]\s*(\d+:[0-5]?\d(?::[0-5]?\d)?)\s*(?:[,\]}]|$)", line.split("#")[0])
+        if found:
+            raise ConfigError(
+                f"{path}, line {number}: {found[1]} without quotes is a number to the base 60 in YAML; write "
+                f'"{found[1]}"'
+            )
+
+
+def header(path: Path) -> list[str]:
+    """The comment at the head of a sweep file: the question, its cost, the expectation."""
+    lines: list[str] = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if not line.startswith("#"):
+            break
+        lines.append(line.lstrip("#").strip())
+    return lines
+
+
+def shown(point: Mapping[str, Any]) -> str:
+    """A point as words of a command line."""
+    return " ".join(f"{key}={show(value)}" for key, value in point.items())
