@@ -109,6 +109,8 @@ def test_a_probe_of_every_block(name: str, kind: str) -> None:
     assert isinstance(found, Tensor) and reading["gradient W_in"][1] == pytest.approx(float(found.norm()))
     block = compose_run([f"block={name}"]).block
     assert (reading["attn_ratio"][0] is None) == (not block.has("attn_skip"))
+    mlp_skip = "attn_skip" if block.layout == "parallel" else "mlp_skip"
+    assert (reading["mlp_ratio"][0] is None) == (not block.has(mlp_skip))
     assert {panel.key for panel in panels({name: [reading]})} >= {"token_cosine", "gradient W_in", "mlp_branch"}
     assert table({name: [reading]})[0] == ["measure", name]
 

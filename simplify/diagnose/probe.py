@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from simplify.diagnose.measures import STREAM, attention_entropy
 from simplify.zoo.attention import Attention
-from simplify.zoo.block import Block
+from simplify.zoo.block import Block, ParallelBlock
 from simplify.zoo.context import Context
 from simplify.zoo.gains import Gain
 from simplify.zoo.model import Transformer, token_loss
@@ -41,8 +41,9 @@ def probe(model: Transformer, inputs: Int64[Tensor, "B T"], targets: Int64[Tenso
         loss.backward()
     reading: Reading = {name: [_finite(measure(x.detach())) for x in streams] for name, measure in STREAM.items()}
     reading["gradient"] = [None if x.grad is None else _finite(float(x.grad.double().norm())) for x in streams]
-    for name in ("attention_entropy", "attn_ratio", "mlp_ratio"):
-        reading[name] = [_finite(layer.get(name, math.nan)) for layer in inside]
+    reading["attention_entropy"] = [_finite(layer["attention_entropy"]) for layer in inside]
+    for branch in ("attn", "mlp"):
+        reading[f"{branch}_ratio"] = [_ratio(block, branch, x) for block, x in zip(model.blocks, inside, strict=True)]
     for name in GAINS:
         for kind, values in _gains(model, name).items():
             reading[f"{name}{kind}"] = values
@@ -81,7 +82,7 @@ def _watching(model: Transformer, streams: list[Tensor], inside: list[dict[str, 
 
 
 def _inside(block: Block, found: dict[str, float]) -> list[Any]:
-    """Hooks for the attention's entropy and the branches' sizes relative to their skips."""
+    """Hooks for the attention's entropy and the sizes of branches and skips."""
 
     def look(attention: Attention, args: tuple[Tensor, Context]) -> None:
         with torch.no_grad():
@@ -91,17 +92,20 @@ def _inside(block: Block, found: dict[str, float]) -> list[Any]:
     def size(name: str) -> Callable[[nn.Module, Any, Tensor], None]:
         def note(_module: nn.Module, _args: Any, out: Tensor) -> None:
             found[name] = float(out.detach().double().norm())
-            ratio = {"attn": block.attn_skip, "mlp": block.mlp_skip or block.attn_skip}
-            for branch, skip in ratio.items():
-                skip_name = "attn_skip" if skip is block.attn_skip else "mlp_skip"
-                if f"{branch}_branch" in found and skip_name in found:
-                    found[f"{branch}_ratio"] = found[f"{branch}_branch"] / found[skip_name]
 
         return note
 
     gains = {name: getattr(block, name) for name in ("attn_skip", "attn_branch", "mlp_skip", "mlp_branch")}
     hooks = [gain.register_forward_hook(size(name)) for name, gain in gains.items() if gain is not None]
     return [block.attention.register_forward_pre_hook(look), *hooks]
+
+
+def _ratio(block: nn.Module, branch: str, found: dict[str, float]) -> float | None:
+    """|b F| / |a x| of a branch; None where its skip is absent. In parallel both have one skip."""
+    skip = "attn_skip" if isinstance(block, ParallelBlock) else f"{branch}_skip"
+    if not found.get(skip):
+        return None
+    return _finite(found[f"{branch}_branch"] / found[skip])
 
 
 def _gains(model: Transformer, name: str) -> dict[str, list[float | None]]:

@@ -39,7 +39,7 @@ class Context:
         self.first_value: Float[Tensor, "B T K h"] | None = None
         seen = self._seen(device)
         self.alibi = slopes is not None
-        self.fused_causal = seen is None and causal and self.start == 0
+        self.fused_causal = seen is None and causal and self.start == 0 and not self.alibi
         self.mask = seen if slopes is None else self._distances(slopes, seen, device)
 
     def _seen(self, device: torch.device) -> Bool[Tensor, "... T S"] | None:
@@ -61,7 +61,6 @@ class Context:
         bias = -slopes[:, None, None] * (queries - keys).abs()
         if seen is None and self.causal:
             seen = keys <= queries
-        self.fused_causal = False
         return bias if seen is None else bias.masked_fill(~seen, float("-inf"))
 
     def attend(
