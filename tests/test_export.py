@@ -15,6 +15,7 @@ from conftest import ROOT, TINY, run_folder
 
 from simplify.choices import choices
 from simplify.compose import compose_run
+from simplify.export import write
 from simplify.runs.lookup import find_run
 from simplify.training.restored import restore_run
 from simplify.zoo.model import build_model
@@ -100,6 +101,16 @@ def test_padding_reaches_the_model() -> None:
     out = wrapped(tokens, attention_mask=mask).logits
     assert torch.allclose(out[0, :8], out[1, :8], atol=1e-6)
     assert not torch.allclose(wrapped(tokens).logits[0, :8], out[0, :8], atol=1e-4)
+
+
+def test_without_the_extra(monkeypatch: pytest.MonkeyPatch, cli: Cli, here: Path) -> None:
+    assert cli("train", *TINY, "train.steps=2").code == 0
+    monkeypatch.setattr(write, "find_spec", lambda _: None)
+    done = cli("export", run_folder(here).name, "--to", "there")
+    assert done.code == 2 and done.err == (
+        "simplify: export: needs transformers and safetensors; install the extra: pip install '.[hub]' in simplify's "
+        "folder\n"
+    )
 
 
 def test_what_the_command_refuses(cli: Cli, here: Path) -> None:

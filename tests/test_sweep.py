@@ -208,6 +208,19 @@ def test_a_sweep_trains_all_it_can_and_only_once(spawn: Spawn, here: Path) -> No
     assert {f.name: len(rows(f)) for f in folders if (f / "done.json").exists()}.keys() < attempts.keys()
 
 
+def test_two_sweeps_at_once_train_each_run_once(spawn: Spawn, here: Path) -> None:
+    words = [*TINY, "train.steps=40", "seed=0,1,2"]
+    both = [spawn("sweep", *words), spawn("sweep", *words)]
+    for process in both:
+        _, err = process.communicate(timeout=180)
+        assert process.returncode == 0 and "Traceback" not in err, err
+    folders = sorted((here / "runs").glob("*-*"))
+    assert len(folders) == 3 and all((folder / "done.json").exists() for folder in folders)
+    for folder in folders:
+        assert [row["step"] for row in rows(folder)] == list(range(1, 41))
+        assert len(json.loads((folder / "job.json").read_text())["attempts"]) == 1
+
+
 def test_a_stopped_sweep_goes_on(spawn: Spawn, here: Path) -> None:
     words = [*TINY, "train.steps=400", "seed=0,1", "train.checkpoint_every=5"]
     process = spawn("sweep", *words, start_new_session=True)

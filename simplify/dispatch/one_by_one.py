@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -11,6 +12,8 @@ from dataclasses import dataclass
 from simplify.config import RunConfig
 from simplify.errors import TryAgain
 from simplify.runs.folder import RunFolder
+
+_STOPPED = (TryAgain.exit_code, 130, -signal.SIGINT, -signal.SIGTERM)
 
 
 @dataclass(frozen=True)
@@ -35,12 +38,13 @@ def train_one_by_one(
     for number, (folder, config) in enumerate(frozen, start=1):
         note(f"[{number}/{len(frozen)}] {folder.path.name}")
         code = _train(str(config), str(folder.path.parent))
-        if code == TryAgain.exit_code and folder.state() == "running":
-            elsewhere += 1
-        elif code in (TryAgain.exit_code, 130, -2):
-            raise TryAgain(f"sweep: stopped in {folder.path.name}; the same command goes on from there")
-        elif folder.done() is not None:
+        state = folder.state()
+        if state == "done":
             done += 1
+        elif state == "running":
+            elsewhere += 1
+        elif code in _STOPPED:
+            raise TryAgain(f"sweep: stopped in {folder.path.name}; the same command goes on from there")
         else:
             failed += 1
             error = folder.error() or {"message": f"its process ended with code {code}"}
