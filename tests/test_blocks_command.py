@@ -64,6 +64,9 @@ def test_a_users_block_composes_as_hydra_does(tmp_path: Path) -> None:
         (tmp_path / "block" / f"{name}.yaml").write_text(text)
     assert compose_zoo([], tmp_path, list(files)) == {n: compose_run([f"block={n}"], tmp_path) for n in files}
     (tmp_path / "block" / "lost.yaml").write_text("defaults: [nowhere, _self_]\n")
+    (tmp_path / "block" / "garbage.yaml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ConfigError, match=r"garbage\.yaml: is no YAML text"):
+        compose_zoo([], tmp_path, ["garbage"])
     with pytest.raises(ConfigError, match="block=nowhere: named under defaults"):
         compose_zoo([], tmp_path, ["lost"])
 

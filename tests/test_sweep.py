@@ -233,7 +233,17 @@ def test_a_stopped_sweep_goes_on(spawn: Spawn, here: Path) -> None:
     assert "the same command goes on from there" in err and "Traceback" not in err
     states = json.loads(_out(spawn("sweep", *words, "--json"), 0))["runs"]
     assert sorted(run["state"] for run in states) == ["new", "stopped"]
-    assert all((Path(run["folder"]) / "config.yaml").exists() for run in states)  # frozen before the first began
+    frozen = here / "runs" / ".frozen"  # before the first began
+    assert {path.stem for path in frozen.iterdir()} == {run["id"] for run in states}
+
+
+def test_what_may_change_reaches_a_run_that_goes_on(spawn: Spawn, here: Path) -> None:
+    """A smaller micro-batch is the remedy for a run out of memory: the same run, trained with the new word."""
+    words = [*TINY, "train.steps=6", "optimiser.lr=1e30"]
+    _out(spawn("sweep", *words), 1)
+    out = _out(spawn("sweep", *words, "train.micro_batch=2", "--retry"), 1)
+    assert "in 4 micro-batches" in out
+    assert len(list((here / "runs").glob("*-*"))) == 1
 
 
 def _out(process: subprocess.Popen[str], code: int) -> str:

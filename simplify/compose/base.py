@@ -47,16 +47,27 @@ def read_run(base: Path, chosen: dict[str, str]) -> DictConfig:
             f"{group}={choice}: a choice of a group cannot be combined with --config={base}, which holds one already; "
             "valid beside --config: settings such as seed=1"
         )
-    try:
-        config = OmegaConf.load(base)
-    except OSError as error:
-        raise ConfigError(f"--config={base}: {error.strerror}; valid: the config.yaml of a run folder") from None
-    except yaml.MarkedYAMLError as error:
-        raise yaml_error(error, str(base)) from None
-    except (UnicodeDecodeError, yaml.YAMLError):
-        raise ConfigError(f"--config={base}: is no YAML text; valid: the config.yaml of a run folder") from None
-    if not isinstance(config, DictConfig) or not config:
+    config = load(base, f"--config={base}", "the config.yaml of a run folder")
+    if not config:
         raise ConfigError(f"--config={base}: holds no settings; valid: the config.yaml of a run folder")
+    return config
+
+
+def load(path: Path, said: str, valid: str) -> DictConfig:
+    """A YAML file with settings, by OmegaConf's reading of numbers (1e-3 is one); empty is allowed.
+
+    Errors begin with `said` and end with what is `valid`.
+    """
+    try:
+        config = OmegaConf.load(path)
+    except OSError as error:
+        raise ConfigError(f"{said}: {error.strerror}; valid: {valid}") from None
+    except yaml.MarkedYAMLError as error:
+        raise yaml_error(error, str(path)) from None
+    except (UnicodeDecodeError, yaml.YAMLError):
+        raise ConfigError(f"{said}: is no YAML text; valid: {valid}") from None
+    if not isinstance(config, DictConfig):
+        raise ConfigError(f"{said}: holds no settings; valid: {valid}")
     return config
 
 

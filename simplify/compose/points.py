@@ -11,11 +11,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf import OmegaConf
 
 from simplify.choices import GROUPS, overlay_dir
-from simplify.compose.base import apply, clear_other_budgets, composed, plain, yaml_error
+from simplify.compose.base import apply, clear_other_budgets, composed, load, plain
 from simplify.compose.grammar import choice
 from simplify.config import RunConfig, validate
 from simplify.errors import ConfigError
@@ -56,16 +55,8 @@ def _base(chosen: tuple[tuple[str, str], ...], folder: Path | None) -> dict[str,
 
 
 def read_yaml(path: Path, what: str) -> dict[str, Any]:
-    """A YAML file as plain data, by OmegaConf's reading of numbers (1e-3 is one). Raises ConfigError."""
-    try:
-        loaded: DictConfig | ListConfig = OmegaConf.load(path)
-    except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror}; valid: {what}") from None
-    except yaml.MarkedYAMLError as error:
-        raise yaml_error(error, str(path)) from None
-    except (UnicodeDecodeError, yaml.YAMLError):
-        raise ConfigError(f"{path}: is no YAML text; valid: {what}") from None
-    data = OmegaConf.to_container(loaded, resolve=True)
+    """A YAML file as plain data. Raises ConfigError, also where it is empty; `what` is a valid file."""
+    data = OmegaConf.to_container(load(path, str(path), what), resolve=True)
     if not isinstance(data, dict) or not data:
         raise ConfigError(f"{path}: holds no settings; valid: {what}")
     return {str(key): value for key, value in data.items()}

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import yaml
 from omegaconf import DictConfig, OmegaConf
 
 from simplify.choices import choices, conf_dir, overlay_dir
-from simplify.compose.base import apply, composed, plain, yaml_error
+from simplify.compose.base import apply, composed, load, plain
 from simplify.compose.grammar import choice, parse, split
 from simplify.config import RunConfig, validate
 from simplify.errors import ConfigError
@@ -54,12 +53,7 @@ def _block_file(name: str, overlay: Path | None) -> DictConfig:
     path = next((p for p in (folder / "block" / f"{name}.yaml" for folder in folders) if p.is_file()), None)
     if path is None:
         raise ConfigError(f"block={name}: named under defaults, but there is no such file; valid: a block's name")
-    try:
-        own = OmegaConf.load(path)
-    except yaml.MarkedYAMLError as error:
-        raise yaml_error(error, str(path)) from None
-    if not isinstance(own, DictConfig):
-        raise ConfigError(f"{path}: holds no settings; valid: YAML of the form key: value")
+    own = load(path, str(path), "YAML of the form key: value")
     parents = list(own.pop("defaults", ["_self_"]))
     if "_self_" not in parents or not all(isinstance(p, str) and p.replace("_", "a").isalnum() for p in parents):
         return composed((("block", name),), overlay).block

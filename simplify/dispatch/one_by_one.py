@@ -10,10 +10,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from simplify.config import RunConfig
-from simplify.errors import TryAgain
+from simplify.errors import Interrupted
 from simplify.runs.folder import RunFolder
 
-_STOPPED = (TryAgain.exit_code, 130, -signal.SIGINT, -signal.SIGTERM)
+_STOPPED = (Interrupted.exit_code, 130, -signal.SIGINT, -signal.SIGTERM)
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ def train_one_by_one(
         elif state == "running":
             elsewhere += 1
         elif code in _STOPPED:
-            raise TryAgain(f"sweep: stopped in {folder.path.name}; the same command goes on from there")
+            raise Interrupted(f"sweep: stopped in {folder.path.name}; the same command goes on from there")
         else:
             failed += 1
             error = folder.error() or {"message": f"its process ended with code {code}"}

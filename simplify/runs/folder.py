@@ -30,8 +30,9 @@ from simplify.errors import AlreadyRunning, RunFolderError
 from simplify.runs.files import read_json, write_json, write_whole
 from simplify.runs.metrics import MetricsFile, read_metrics
 
-# The words error.json uses for what went wrong.
 State = Literal["new", "running", "stopped", "failed", "done"]
+_LOOK = 0.5  # seconds: `state` holds the lock for an instant to see whether it is free
+# The words error.json uses for what went wrong.
 CAUSES = ("non_finite", "out_of_memory", "disk_full", "storage", "exception")
 
 
@@ -78,11 +79,14 @@ class RunFolder:
             write_json(self.path / "run.json", {"id": self.run_id, "created": now(), **facts})
 
     def freeze(self, config: RunConfig) -> Path:
-        """Write the configuration of a run that is to be trained later; returns its file."""
-        path = self.path / "config.yaml"
-        if not path.exists():
-            self.path.mkdir(parents=True, exist_ok=True)
-            write_whole(path, yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
+        """Write down what the next attempt is to be trained from; returns the file.
+
+        Beside the run folders, not in this one: its config.yaml is of the first start, and what a later
+        attempt may change (train.micro_batch, say) has to reach that attempt.
+        """
+        path = self.path.parent / ".frozen" / f"{self.run_id}.yaml"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
         return path
 
     def state(self) -> State:
@@ -139,7 +143,7 @@ class RunFolder:
         folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder / f"{self.run_id}.lock")
         try:
-            lock.acquire(timeout=0)
+            lock.acquire(timeout=_LOOK)
         except Timeout:
             raise AlreadyRunning(self._who()) from None
         try:
