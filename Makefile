@@ -14,12 +14,12 @@ install: $(STAMP) ## create .venv and install simplify with all extras from cons
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,hub]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,hub,notebook]'
 	@touch $@
 
 demo: $(STAMP) ## train three blocks on Python source and compare them, a few minutes on two CPU cores
-	$(BIN)/simplify sweep sweeps/quickstart.yaml
-	@echo "Two results to look at: the tables above, and loss.png in each folder under runs/."
+	$(BIN)/simplify sweep sweeps/quickstart.yaml --watch
+	@echo "Two results to look at: the table above, and loss.png in each folder under runs/."
 
 test: $(STAMP) ## run the test suite
 	$(BIN)/python -m pytest -n 2

@@ -70,3 +70,12 @@ def meter(label: str, total: float | None) -> Iterator[Meter]:
         task = progress.add_task(label, total=total, text="")
         yield Meter(label, total, progress, task)
         progress.update(task, completed=total)
+
+
+def short_time(seconds: float) -> str:
+    """A duration as people write it: 1:23, 2:03:04, 12 days."""
+    whole = round(seconds)
+    if whole >= 2 * 86400:
+        return f"{whole / 86400:.1f} days"
+    hours, rest = divmod(whole, 3600)
+    return f"{hours}:{rest // 60:02d}:{rest % 60:02d}" if hours else f"{rest // 60}:{rest % 60:02d}"

@@ -52,7 +52,7 @@ def test_a_run_from_start_to_done_and_again(spawn: Spawn, here: Path) -> None:
     assert done["val/loss"] == metrics[-1]["val/loss"]
     assert done["step"] == 20 and done["tokens"] == 20 * 128
     assert {"lr", "grad_norm", "tokens", "tokens_per_sec", "step_time", "seconds"} <= set(metrics[-1])
-    assert set(run["git"]) == {"commit", "dirty"} and run["versions"]["torch"] and run["command"][1:] == words
+    assert set(run["git"]) == {"commit", "dirty", "patch"} and run["versions"]["torch"] and run["command"][1:] == words
     assert not (folder / "error.json").exists()
     assert (folder / "loss.png").stat().st_size > 10_000
     assert "bits a byte" in first.out and "unigram entropy" in first.out

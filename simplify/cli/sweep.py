@@ -1,116 +1,185 @@
-"""`simplify sweep`."""
+"""`simplify sweep`: plan, ask, dispatch."""
 
 from __future__ import annotations
 
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.markup import escape
-from rich.table import Table
-
 from simplify.choices import overlay_dir
+from simplify.cli.manage import say_cancelled, say_started
+from simplify.cli.plan import plan_as_data, show_plan
 from simplify.compose import axes
-from simplify.config import show
-from simplify.display import console, is_terminal
-from simplify.errors import ConfigError, TrainingFailed
+from simplify.config import RunConfig
+from simplify.display import is_terminal
+from simplify.errors import ConfigError
+from simplify.machine import slots
+from simplify.runs.code import code_hash, git_state, save_patch, snapshot
+from simplify.runs.folder import RunFolder, now
+from simplify.runs.queue import Queue
+from simplify.runs.store import RunStore
+from simplify.sweep.estimate import Estimate, estimate_seconds
 from simplify.sweep.file import PAPER, Size, SweepFile, header, read_sweep
 from simplify.sweep.plan import Plan, make_plan
 from simplify.sweep.points import points_of
-
-
-def sweep_command(
-    words: Sequence[str], conf: Path | None, plan: bool, as_json: bool, retry: bool, fail_fast: bool, yes: bool
-) -> None:
-    """Words without `=`: one sweep file. The others are settings and axes, which win over the file's."""
-    files = [word for word in words if "=" not in word]
-    if len(files) > 1:
-        raise ConfigError(f"{files[1]}: a second sweep file; valid: one file, then settings such as seed=0,1,2")
-    typed = axes([word for word in words if "=" in word], overlay_dir(conf))
-    scale = str(typed.pop("scale", [PAPER])[0])
-    size: Size = SweepFile.model_validate({})
-    if files:
-        size = read_sweep(Path(files[0])).at(scale)
-    elif not typed:
-        raise ConfigError("sweep: nothing to run; valid: a sweep file, or settings such as block=pre_ln,sas seed=0,1,2")
-    made = make_plan(points_of(size, typed), conf)
-    if as_json:
-        print(json.dumps(_as_data(made), indent=2))
-        return
-    if files:
-        for line in header(Path(files[0])):
-            console().print(line, style="dim", markup=False, highlight=False)
-    _show(made)
-    if not plan:
-        _train(made, retry, fail_fast, yes)
-    elif made.wrong:
-        raise ConfigError(*made.wrong)
-
-
-def _show(plan: Plan) -> None:
-    names = plan.axes
-    table = Table(title=_summary(plan), title_justify="left")
-    table.add_column("run", no_wrap=True)
-    for name in names:
-        table.add_column(name, overflow="fold")
-    table.add_column("parameters", justify="right")
-    table.add_column("state")
-    for run in plan.runs:
-        cells = [show(run.point[name]) if name in run.point else "-" for name in names]
-        table.add_row(run.folder.path.name, *map(escape, cells), f"{run.parameters:,}", run.state)
-    console().print(table)
-
-
-def _summary(plan: Plan) -> str:
-    counted = ", ".join(f"{number} {state}" for state, number in plan.counts().items())
-    merged = f"; {plan.merged} repeated points merged" if plan.merged else ""
-    wrong = f"; {len(plan.wrong)} points are no runs" if plan.wrong else ""
-    return f"{len(plan.runs)} runs: {counted or 'none'}{merged}{wrong}"
-
-
-def _as_data(plan: Plan) -> dict[str, Any]:
-    runs = [
-        {
-            "id": run.folder.run_id,
-            "folder": str(run.folder.path),
-            "point": dict(run.point),
-            "parameters": run.parameters,
-            "state": run.state,
-        }
-        for run in plan.runs
-    ]
-    return {"runs": runs, "axes": plan.axes, "merged": plan.merged, "wrong": list(plan.wrong)}
-
+from simplify.sweep.record import Record, Recorded, dropped, read_record, record_name, record_path, write_record
 
 _MANY = 20  # runs from which a sweep asks before it starts
+_LONG = 24 * 3600.0  # device-seconds from which it asks
 
 
-def _ask(number: int) -> None:
-    """Go on only after a yes; without a terminal nobody can give one."""
-    if not (is_terminal() and sys.stdin.isatty()):
-        raise ConfigError(f"sweep: {number} runs are to be trained; --yes trains more than {_MANY} without asking")
-    if input(f"train {number} runs? [y/N] ").strip().lower() not in ("y", "yes"):
-        raise ConfigError("sweep: not started; narrow it with settings such as seed=0, or answer y")
+@dataclass(frozen=True)
+class Options:
+    """What was typed beside the words."""
+
+    conf: Path | None
+    plan: bool
+    as_json: bool
+    retry: bool
+    fail_fast: bool
+    yes: bool
+    watch: bool
+    snapshot: bool
 
 
-def _train(plan: Plan, retry: bool, fail_fast: bool, yes: bool) -> None:
-    from simplify.dispatch.one_by_one import train_one_by_one
+@dataclass(frozen=True)
+class Question:
+    """A sweep as it was typed: its file, the size of the question, and words that win over the file."""
 
-    wanted = ("new", "stopped", "failed") if retry else ("new", "stopped")
-    todo = [(run.folder, run.config) for run in plan.runs if run.state in wanted]
-    for line in plan.wrong:  # one bad point never loses the others
+    file: Path | None
+    source: SweepFile
+    scale: str
+    size: Size
+    typed: dict[str, list[Any]]
+    words: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """The name of its record."""
+        return record_name(self.file, self.scale, self.words)
+
+
+def sweep_command(words: Sequence[str], options: Options) -> None:
+    """Words without `=`: one sweep file. The others are settings and axes, which win over the file's."""
+    question = _read(words, options.conf)
+    plan = make_plan(points_of(question.size, question.typed), options.conf)
+    todo = _todo(plan, options.retry)
+    estimate = _estimate(plan)
+    record = read_record(record_path(plan.root, question.name))
+    gone = [] if plan.missing else dropped(record, {folder.run_id for _, folder in plan.known})
+    if options.as_json:
+        print(json.dumps(plan_as_data(plan, estimate, gone), indent=2))
+        return
+    show_plan(plan, estimate, gone, header(question.file) if question.file else [], _lanes(plan))
+    if options.plan:
+        if plan.wrong:
+            raise ConfigError(*plan.wrong)
+        return
+    for line in (*plan.wrong, *plan.missing):  # one bad point never loses the others
         print(f"left out: {line}", flush=True)
-    if len(todo) > _MANY and not yes:
-        _ask(len(todo))
-    if not todo:
-        failed = plan.counts().get("failed", 0)
-        print("nothing to train" + (f"; {failed} failed: --retry trains them again" if failed else ""), flush=True)
+    _ask(question, todo, plan, estimate, options.yes)
+    _cancel_dropped(plan, [run.run_id for run in gone], options.yes)
+    _dispatch(question, plan, todo, options)
+    if options.watch:
+        from simplify.cli.watch import watch
+
+        watch(RunStore(plan.root), [folder.run_id for _, folder in plan.known], question.name)
+    if plan.wrong or plan.missing:
+        raise ConfigError(*plan.wrong, *plan.missing)
+
+
+def _read(words: Sequence[str], conf: Path | None) -> Question:
+    files = [word for word in words if "=" not in word or Path(word).is_file()]
+    if len(files) > 1:
+        raise ConfigError(f"{files[1]}: a second sweep file; valid: one file, then settings such as seed=0,1,2")
+    rest = [word for word in words if word not in files]
+    typed = axes(rest, overlay_dir(conf))
+    scale = str(typed.pop("scale", [PAPER])[0])
+    source: SweepFile = read_sweep(Path(files[0])) if files else SweepFile.model_validate({})
+    if not files and not typed:
+        raise ConfigError("sweep: nothing to run; valid: a sweep file, or settings such as block=pre_ln,sas seed=0,1,2")
+    kept = tuple(word for word in rest if not word.startswith("scale="))
+    return Question(Path(files[0]) if files else None, source, scale, source.at(scale), typed, kept)
+
+
+def _todo(plan: Plan, retry: bool) -> list[tuple[RunFolder, RunConfig]]:
+    wanted = ("new", "stopped", "cancelled", "lost", *(["failed"] if retry else []))
+    return [(folder, run.config) for run, folder in plan.known if run.state in wanted]
+
+
+def _lanes(plan: Plan) -> int:
+    lanes = max((run.config.cluster.lanes or 0 for run in plan.runs), default=0)
+    return len(slots(lanes or None, any(run.config.train.device in ("auto", "cuda") for run in plan.runs)))
+
+
+def _estimate(plan: Plan) -> Estimate:
+    """The time of each run that is not done; the others cost nothing any more."""
+    ahead = [run.config for run in plan.runs if run.state != "done"]
+    found = estimate_seconds(ahead, _lanes(plan)) if ahead else Estimate((), None)
+    times = iter(found.seconds)
+    return Estimate(tuple(0.0 if run.state == "done" else next(times) for run in plan.runs), found.problem)
+
+
+def _ask(
+    question: Question, todo: Sequence[tuple[RunFolder, RunConfig]], plan: Plan, estimate: Estimate, yes: bool
+) -> None:
+    """Go on only after a yes where much is asked for; without a terminal nobody can give one."""
+    ids = {folder.run_id for folder, _ in todo}
+    ahead = zip(plan.runs, estimate.seconds, strict=True)
+    long = sum(time or 0.0 for run, time in ahead if run.folder and run.folder.run_id in ids)
+    if yes or (len(todo) <= _MANY and long <= _LONG):
+        return
+    much = f"{len(todo)} runs" + (f", about {long / 3600:,.1f} device-hours" if long > _LONG else "")
+    smaller = [name for name in question.source.scales if name != question.scale]
+    hint = f"; scale={smaller[0]} asks the same question in small" if smaller and question.scale == PAPER else ""
+    if not (is_terminal() and sys.stdin.isatty()):
+        raise ConfigError(f"sweep: {much} to be trained; --yes trains that much without asking{hint}")
+    if input(f"train {much}{hint}? [y/N] ").strip().lower() not in ("y", "yes"):
+        raise ConfigError(f"sweep: not started; narrow it with settings such as seed=0, or answer y{hint}")
+
+
+def _cancel_dropped(plan: Plan, run_ids: list[str], yes: bool) -> None:
+    """Runs that are no longer asked for and still wait or train: cancelled after a yes."""
+    active = [run for run in RunStore(plan.root).runs(run_ids) if run.state in ("queued", "running")]
+    if not active:
+        return
+    from simplify.dispatch.cancel import cancel
+
+    names = ", ".join(f"{run.name} ({run.state})" for run in active[:8])
+    if not yes:
+        if not (is_terminal() and sys.stdin.isatty()):
+            print(f"{len(active)} dropped runs go on: {names}; --yes cancels them, or simplify cancel with their names")
+            return
+        if input(f"no longer asked for: {names}; cancel? [y/N] ").strip().lower() not in ("y", "yes"):
+            return
+    say_cancelled(cancel(Queue(plan.root), {run.run_id for run in active}))
+
+
+def _dispatch(question: Question, plan: Plan, todo: Sequence[tuple[RunFolder, RunConfig]], options: Options) -> None:
+    from simplify.dispatch.local import Asked, dispatch
+
+    if not plan.known:
+        return
+    save_patch(plan.root)
+    git, code = git_state(), code_hash()
+    mark = (git["patch"] or git["commit"][:12]) if git else "installed"  # the YAML files are no part of the hash
+    copied = snapshot(plan.root / ".code" / f"{code}-{mark}") if options.snapshot else None
+    runs = tuple(Recorded(folder.run_id, folder.path.name, dict(run.point)) for run, folder in plan.known)
+    told = tuple(header(question.file)) if question.file else ()
+    file = str(question.file.resolve()) if question.file else None
+    facts = (now(), git, code, str(copied) if copied else None)
+    record = Record(question.name, file, question.scale, question.words, told, tuple(sys.argv), *facts, runs)
+    write_record(plan.root, record)
+    added, started = dispatch(plan.root, todo, Asked(sys.argv, question.name, options.fail_fast, copied))
+    counts = plan.counts()
+    if not added:
+        failed = counts.get("failed", 0)
+        print("nothing new to train" + (f"; {failed} failed: --retry trains them again" if failed else ""))
     else:
-        ended = train_one_by_one(todo, lambda text: print(text, flush=True), fail_fast)
-        print(f"{ended.done} done, {ended.failed} failed, {ended.elsewhere} being trained elsewhere", flush=True)
-        if ended.failed:
-            raise TrainingFailed("exception", f"sweep: {ended.failed} of {len(todo)} runs failed; --retry repeats them")
-    if plan.wrong:
-        raise ConfigError(*plan.wrong)
+        shown = str(question.file) if question.file else question.name
+        print(f"{added} runs queued; simplify status {shown} shows them, simplify watch {shown} stays with them")
+    if added or counts.get("queued") or counts.get("running"):
+        say_started(started)

@@ -7,7 +7,16 @@ configuration judges the result, so a misspelt key gets the same one-line error 
 
 from simplify.compose.grammar import axes, parse
 from simplify.compose.points import compose_points, read_yaml
-from simplify.compose.run import compose_data, compose_run
+from simplify.compose.run import compose_data, compose_run, with_settings
 from simplify.compose.zoo import compose_zoo
 
-__all__ = ["axes", "compose_data", "compose_points", "compose_run", "compose_zoo", "parse", "read_yaml"]
+__all__ = [
+    "axes",
+    "compose_data",
+    "compose_points",
+    "compose_run",
+    "compose_zoo",
+    "parse",
+    "read_yaml",
+    "with_settings",
+]

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import copy
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from simplify.choices import overlay_dir
-from simplify.compose.base import composed, plain, read_run
+from simplify.compose.base import apply, composed, plain, read_run
 from simplify.compose.grammar import parse, split
 from simplify.config import RunConfig, validate
+from simplify.errors import ConfigError
 
 
 def compose_run(overrides: Sequence[str], overlay: str | Path | None = None, base: Path | None = None) -> RunConfig:
@@ -30,3 +32,15 @@ def compose_data(
     chosen, settings = split(parse(overrides), folder)
     config = read_run(base, chosen) if base else composed(tuple(sorted(chosen.items())), folder).copy()
     return plain(config, settings)
+
+
+def with_settings(config: Mapping[str, Any], overrides: Sequence[str]) -> RunConfig:
+    """A complete configuration with settings typed as words on top. Raises ConfigError."""
+    chosen, settings = split(parse(overrides), None)
+    if chosen:
+        group, choice = next(iter(chosen.items()))
+        raise ConfigError(f"{group}={choice}: a group cannot be chosen anew here; valid: single settings")
+    data = copy.deepcopy(dict(config))
+    for key, value in settings:
+        apply(data, key, value)
+    return validate(RunConfig, data)

@@ -8,6 +8,7 @@ from typing import Any
 from simplify.config import RunConfig
 from simplify.data.batches import Batches
 from simplify.data.corpus import open_corpus
+from simplify.runs.code import save_patch
 from simplify.runs.folder import RunFolder, find_folder, run_root
 from simplify.runs.identity import identity, label, run_id
 from simplify.runs.provenance import provenance
@@ -22,11 +23,11 @@ class Outcome:
     already_done: bool
 
 
-def train_here(config: RunConfig, command: list[str], force: bool = False) -> Outcome:
+def train_here(config: RunConfig, command: list[str], force: bool = False, lane: str | None = None) -> Outcome:
     """Train `config`, or continue it, or say that it is done.
 
-    `force` renames an existing folder and starts afresh. Torch is loaded only if there is
-    something to train.
+    `force` renames an existing folder and starts afresh; `lane` is the name of the lane that asked.
+    Torch is loaded only if there is something to train.
     """
     from simplify.training.signals import StopRequest  # no torch in it
 
@@ -41,11 +42,12 @@ def train_here(config: RunConfig, command: list[str], force: bool = False) -> Ou
             if not force and (done := folder.done()) is not None:
                 return Outcome(folder, done, already_done=True)
             batches = Batches(corpus, config)
-            from simplify.training.run import Job, train_run
+            from simplify.training.run import Task, train_run
 
             if force and folder.path.exists():
                 old = folder.set_aside()
                 print(f"--force: the old folder is now {old}", flush=True)
+            save_patch(root)
             facts = {**provenance(command), "identity": identity(config, corpus.facts.fingerprint)}
-            result = train_run(Job(config, folder, corpus.facts, batches, facts), stop)
+            result = train_run(Task(config, folder, corpus.facts, batches, facts, lane), stop)
     return Outcome(folder, result, already_done=False)

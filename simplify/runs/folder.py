@@ -2,38 +2,39 @@
 
 runs/<label>-<id>/
   config.yaml      complete and resolved: `simplify train --config` repeats the run from it
-  run.json         identity, git commit and dirty flag, versions, device, command, created
-  job.json         who trains it: executor and one entry an attempt
+  run.json         the same configuration, identity, git commit, versions, device, command, created
+  job.json         who trains it: one entry an attempt, with its process and how it ended
+  heartbeat        touched while it is being trained
+  log.txt          what it printed, where a lane trains it
   metrics.jsonl    one object a logged step
   checkpoint/      the newest and the last but one
-  done.json | error.json    exactly one at the end
+  done.json | error.json    exactly one at the end; cancelled.json if it was cancelled
   loss.png         the curves, drawn at the end
 """
 
 from __future__ import annotations
 
 import os
-import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import yaml
 from filelock import FileLock, Timeout
 
 from simplify.config import RunConfig
 from simplify.errors import AlreadyRunning, RunFolderError
+from simplify.runs.code import code_hash
 from simplify.runs.files import read_json, write_json, write_whole
 from simplify.runs.metrics import MetricsFile, read_metrics
+from simplify.runs.process import this_process
 
-State = Literal["new", "running", "stopped", "failed", "done"]
-_LOOK = 0.5  # seconds: `state` holds the lock for an instant to see whether it is free
-# The words error.json uses for what went wrong.
-CAUSES = ("non_finite", "out_of_memory", "disk_full", "storage", "exception")
+# The words error.json uses for what went wrong. refused: a setting, or the corpus; killed: by a signal.
+CAUSES = ("non_finite", "out_of_memory", "disk_full", "storage", "refused", "killed", "exception")
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,16 @@ class RunFolder:
     def checkpoints(self) -> Path:
         """Folder of the checkpoints."""
         return self.path / "checkpoint"
+
+    @property
+    def heartbeat(self) -> Path:
+        """The file that is touched while the run is being trained."""
+        return self.path / "heartbeat"
+
+    @property
+    def log(self) -> Path:
+        """What the run printed, where a lane trains it."""
+        return self.path / "log.txt"
 
     @property
     def metrics_path(self) -> Path:
@@ -74,54 +85,35 @@ class RunFolder:
         """Make the folder; config.yaml and run.json are written once, at the run's first start."""
         self.checkpoints.mkdir(parents=True, exist_ok=True)
         if read_json(self.path / "run.json") is None:
-            text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
-            write_whole(self.path / "config.yaml", text)
-            write_json(self.path / "run.json", {"id": self.run_id, "created": now(), **facts})
+            data = config.model_dump(mode="json")  # in run.json too: a thousand YAML files take seconds to read
+            self.keep_config(data)
+            write_json(self.path / "run.json", {"id": self.run_id, "created": now(), **facts, "config": data})
 
-    def freeze(self, config: RunConfig) -> Path:
-        """Write down what the next attempt is to be trained from; returns the file.
+    def keep_config(self, data: dict[str, Any]) -> None:
+        """Write config.yaml."""
+        write_whole(self.path / "config.yaml", yaml.safe_dump(data, sort_keys=False))
 
-        Beside the run folders, not in this one: its config.yaml is of the first start, and what a later
-        attempt may change (train.micro_batch, say) has to reach that attempt.
-        """
-        path = self.path.parent / ".frozen" / f"{self.run_id}.yaml"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
-        return path
-
-    def state(self) -> State:
-        """How the run stands, from its files and its lock."""
-        if self.done() is not None:
-            return "done"
-        if self._locked():
-            return "running"
-        if self.error() is not None:
-            return "failed"
-        return "new" if read_json(self.path / "job.json") is None else "stopped"
-
-    def _locked(self) -> bool:
-        lock = self.path.parent / ".locks" / f"{self.run_id}.lock"
-        if not lock.exists():
-            return False
-        held = FileLock(lock)
-        try:
-            held.acquire(timeout=0)
-        except Timeout:
-            return True
-        held.release()
-        return False
-
-    def begin_attempt(self, from_step: int) -> None:
+    def begin_attempt(self, from_step: int, lane: str | None = None) -> None:
         """Note who trains the run now. An error.json of an earlier attempt moves into its entry."""
-        job = read_json(self.path / "job.json") or {"executor": "here", "attempts": []}
+        job = read_json(self.path / "job.json") or {"attempts": []}
         failed = self.error()
-        if failed is not None and job["attempts"]:
-            job["attempts"][-1]["error"] = failed
-        job["attempts"].append(
-            {"host": socket.gethostname(), "pid": os.getpid(), "started": now(), "from_step": from_step}
-        )
+        if job["attempts"]:
+            last = job["attempts"][-1]
+            last.setdefault("ended", None)  # killed: nobody could write it down
+            if failed is not None:
+                last["error"] = failed
+        facts = {"lane": lane, "started": now(), "from_step": from_step, "code": code_hash()}
+        job["attempts"].append({**this_process(), **facts})
         write_json(self.path / "job.json", job)
-        (self.path / "error.json").unlink(missing_ok=True)
+        for name in ("error.json", "cancelled.json"):
+            (self.path / name).unlink(missing_ok=True)
+
+    def end_attempt(self, how: str) -> None:
+        """Note that the newest attempt has ended, and how: done, failed or stopped."""
+        job = read_json(self.path / "job.json")
+        if job and job["attempts"]:
+            job["attempts"][-1] |= {"ended": now(), "how": how}
+            write_json(self.path / "job.json", job)
 
     def end(self, name: str, facts: dict[str, Any]) -> None:
         """Write the end marker: `done` or `error`."""
@@ -143,7 +135,7 @@ class RunFolder:
         folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder / f"{self.run_id}.lock")
         try:
-            lock.acquire(timeout=_LOOK)
+            lock.acquire(timeout=0)
         except Timeout:
             raise AlreadyRunning(self._who()) from None
         try:

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+_TAIL = 16 * 1024  # bytes at the end of a file that hold some sixty rows
+
 
 class MetricsFile:
     """Appends lines; each is one write, so that a reader never sees lines mixed."""
@@ -50,6 +52,23 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
     except FileNotFoundError:
         return []
     return [row for row in rows if row is not None]
+
+
+def last_row(path: Path) -> dict[str, Any]:
+    """The newest whole row, with the newest validation loss that the file's end holds; {} if there is none."""
+    found: dict[str, Any] = {}
+    try:
+        with open(path, "rb") as file:
+            file.seek(0, os.SEEK_END)
+            file.seek(max(file.tell() - _TAIL, 0))
+            lines = file.read().splitlines(keepends=True)
+    except OSError:
+        return found
+    for row in filter(None, map(_parse, reversed(lines))):
+        found = found or dict(row)
+        if "val/loss" in row:
+            return {**row, **found}
+    return found
 
 
 def _parse(line: bytes) -> dict[str, Any] | None:

@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from simplify.compose import compose_points
-from simplify.config import RunConfig
-from simplify.data.corpus import open_corpus
-from simplify.errors import ConfigError
-from simplify.runs.folder import RunFolder, State, find_folder, root_path
+from simplify.config import RunConfig, show
+from simplify.data.corpus import ready_corpus
+from simplify.errors import ConfigError, DataError
+from simplify.runs.folder import RunFolder, root_path
 from simplify.runs.identity import label, run_id
+from simplify.runs.state import Board, State
+from simplify.runs.store import run_folders
 from simplify.sweep.file import shown
 from simplify.sweep.points import varying
 from simplify.zoo.counts import count_parameters
@@ -24,18 +26,34 @@ class PlannedRun:
 
     point: Mapping[str, Any]
     config: RunConfig
-    folder: RunFolder
+    folder: RunFolder | None  # None: its corpus is not here yet, and so its id is not known
     state: State
     parameters: int
+
+    @property
+    def name(self) -> str:
+        """The name of its folder, as far as it is known."""
+        return self.folder.path.name if self.folder else f"{label(self.config)}-?"
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What a sweep comes to. `wrong` holds a line for each point that is no run; `merged` counts repetitions."""
+    """What a sweep comes to.
 
+    `wrong` has a line for each point that is no run, `missing` one for each corpus that is not here
+    yet, with the command that gets it; `merged` counts repetitions.
+    """
+
+    root: Path
     runs: Sequence[PlannedRun]
     wrong: Sequence[str]
+    missing: Sequence[str]
     merged: int
+
+    @property
+    def known(self) -> list[tuple[PlannedRun, RunFolder]]:
+        """The runs that can be trained, with their folders."""
+        return [(run, run.folder) for run in self.runs if run.folder is not None]
 
     @property
     def axes(self) -> list[str]:
@@ -52,24 +70,69 @@ class Plan:
 
 def make_plan(points: Sequence[Mapping[str, Any]], overlay: Path | None = None) -> Plan:
     """Compose every point, name it, and look how it stands. Points that come to one run are merged."""
+    configs = compose_points(points, overlay)
+    _refuse_what_is_wrong_everywhere(configs)
+    root = _root(configs)
+    here = Here(root)
     runs: dict[str, PlannedRun] = {}
     wrong: list[str] = []
     merged = 0
-    fingerprints: dict[str, str] = {}
-    configs = compose_points(points, overlay)
-    _refuse_what_is_wrong_everywhere(configs)
     for point, config in zip(points, configs, strict=True):
         if not isinstance(config, RunConfig):
             wrong += [f"{shown(point)}: {line}" for line in config.lines]
             continue
-        identifier = run_id(config, _fingerprint(config, fingerprints))
+        fingerprint = here.fingerprint(config, point)
+        identifier = run_id(config, fingerprint or config.data.model_dump_json())
         if identifier in runs:
             merged += 1
             continue
-        folder = find_folder(root_path(config.run_root), identifier, label(config))
         parameters = count_parameters(config.block, config.model, config.data.vocab_size)
-        runs[identifier] = PlannedRun(point, config, folder, folder.state(), parameters)
-    return Plan(tuple(runs.values()), tuple(wrong), merged)
+        folder = here.folder(config, identifier) if fingerprint else None
+        runs[identifier] = PlannedRun(point, config, folder, here.state(folder), parameters)
+    return Plan(root, tuple(runs.values()), tuple(wrong), tuple(here.missing.values()), merged)
+
+
+class Here:
+    """What this run root and this machine have, looked up once for a whole plan."""
+
+    def __init__(self, root: Path) -> None:
+        self.missing: dict[str, str] = {}  # by corpus
+        self._root, self._board, self._folders = root, Board(root), run_folders(root)
+        self._known: dict[str, str | None] = {}
+
+    def folder(self, config: RunConfig, identifier: str) -> RunFolder:
+        """The folder of a run: an existing one under any label, else the one it would get."""
+        return RunFolder(self._folders.get(identifier, self._root / f"{label(config)}-{identifier}"), identifier)
+
+    def state(self, folder: RunFolder | None) -> State:
+        """How a run stands; what cannot have a folder yet is new."""
+        return self._board.state(folder.run_id, folder.path) if folder else "new"
+
+    def fingerprint(self, config: RunConfig, point: Mapping[str, Any]) -> str | None:
+        """The corpus' fingerprint; None, and a line in `missing`, where the corpus has to be fetched first."""
+        masked = config.model.kind == "encoder"
+        key = f"{masked} {config.data.model_dump_json(exclude={'seed', 'packing'})}"
+        if key not in self._known:
+            try:
+                corpus = ready_corpus(config.data, masked)
+                self._known[key] = corpus.facts.fingerprint if corpus else None
+                if corpus is None:
+                    words = [f"{k}={show(v)}" for k, v in point.items() if k.startswith("data.")]
+                    command = " ".join([config.data.name, *words, *(["model.kind=encoder"] if masked else [])])
+                    self.missing[key] = (
+                        f"data={config.data.name}: is not on this machine yet; simplify data prepare {command} gets it"
+                    )
+            except DataError as error:
+                self._known[key], self.missing[key] = None, str(error)
+        return self._known[key]
+
+
+def _root(configs: Sequence[RunConfig | ConfigError]) -> Path:
+    """The run root of a sweep: one for all its runs, so that one queue can hold them."""
+    given = dict.fromkeys(config.run_root for config in configs if isinstance(config, RunConfig))
+    if len(given) > 1:
+        raise ConfigError(f"run_root={','.join(map(str, given))}: no axis; valid: one folder for all runs of a sweep")
+    return root_path(next(iter(given), None))
 
 
 def _refuse_what_is_wrong_everywhere(configs: Sequence[RunConfig | ConfigError]) -> None:
@@ -78,12 +141,3 @@ def _refuse_what_is_wrong_everywhere(configs: Sequence[RunConfig | ConfigError])
     everywhere = [line for line in errors[0].lines if all(line in e.lines for e in errors)] if errors else []
     if everywhere and len(errors) == len(configs):
         raise ConfigError(*everywhere)
-
-
-def _fingerprint(config: RunConfig, known: dict[str, str]) -> str:
-    """The corpus' fingerprint, looked up once for each corpus."""
-    masked = config.model.kind == "encoder"
-    key = f"{masked} {config.data.model_dump_json(exclude={'seed', 'packing'})}"
-    if key not in known:
-        known[key] = open_corpus(config.data, masked).facts.fingerprint
-    return known[key]

@@ -59,12 +59,3 @@ class StepTimer:
         finally:
             self._synchronise()
             self._mark = time.perf_counter()
-
-
-def short_time(seconds: float) -> str:
-    """A duration as people write it: 1:23, 2:03:04, 12 days."""
-    whole = round(seconds)
-    if whole >= 2 * 86400:
-        return f"{whole / 86400:.1f} days"
-    hours, rest = divmod(whole, 3600)
-    return f"{hours}:{rest // 60:02d}:{rest % 60:02d}" if hours else f"{rest // 60}:{rest % 60:02d}"

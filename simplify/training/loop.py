@@ -8,7 +8,7 @@ import time
 from typing import Any
 
 from simplify.config import RunConfig
-from simplify.data.corpus import CorpusFacts
+from simplify.data.build import CorpusFacts
 from simplify.errors import Interrupted, TrainingFailed
 from simplify.runs.folder import RunFolder
 from simplify.runs.tracker import Tracker

@@ -6,8 +6,7 @@ import time
 from collections.abc import Mapping
 
 from simplify.config import RunConfig
-from simplify.display import Meter
-from simplify.training.clock import short_time
+from simplify.display import Meter, short_time
 from simplify.training.schedules import Budget
 
 

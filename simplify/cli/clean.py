@@ -1,0 +1,98 @@
+"""`simplify clean`: what no run needs any more."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from simplify.display import is_terminal
+from simplify.errors import ConfigError
+from simplify.runs.folder import root_path
+from simplify.runs.queue import Queue, read_job
+from simplify.runs.store import RunStore, RunView
+
+_ASIDE = re.compile(r".+-[0-9a-f]{10}\.old-\d+")
+_CHECKPOINT = "step-*"
+
+
+@dataclass(frozen=True)
+class Waste:
+    """Files and folders of one kind that can go."""
+
+    what: str
+    paths: tuple[Path, ...]
+
+    @property
+    def size(self) -> int:
+        """Bytes on the disk."""
+        return sum(_size(path) for path in self.paths)
+
+
+def clean_command(run_root: Path | None, yes: bool, checkpoints: bool) -> None:
+    """Show what can go, and remove it after a yes. Runs that are being trained or wait are never touched."""
+    root = root_path(str(run_root) if run_root else None)
+    found = [waste for waste in _find(root, checkpoints) if waste.paths]
+    if not found:
+        print(f"{root}: nothing to remove")
+        return
+    for waste in found:
+        print(f"{waste.size / 2**20:10,.1f} MiB  {len(waste.paths)} {waste.what}")
+    if not yes:
+        if not (is_terminal() and sys.stdin.isatty()):
+            raise ConfigError("clean: nothing was removed; --yes removes all of the above")
+        if input("remove all of this? [y/N] ").strip().lower() not in ("y", "yes"):
+            print("nothing was removed")
+            return
+    for waste in found:
+        for path in waste.paths:
+            _remove(path)
+    print("removed")
+
+
+def _find(root: Path, checkpoints: bool) -> Iterable[Waste]:
+    runs, queue = RunStore(root).runs(), Queue(root)
+    done = [run for run in runs if run.state == "done"]
+    older = [path for run in done for path in _older_checkpoints(run)]
+    yield Waste("folders set aside by --force", tuple(p for p in root.glob("*.old-*") if _ASIDE.fullmatch(p.name)))
+    yield Waste("checkpoints before the last of finished runs", tuple(older))
+    if checkpoints:
+        last = [p for run in done for p in run.folder.checkpoints.glob("*") if p not in older]
+        yield Waste("last checkpoints of finished runs", tuple(last))
+    yield Waste("snapshots of code that no queued run needs", tuple(_unused_code(root, queue)))
+    if not queue.lanes():
+        lanes = [*(root / ".lanes").glob("*"), *(root / ".claims").glob("*")]
+        alive = any(run.state == "running" for run in runs)
+        yield Waste("files of lanes that have ended", () if alive else tuple(lanes))
+
+
+def _older_checkpoints(run: RunView) -> list[Path]:
+    """All files but those of the newest checkpoint."""
+    files = list(run.folder.checkpoints.glob("*"))
+    stems = sorted({path.name.split(".")[0] for path in files})
+    return [path for path in files if path.name.split(".")[0] != stems[-1]]
+
+
+def _unused_code(root: Path, queue: Queue) -> list[Path]:
+    jobs = [read_job(path) for path in queue.waiting().values()]
+    used = {job.code for job in jobs if job}
+    return [path for path in (root / ".code").glob("*") if str(path) not in used]
+
+
+def _size(path: Path) -> int:
+    try:
+        if path.is_dir() and not path.is_symlink():
+            return sum(_size(inner) for inner in path.iterdir())
+        return path.lstat().st_size
+    except OSError:
+        return 0
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)

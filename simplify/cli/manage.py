@@ -1,0 +1,84 @@
+"""`simplify cancel` and `simplify retry`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from simplify.cli.select import select
+from simplify.compose import with_settings
+from simplify.config import RunConfig
+from simplify.dispatch.cancel import Cancelled, cancel
+from simplify.dispatch.launch import Started
+from simplify.dispatch.local import Asked, dispatch, wake_lanes
+from simplify.errors import ConfigError, UserError
+from simplify.runs.identity import run_id
+from simplify.runs.queue import Queue
+from simplify.runs.store import RunView
+
+_AGAIN = ("failed", "lost")
+_AGAIN_BY_NAME = (*_AGAIN, "stopped", "cancelled")
+
+
+def cancel_command(words: Sequence[str], run_root: Path | None) -> None:
+    """Take runs out of the queue, and ask those being trained to save and stop."""
+    if not words:
+        raise ConfigError("cancel: which runs? valid: a sweep file, names or ids of runs, settings such as block=sas")
+    chosen = select(words, run_root)
+    active = [run for run in chosen.runs if run.state in ("queued", "running")]
+    if not active:
+        print("nothing to cancel: none of them waits or is being trained")
+        return
+    say_cancelled(cancel(Queue(chosen.store.root), {run.run_id for run in active}))
+
+
+def say_cancelled(found: Cancelled) -> None:
+    """What a cancellation came to."""
+    if found.dequeued:
+        print(f"{len(found.dequeued)} taken out of the queue")
+    if found.asked_to_stop:
+        print(f"{len(found.asked_to_stop)} asked to stop after the step that is going on, saved: ", end="")
+        print(", ".join(found.asked_to_stop))
+    for name in found.out_of_reach:
+        print(f"{name}: is trained on another host; cancel it there", file=sys.stderr)
+
+
+def retry_command(words: Sequence[str], run_root: Path | None, changes: Sequence[str], command: list[str]) -> None:
+    """Train failed and lost runs again from their checkpoints; what is named by itself also if it was stopped."""
+    chosen = select(words, run_root)
+    by_name = bool(words) and not chosen.sweeps
+    again = [run for run in chosen.runs if run.state in (_AGAIN_BY_NAME if by_name else _AGAIN)]
+    if not again:
+        print("nothing to retry: no run here has failed or is lost")
+        if any(run.state == "queued" for run in chosen.runs):
+            say_started(wake_lanes(chosen.store.root))
+        return
+    sweep = chosen.sweeps[-1].name if chosen.sweeps else None
+    runs = [(run.folder, _config(run, changes)) for run in again]
+    added, started = dispatch(chosen.store.root, runs, Asked(command, sweep))
+    print(f"{added} runs queued again: {', '.join(run.name for run in again[:8])}{', ...' if len(again) > 8 else ''}")
+    say_started(started)
+
+
+def _config(run: RunView, changes: Sequence[str]) -> RunConfig:
+    """The run's own configuration with changes that leave it the same run."""
+    if not run.config:
+        raise UserError(f"{run.name}: its configuration cannot be read; repeat the command that started it")
+    config = with_settings(run.config, changes)
+    corpus = run.about.get("identity", {}).get("data", {}).get("corpus")
+    if changes and corpus and run_id(config, corpus) != run.run_id:
+        raise ConfigError(
+            f"--set {' '.join(changes)}: would make {run.name} another run; valid: what cannot change a result, such "
+            "as train.micro_batch, train.checkpoint_every, train.device or cluster.cpu_threads"
+        )
+    return config
+
+
+def say_started(started: Started) -> None:
+    """How many lanes work now; raises UserError if none could be started."""
+    if started.problem:
+        raise UserError(f"lanes: {started.problem}; what is queued stays queued")
+    if started.alive:
+        plural = "lane works" if started.alive == 1 else "lanes work"
+        print(f"{started.alive} {plural} in the background; this shell may be closed")

@@ -1,0 +1,141 @@
+"""The verbs for sweeps and for the life of many runs."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from simplify.cli.complete import complete_override
+from simplify.cli.options import Conf, Json, Run, RunRoot, Select
+
+
+def sweep(
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[FILE] [KEY=VALUE,...]...",
+            help="a sweep file; settings and axes in Hydra's sweep grammar: block=pre_ln,sas seed=0,1,2 scale=nano",
+            autocompletion=complete_override,
+            show_default=False,
+        ),
+    ] = None,
+    conf: Conf = None,
+    plan: Annotated[bool, typer.Option("--plan", help="show the runs and what they cost; trains nothing")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="the plan as JSON; trains nothing")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="stay until all runs have ended")] = False,
+    retry: Annotated[bool, typer.Option("--retry", help="train failed runs again too")] = False,
+    fail_fast: Annotated[bool, typer.Option("--fail-fast", help="cancel the rest when a run fails")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="never ask, and cancel what the file has dropped")] = False,
+    snapshot: Annotated[
+        bool, typer.Option("--snapshot", help="train with a copy of the code as it is now, whatever is edited later")
+    ] = False,
+) -> None:
+    """Plan the runs of a question and train those that are not done, on lanes in the background.
+
+    Exit codes: 0 dispatched (with --watch: all done), 1 some failed, 2 something typed is wrong, 75 some stopped.
+    """
+    from simplify.cli.sweep import Options, sweep_command
+
+    sweep_command(words or [], Options(conf, plan, as_json, retry, fail_fast, yes, watch, snapshot))
+
+
+def status(words: Select = None, run_root: RunRoot = None, as_json: Json = False) -> None:
+    """Show how runs stand: what tells them apart, state, step, losses, speed, time left."""
+    from simplify.cli.status import status_command
+
+    status_command(words or [], run_root, as_json)
+
+
+def watch(words: Select = None, run_root: RunRoot = None) -> None:
+    """Stay with runs until they have ended: bars, losses, a plot; Ctrl-C ends the watching alone.
+
+    Exit codes: 0 all done, 1 some failed, 75 some were stopped, 130 Ctrl-C.
+    """
+    from simplify.cli.watch import watch_command
+
+    watch_command(words or [], run_root)
+
+
+def logs(
+    run: Run,
+    follow: Annotated[bool, typer.Option("-f", "--follow", help="stay until the run ends")] = False,
+    run_root: RunRoot = None,
+) -> None:
+    """Print what a run has printed on its lane."""
+    from simplify.cli.status import logs_command
+
+    logs_command(run, run_root, follow)
+
+
+def why(run: Run, run_root: RunRoot = None) -> None:
+    """Say why a run failed or stopped: cause, traceback, last metrics, and the command that goes on."""
+    from simplify.cli.status import why_command
+
+    why_command(run, run_root)
+
+
+def cancel(words: Select = None, run_root: RunRoot = None) -> None:
+    """Take runs out of the queue, and ask those that are being trained to save and stop."""
+    from simplify.cli.manage import cancel_command
+
+    cancel_command(words or [], run_root)
+
+
+def retry(
+    words: Select = None,
+    change: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="a setting that leaves the run the same: train.micro_batch=2"),
+    ] = None,
+    run_root: RunRoot = None,
+) -> None:
+    """Train failed and lost runs again, from their checkpoints; named by id, also stopped and cancelled ones."""
+    from simplify.cli.manage import retry_command
+
+    retry_command(words or [], run_root, change or [], sys.argv)
+
+
+def diff(first: Run, second: Run, run_root: RunRoot = None, as_json: Json = False) -> None:
+    """Show how two runs differ: settings, code, environment, and the step where their losses part."""
+    from simplify.cli.diff import diff_command
+
+    diff_command(first, second, run_root, as_json)
+
+
+def clean(
+    yes: Annotated[bool, typer.Option("--yes", help="do not ask")] = False,
+    checkpoints: Annotated[
+        bool,
+        typer.Option("--checkpoints", help="also the last checkpoints of done runs (no sample, no export then)"),
+    ] = False,
+    run_root: RunRoot = None,
+) -> None:
+    """Remove what no run needs any more: superseded folders and checkpoints, what dead lanes left."""
+    from simplify.cli.clean import clean_command
+
+    clean_command(run_root, yes, checkpoints)
+
+
+def data(
+    what: Annotated[str, typer.Argument(metavar="prepare", help="prepare: fetch and tokenise a corpus, once")],
+    name: Annotated[str, typer.Argument(help="a corpus of conf/data, such as codeparrot")],
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[KEY=VALUE]...", help="settings, as in data.max_documents=1000 model.kind=encoder"),
+    ] = None,
+    conf: Conf = None,
+) -> None:
+    """Prepare a corpus for training on this machine."""
+    from simplify.cli.data import data_command
+
+    data_command(what, name, words or [], conf)
+
+
+def job(path: Path, lane: str) -> None:
+    """Train a run of a queue: what a lane runs."""
+    from simplify.cli.train import job_command
+
+    job_command(path, lane)

@@ -1,0 +1,107 @@
+"""The verbs for one run, its model, and the zoo."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from simplify.cli.complete import complete_block, complete_override
+from simplify.cli.options import Conf, Config, Overrides, Run, RunRoot
+
+
+def train(
+    overrides: Overrides = None,
+    conf: Conf = None,
+    config: Config = None,
+    force: Annotated[bool, typer.Option("--force", help="run again; the old run folder is kept aside")] = False,
+) -> None:
+    """Train one run, or continue it where it stopped.
+
+    Exit codes: 0 done, 1 the training failed, 2 something typed is wrong, 75 stopped: the same command continues.
+    """
+    from simplify.cli.train import train_command
+
+    train_command(overrides or [], conf, config, force, sys.argv)
+
+
+def blocks(
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[BLOCK]... [KEY=VALUE]...",
+            help="none: the whole zoo; one: in detail; several: side by side. Settings as in train: model=gpt_small",
+            autocompletion=complete_block,
+            show_default=False,
+        ),
+    ] = None,
+    conf: Conf = None,
+) -> None:
+    """Show the zoo: every block, one in detail, or several side by side."""
+    from simplify.cli.blocks import blocks_command
+
+    blocks_command(words or [], conf)
+
+
+def probe(
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[RUN]... [KEY=VALUE]...",
+            help="trained runs by name, id or path; or settings, also with several blocks: block=pre_ln,sas seed=1",
+            autocompletion=complete_override,
+            show_default=False,
+        ),
+    ] = None,
+    conf: Conf = None,
+    seeds: Annotated[int, typer.Option(min=1, help="initialisations of each block, from seed on")] = 3,
+    sequences: Annotated[int, typer.Option(min=1, help="sequences of the validation split to look at")] = 4,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="folder for probe.png, .html and .json; default: the run's, or one below probes/"),
+    ] = None,
+) -> None:
+    """Show how signals and gradients travel through the layers: token cosine, rank, gradients, attention entropy."""
+    from simplify.cli.probe import probe_command
+
+    probe_command(words or [], conf, seeds, sequences, out)
+
+
+def sample(
+    run: Run,
+    prompt: Annotated[str, typer.Option(help="text to go on from; empty: the beginning of a document")] = "",
+    tokens: Annotated[int, typer.Option(min=1, help="at most so many new tokens")] = 200,
+    temperature: Annotated[float, typer.Option(min=0, help="0: always the likeliest token")] = 0.8,
+    top_k: Annotated[int | None, typer.Option(min=1, help="draw from the k likeliest tokens only")] = 50,
+    seed: Annotated[int, typer.Option(min=0, help="seed of the draws")] = 0,
+    run_root: RunRoot = None,
+) -> None:
+    """Let a trained decoder write, with cached keys and values."""
+    from simplify.cli.sample import sample_command
+
+    sample_command(run, prompt, tokens, temperature, top_k, seed, run_root)
+
+
+def export(
+    run: Run,
+    to: Annotated[Path, typer.Option(help="the folder to write")],
+    run_root: RunRoot = None,
+) -> None:
+    """Write a trained model for Hugging Face transformers: safetensors, config, tokeniser (extra `hub`)."""
+    from simplify.cli.export import export_command
+
+    export_command(run, to, run_root)
+
+
+def show_config(
+    overrides: Overrides = None,
+    conf: Conf = None,
+    config: Config = None,
+    diff: Annotated[bool, typer.Option("--diff", help="only what differs from the code's defaults")] = False,
+) -> None:
+    """Print the configuration that `train` would run, composed and resolved."""
+    from simplify.cli.config import config_command
+
+    config_command(overrides or [], conf, config, diff)

@@ -1,0 +1,85 @@
+"""A plan on the screen: every run, what varies, how it stands, how long it will take."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from rich.markup import escape
+from rich.table import Table
+
+from simplify.config import show
+from simplify.display import console, short_time
+from simplify.sweep.estimate import Estimate
+from simplify.sweep.plan import Plan
+from simplify.sweep.record import Recorded
+
+
+def show_plan(plan: Plan, estimate: Estimate, gone: Sequence[Recorded], question: Sequence[str], lanes: int) -> None:
+    """The question, the runs, and what they cost on this machine."""
+    screen = console()
+    for line in question:
+        screen.print(line, style="dim", markup=False, highlight=False)
+    names = plan.axes
+    table = Table(title=escape(summary(plan, gone)), title_justify="left")
+    table.add_column("run", no_wrap=True)
+    for name in names:
+        table.add_column(escape(name), overflow="fold")
+    for name in ("parameters", "time"):
+        table.add_column(name, justify="right")
+    table.add_column("state")
+    for run, seconds in zip(plan.runs, estimate.seconds, strict=True):
+        cells = [show(run.point[name]) if name in run.point else "-" for name in names]
+        time = "-" if run.state == "done" else "?" if seconds is None else short_time(seconds)
+        table.add_row(run.name, *map(escape, cells), f"{run.parameters:,}", time, run.state)
+    screen.print(table)
+    for line in (cost(estimate, lanes), *_dropped(gone)):
+        if line:
+            screen.print(line, markup=False, highlight=False)
+    for line in plan.missing:
+        screen.print(f"missing: {line}", markup=False, highlight=False)
+
+
+def summary(plan: Plan, gone: Sequence[Recorded]) -> str:
+    """The plan in a line: `15 runs: +3 new, 12 done, 1 dropped`."""
+    counts = [f"+{number} new" if state == "new" else f"{number} {state}" for state, number in plan.counts().items()]
+    counts += [f"{len(gone)} dropped"] if gone else []
+    merged = f"; {plan.merged} repeated points merged" if plan.merged else ""
+    wrong = f"; {len(plan.wrong)} points are no runs" if plan.wrong else ""
+    return f"{len(plan.runs)} runs: {', '.join(counts) or 'none'}{merged}{wrong}"
+
+
+def cost(estimate: Estimate, lanes: int) -> str:
+    """What is ahead, in device-hours, from measured steps."""
+    ahead = [seconds for seconds in estimate.seconds if seconds]
+    unknown = sum(seconds is None for seconds in estimate.seconds)
+    problem = (estimate.problem or f"{unknown} times are unknown") if unknown else ""
+    if not ahead:
+        return problem
+    total = sum(ahead)
+    plural = "lane" if lanes == 1 else "lanes"
+    much = f"{total / 3600:,.1f} device-hours" if total >= 3600 else f"{short_time(total)} of training"
+    text = f"about {much}, {short_time(max(total / lanes, max(ahead)))} on {lanes} {plural}"
+    return f"{text} (by steps measured on this machine)" + (f"; {problem}" if problem else "")
+
+
+def _dropped(gone: Sequence[Recorded]) -> list[str]:
+    names = ", ".join(run.folder for run in gone[:8]) + (", ..." if len(gone) > 8 else "")
+    return [f"dropped since the last time: {names}"] if gone else []
+
+
+def plan_as_data(plan: Plan, estimate: Estimate, gone: Sequence[Recorded]) -> dict[str, Any]:
+    """The plan for --json."""
+    runs = [
+        {
+            "id": run.folder.run_id if run.folder else None,
+            "folder": str(run.folder.path) if run.folder else None,
+            "point": dict(run.point),
+            "parameters": run.parameters,
+            "seconds": seconds,
+            "state": run.state,
+        }
+        for run, seconds in zip(plan.runs, estimate.seconds, strict=True)
+    ]
+    told = {"merged": plan.merged, "wrong": list(plan.wrong), "missing": list(plan.missing)}
+    return {"runs": runs, "axes": plan.axes, **told, "dropped": [run.folder for run in gone]}

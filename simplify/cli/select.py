@@ -1,0 +1,137 @@
+"""The words that choose runs: a sweep file, ids, key=value; of the same kind widen, of different kinds narrow."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from simplify.errors import RunFolderError
+from simplify.runs.folder import root_path
+from simplify.runs.settings import flat
+from simplify.runs.store import RunStore, RunView
+from simplify.sweep.record import Record, records, records_of
+
+_YAML = (".yaml", ".yml")
+
+
+@dataclasses.dataclass(frozen=True)
+class Selected:
+    """The runs that words choose, and the sweeps among the words."""
+
+    store: RunStore
+    runs: list[RunView]
+    sweeps: list[Record]
+    unstarted: list[str]  # folder names of runs that a chosen sweep knows and nothing else does
+    title: str
+
+
+def select(words: Sequence[str], run_root: Path | None) -> Selected:
+    """The runs that `words` choose; all of them without words. Raises RunFolderError with what is valid."""
+    settings = dict(word.split("=", 1) for word in words if "=" in word and not Path(word).is_file())
+    names = [word for word in words if word not in {f"{k}={v}" for k, v in settings.items()}]
+    root = settings.pop("run_root", None) or (str(run_root) if run_root else None)
+    store = RunStore(root)
+    has_file = any(word.endswith(_YAML) for word in names)
+    sweeps, ids = _sweeps(names, store.root, settings.pop("scale", None) if has_file else None)
+    found = store.runs()
+    wanted = {run.run_id for sweep in sweeps for run in sweep.runs}
+    unstarted = {run.run_id: run.folder for sweep in sweeps for run in sweep.runs}
+    for run in found:
+        unstarted.pop(run.run_id, None)
+    if ids:
+        wanted |= {run.run_id for word in ids for run in _named(word, found, store.root)}
+    if names:
+        found = [run for run in found if run.run_id in wanted]
+    for key, value in settings.items():
+        found = _with_setting(found, key, value)
+    title = " ".join(words) or str(store.root)
+    return Selected(store, found, sweeps, [] if settings else list(unstarted.values()), title)
+
+
+def one(word: str, run_root: Path | None) -> RunView:
+    """The one run that a word names. Raises RunFolderError where it names none or several."""
+    store = RunStore(root_path(str(run_root) if run_root else None))
+    path = Path(word).expanduser()
+    if (path / "job.json").is_file() or (path / "run.json").is_file():
+        store, word = RunStore(path.resolve().parent), path.resolve().name
+    found = store.runs()
+    named = _named(word, found, store.root)
+    exact = [run for run in named if run.name == word] or named
+    if len(exact) > 1:
+        names = ", ".join(run.name for run in exact[:8])
+        raise RunFolderError(
+            f"{word}: names {len(exact)} runs in {store.root}: {names}; give more of the name or of the id at its end"
+        )
+    return exact[0]
+
+
+def _sweeps(names: Sequence[str], root: Path, scale: str | None) -> tuple[list[Record], list[str]]:
+    """The sweeps among the words, and the other words."""
+    chosen: list[Record] = []
+    others: list[str] = []
+    known = {record.name: record for record in records(root)}
+    for word in names:
+        if word in known:
+            chosen.append(known[word])
+        elif word.endswith(_YAML):
+            asked = [r for r in records_of(root, Path(word)) if scale is None or r.scale == scale]
+            if not asked:
+                at = f" at scale={scale}" if scale else ""
+                raise RunFolderError(
+                    f"{word}: was not dispatched{at} in {root}; valid: "
+                    f"{', '.join(known) or '(no sweep yet)'}, or start it: simplify sweep {word}"
+                )
+            chosen += asked
+        else:
+            others.append(word)
+    return chosen, others
+
+
+def _named(word: str, runs: Sequence[RunView], root: Path) -> list[RunView]:
+    found = [run for run in runs if run.name.startswith(word) or run.run_id.startswith(word)]
+    if not found:
+        known = [*[run.name for run in runs[:8]], *(["..."] if len(runs) > 8 else [])]
+        raise RunFolderError(
+            f"{word}: no run of that name or id in {root}; valid: {', '.join(known) or '(none yet)'}, a sweep file, "
+            "or the path of a run folder"
+        )
+    return found
+
+
+def _with_setting(runs: Sequence[RunView], key: str, value: str) -> list[RunView]:
+    """Runs whose setting is `value`; several, with commas, mean any of them. A group means its name."""
+    values = value.split(",")
+    found = [run for run in runs if any(_same(word, _setting(run, key)) for word in values)]
+    if not found and runs:
+        there = sorted({_text(_setting(run, key)) for run in runs})
+        if there == ["-"]:
+            keys = sorted({name for run in runs[:50] for name in flat(run.config)})
+            raise RunFolderError(
+                f"{key}={value}: no run has the setting {key}; valid: state, {', '.join(keys[:40])}, ..."
+            )
+        raise RunFolderError(f"{key}={value}: no run has that; found among {len(runs)} runs: {', '.join(there[:20])}")
+    return found
+
+
+def _setting(run: RunView, key: str) -> Any:
+    if key == "state":
+        return run.state
+    settings = flat(run.config)
+    return settings.get(key, settings.get(f"{key}.name"))
+
+
+def _same(word: str, value: object) -> bool:
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        try:
+            return float(word) == value  # 3e-4 is 0.0003
+        except ValueError:
+            return False
+    return word == _text(value) or (value is None and word == "null")
+
+
+def _text(value: object) -> str:
+    if value is None:
+        return "-"
+    return str(value).lower() if isinstance(value, bool) else str(value)

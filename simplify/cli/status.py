@@ -1,0 +1,134 @@
+"""`simplify status`, `logs` and `why`."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from simplify.cli.select import Selected, one, select
+from simplify.cli.table import counted, print_runs
+from simplify.display import short_time
+from simplify.errors import RunFolderError
+from simplify.runs.process import silent_for
+from simplify.runs.queue import Queue
+from simplify.runs.store import RunStore, RunView
+
+
+def status_command(words: Sequence[str], run_root: Path | None, as_json: bool) -> None:
+    """How the chosen runs stand."""
+    chosen = select(words, run_root)
+    if as_json:
+        print(json.dumps([run.row() for run in chosen.runs], indent=1))
+        return
+    states = [*(run.state for run in chosen.runs), *("new" for _ in chosen.unstarted)]
+    if not states:
+        print(f"{chosen.store.root}: no runs yet; simplify sweep sweeps/quickstart.yaml starts some")
+        return
+    print_runs(chosen.runs, f"{chosen.title}: {counted(states)}")
+    say_what_is_wrong(chosen)
+
+
+def say_what_is_wrong(chosen: Selected) -> None:
+    """A line for each failed run, and what to do about runs that nobody works on."""
+    troubled = [run for run in chosen.runs if run.state in ("failed", "lost")]
+    for run in troubled[:10]:
+        print(f"{run.name}: {run.state}: {cause(run)}")
+    if troubled:
+        more = f"; {len(troubled) - 10} more" if len(troubled) > 10 else ""
+        print(f"simplify why RUN shows more, simplify retry trains them again from their checkpoints{more}")
+    queued = sum(run.state == "queued" for run in chosen.runs)
+    if queued and not Queue(chosen.store.root).lanes():
+        print(
+            f"{queued} queued, but no lane works on them (killed, or the machine was restarted); simplify retry goes on"
+        )
+
+
+def cause(run: RunView) -> str:
+    """Why a run failed or is lost, in a line."""
+    if run.state == "lost":
+        silent = silent_for(run.folder.heartbeat)
+        ago = f", {short_time(silent)} ago" if silent is not None else ""
+        return f"its process is gone without a word (kill -9, power, restart){ago}"
+    error = run.facts.error or {}
+    return f"{error.get('cause', 'exception')}: {error.get('message', 'no reason was written down')}"
+
+
+def why_command(word: str, run_root: Path | None) -> None:
+    """Why a run stands as it does, and what to type."""
+    run = one(word, run_root)
+    print(f"{run.name}: {run.state}" + (f": {cause(run)}" if run.state in ("failed", "lost") else ""))
+    for number, attempt in enumerate((run.facts.job or {}).get("attempts", []), start=1):
+        error = f": {attempt['error'].get('message')}" if attempt.get("error") else ""
+        ended = f", {attempt.get('how') or 'gone'}" if "ended" in attempt else ""
+        where = f"process {attempt['pid']} on {attempt['host']}"
+        print(f"attempt {number}: {attempt['started']}, {where}, from step {attempt['from_step']}{ended}{error}")
+    for line in (run.facts.error or {}).get("traceback", []):
+        print(f"    {line}")
+    if run.last:
+        shown = {k: v for k, v in run.last.items() if k in ("step", "train/loss", "val/loss", "grad_norm", "lr")}
+        print("last metrics: " + ", ".join(f"{key} {value:.6g}" for key, value in shown.items() if value is not None))
+    for label, path in (("log", run.folder.log), ("metrics", run.folder.metrics_path)):
+        if path.exists():
+            print(f"{label}: {path}")
+    for line in _what_to_type(run):
+        print(line)
+
+
+def _what_to_type(run: RunView) -> list[str]:
+    config = run.folder.path / "config.yaml"
+    alone = []
+    if config.exists():
+        words = ["simplify", "train", "--config", str(config), f"run_root={_quoted(str(run.folder.path.parent))}"]
+        alone = [f"in the foreground: {shlex.join(words)}"]
+    if run.state in ("failed", "lost", "stopped", "cancelled"):
+        return [f"again, from its last checkpoint: simplify retry {run.run_id}", *alone]
+    if run.state == "queued":
+        return ["waits for a lane: simplify status"]
+    return alone if run.state != "running" else [f"watch it: simplify logs -f {run.run_id}"]
+
+
+def _quoted(value: str) -> str:
+    """A value in Hydra's grammar: quoted if it holds anything that the grammar knows."""
+    if all(c.isalnum() or c in "/._-+" for c in value):
+        return value
+    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
+
+
+def logs_command(word: str, run_root: Path | None, follow: bool) -> None:
+    """What a run has printed; `follow` stays until it ends."""
+    run = one(word, run_root)
+    if not run.folder.log.exists() and not (follow and run.state in ("queued", "running")):
+        raise RunFolderError(
+            f"{run.name}: has no log.txt ({run.state}); a lane writes one, a run in the foreground prints to its "
+            f"terminal; its numbers are in {run.folder.metrics_path}"
+        )
+    position = 0
+    while True:
+        active = follow and _is_active(run)  # asked before reading: what it writes last is not missed
+        position = _print_from(run.folder.log, position)
+        if not active:
+            return
+        time.sleep(0.5)
+
+
+def _is_active(run: RunView) -> bool:
+    (now,) = RunStore(run.folder.path.parent).runs([run.run_id]) or [run]
+    return now.state in ("queued", "running")
+
+
+def _print_from(log: Path, position: int) -> int:
+    try:
+        with open(log, "rb") as file:
+            file.seek(position)
+            data = file.read()
+    except OSError:
+        return position
+    whole = data.rfind(b"\n") + 1 or len(data)  # no half of a character
+    sys.stdout.write(data[:whole].decode("utf-8", "replace"))
+    sys.stdout.flush()
+    return position + whole

@@ -1,0 +1,187 @@
+"""`simplify watch`: runs as they train, live on a terminal, as plain lines elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.live import Live
+from rich.markup import escape
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+
+from simplify.cli.select import select
+from simplify.cli.status import cause
+from simplify.cli.table import cells, counted, print_runs
+from simplify.compare.textplot import COLOURS, Curve, text_plot
+from simplify.display import REDRAW_HZ, console, is_terminal, short_time
+from simplify.errors import TrainingFailed, TryAgain
+from simplify.runs.queue import Queue
+from simplify.runs.store import RunStore, RunView
+
+_LOOK_EVERY = 1.0  # seconds
+_LINE_EVERY = 30.0  # seconds between two plain lines when nothing happens
+_PATIENCE = 10.0  # seconds that runs may wait with no lane before watching ends
+_CURVES = len(COLOURS)
+_PLOT_HEIGHT = 10  # lines
+_ACTIVE = ("queued", "running")
+
+
+def watch_command(words: Sequence[str], run_root: Path | None) -> None:
+    """Watch the chosen runs until none of them waits or is being trained."""
+    chosen = select(words, run_root)
+    watch(chosen.store, [run.run_id for run in chosen.runs], chosen.title)
+
+
+def watch(store: RunStore, run_ids: Sequence[str], title: str) -> None:
+    """Stay until all runs have ended, then show them as a table.
+
+    Raises TrainingFailed if some failed, TryAgain if some stopped or nothing works on them. Ctrl-C
+    ends the watching alone.
+    """
+    news = _News(store.runs(run_ids))
+    try:
+        runs = _live(store, run_ids, title, news) if is_terminal() else _plain(store, run_ids, title, news)
+    except KeyboardInterrupt:
+        print("\nno longer watching; the runs go on (simplify status shows them, simplify cancel stops them)")
+        raise SystemExit(130) from None
+    print_runs(runs, f"{title}: {counted([run.state for run in runs])}")
+    _judge(runs)
+
+
+def _judge(runs: Sequence[RunView]) -> None:
+    failed = [run for run in runs if run.state in ("failed", "lost")]
+    if failed:
+        raise TrainingFailed(
+            "exception",
+            f"{len(failed)} of {len(runs)} runs failed; simplify why {failed[0].run_id} shows the first, "
+            "simplify retry trains them again",
+        )
+    waiting = [run for run in runs if run.state in _ACTIVE]
+    if waiting:
+        raise TryAgain(f"{len(waiting)} runs wait, but no lane works on them; simplify retry goes on")
+    if any(run.state != "done" for run in runs):
+        raise TryAgain("some runs were stopped; the sweep's command, or simplify retry with their names, goes on")
+
+
+class _News:
+    """What has happened since the last look, as lines."""
+
+    def __init__(self, runs: Sequence[RunView]) -> None:
+        troubled = ("failed", "lost")  # those are told also if it was before
+        self._known: dict[str, Any] = {run.run_id: run.state for run in runs if run.state not in troubled}
+
+    def since(self, runs: Sequence[RunView]) -> list[str]:
+        """A line for each run whose state has changed."""
+        lines = [_line(run) for run in runs if self._known.get(run.run_id) != run.state]
+        self._known = {run.run_id: run.state for run in runs}
+        return lines
+
+
+def _line(run: RunView) -> str:
+    if run.state == "done":
+        loss = f", validation loss {run.last['val/loss']:.4f}" if "val/loss" in run.last else ""
+        return f"{run.name}: done in {short_time(run.last['seconds'])}{loss}"
+    if run.state in ("failed", "lost"):
+        return f"{run.name}: {run.state}: {cause(run)}"
+    return f"{run.name}: {run.state}"
+
+
+class _Patience:
+    """Whether it makes sense to go on waiting."""
+
+    def __init__(self, store: RunStore) -> None:
+        self._queue, self._since = Queue(store.root), time.monotonic()
+
+    def left(self, runs: Sequence[RunView]) -> bool:
+        """Some run is being trained, or waits and a lane lives (or did a moment ago)."""
+        states = {run.state for run in runs}
+        if "running" in states or ("queued" in states and self._queue.lanes()):
+            self._since = time.monotonic()
+            return True
+        return "queued" in states and time.monotonic() - self._since < _PATIENCE
+
+
+def _plain(store: RunStore, run_ids: Sequence[str], title: str, news: _News) -> list[RunView]:
+    patience, said = _Patience(store), time.monotonic()
+    while True:
+        runs = store.runs(run_ids)
+        lines = news.since(runs)
+        if not lines and time.monotonic() - said >= _LINE_EVERY:
+            lines = [f"{title}: {counted([run.state for run in runs])}{_longest(runs)}"]
+        for line in lines:
+            said = time.monotonic()
+            print(line, flush=True)
+        if not patience.left(runs):
+            return runs
+        time.sleep(_LOOK_EVERY)
+
+
+def _longest(runs: Sequence[RunView]) -> str:
+    left = [run.seconds_left for run in runs if run.seconds_left is not None]
+    return f"; those running need {short_time(max(left))} more" if left else ""
+
+
+def _live(store: RunStore, run_ids: Sequence[str], title: str, news: _News) -> list[RunView]:
+    patience, curves = _Patience(store), _Curves()
+    screen = console()
+    with Live(console=screen, refresh_per_second=REDRAW_HZ, transient=True) as live:
+        while True:
+            runs = store.runs(run_ids)
+            for line in news.since(runs):
+                live.console.print(line, highlight=False, markup=False)
+            live.update(_picture(runs, title, curves, screen.size.width, screen.size.height))
+            if not patience.left(runs):
+                return runs
+            time.sleep(_LOOK_EVERY)
+
+
+def _picture(runs: Sequence[RunView], title: str, curves: _Curves, width: int, height: int) -> RenderableType:
+    order = ("running", "failed", "lost", "done", "stopped", "cancelled", "queued", "new")
+    ranked = sorted(runs, key=lambda run: order.index(run.state))
+    room = max(height - _PLOT_HEIGHT - 8, 3)
+    coloured = [run for run in ranked if run.state in ("running", "done")][:_CURVES]
+    colours = {run.run_id: colour for run, colour in zip(coloured, COLOURS, strict=False)}
+    table = Table(title=escape(f"{title}: {counted([run.state for run in runs])}"), title_justify="left")
+    rows = cells(ranked)
+    for name in rows[0] if rows else ():
+        table.add_column(escape(name), overflow="fold", no_wrap=name == "run")
+        if name == "state":
+            table.add_column("", width=14)
+    for run, row in list(zip(ranked, rows, strict=True))[:room]:
+        parts: list[RenderableType] = []
+        for name, text in row.items():
+            colour = colours.get(run.run_id) if name == "run" else None
+            parts.append(f"[{colour}]{escape(text)}[/]" if colour else escape(text))
+            if name == "state":
+                parts.append(ProgressBar(total=1.0, completed=run.share, width=14))
+        table.add_row(*parts)
+    more = f"{len(runs) - room} more runs: simplify status" if len(runs) > room else ""
+    drawn = [Curve(*curves.of(run), colours[run.run_id]) for run in coloured]
+    return Group(table, more, text_plot(drawn, min(width, 100), _PLOT_HEIGHT, "training loss against steps"))
+
+
+class _Curves:
+    """Training losses of runs, read again only where a file has grown."""
+
+    _POINTS = 200
+
+    def __init__(self) -> None:
+        self._read: dict[str, tuple[int, tuple[list[float], list[float]]]] = {}
+
+    def of(self, run: RunView) -> tuple[list[float], list[float]]:
+        """Steps and losses, at most _POINTS of them."""
+        try:
+            size = run.folder.metrics_path.stat().st_size
+        except OSError:
+            return [], []
+        known = self._read.get(run.run_id)
+        if known is None or known[0] != size:
+            rows = [row for row in run.folder.rows() if row.get("train/loss") is not None]
+            thin = rows[:: max(len(rows) // self._POINTS, 1)]
+            known = size, ([float(row["step"]) for row in thin], [row["train/loss"] for row in thin])
+            self._read[run.run_id] = known
+        return known[1]

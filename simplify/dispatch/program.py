@@ -1,0 +1,25 @@
+"""Our own program as a child process: the same code, from whatever folder and however it is installed."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+# `python -m` would look into the current folder first, where anything may lie under our name.
+_START = "import sys; sys.path[0] = sys.argv.pop(1); sys.argv[0] = 'simplify'; from {0} import main; main()"
+
+
+def program(*words: str, code: str | Path | None = None, module: str = "simplify.cli") -> list[str]:
+    """The command line that runs `main` of a module of ours; `code` is the folder that holds the package."""
+    return [sys.executable, "-c", _START.format(module), str(code or code_folder()), *words]
+
+
+def code_folder() -> Path:
+    """The folder that holds this package."""
+    return Path(__file__).resolve().parents[2]
+
+
+def import_path() -> str:
+    """A PYTHONPATH on which other programs (submitit's) find this package."""
+    return os.pathsep.join([str(code_folder()), *filter(None, [os.environ.get("PYTHONPATH")])])

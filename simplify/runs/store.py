@@ -1,0 +1,177 @@
+"""All runs of a run root, read from their folders: what `simplify status` shows and notebooks use."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from simplify.errors import UserError
+from simplify.runs.files import read_json
+from simplify.runs.folder import RunFolder, root_path
+from simplify.runs.metrics import last_row
+from simplify.runs.process import SILENT_AFTER, silent_for
+from simplify.runs.queue import read_job
+from simplify.runs.settings import flat
+from simplify.runs.state import Board, Facts, State, read_facts
+
+if TYPE_CHECKING:
+    import pandas
+
+_FOLDER = re.compile(r".+-([0-9a-f]{10})")
+
+
+@dataclass(eq=False)
+class RunView:
+    """One run as its files tell it; each file is read when it is first asked for."""
+
+    folder: RunFolder
+    facts: Facts = field(repr=False)
+    state: State
+    waiting: Path | None = field(default=None, repr=False)  # its file in the queue
+    device: str | None = None  # of the lane that has it
+
+    @property
+    def run_id(self) -> str:
+        """Ten hexadecimal digits."""
+        return self.folder.run_id
+
+    @property
+    def name(self) -> str:
+        """The name of its folder."""
+        return self.folder.path.name
+
+    @functools.cached_property
+    def about(self) -> dict[str, Any]:
+        """run.json: identity, versions, device, command; {} before the first start."""
+        return read_json(self.folder.path / "run.json") or {}
+
+    @functools.cached_property
+    def config(self) -> dict[str, Any]:
+        """The complete configuration as plain data; {} where the run was never asked for from here."""
+        if self.about.get("config"):
+            return self.about["config"]
+        job = read_job(self.waiting) if self.waiting else None
+        if job is not None:
+            return job.config
+        try:
+            text = (self.folder.path / "config.yaml").read_text(encoding="utf-8")
+        except OSError:
+            return {}
+        return yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader)) or {}
+
+    @functools.cached_property
+    def last(self) -> dict[str, Any]:
+        """The newest logged row, with the newest validation loss; {} where nothing was logged."""
+        if self.facts.done is not None:
+            return self.facts.done
+        return last_row(self.folder.metrics_path) if "metrics.jsonl" in self.facts.names else {}
+
+    @property
+    def attempts(self) -> int:
+        """How often it was started."""
+        return len((self.facts.job or {}).get("attempts", []))
+
+    @property
+    def total_steps(self) -> int | None:
+        """The budget in steps; None where it is given in hours."""
+        train = self.config.get("train", {})
+        if train.get("tokens"):
+            return -(-train["tokens"] // train["batch_tokens"])
+        return train.get("steps")
+
+    @property
+    def share(self) -> float:
+        """How much of the budget is spent, from 0 to 1."""
+        hours = self.config.get("train", {}).get("hours")
+        if self.state == "done":
+            return 1.0
+        if hours:
+            return min(self.last.get("seconds", 0.0) / (hours * 3600), 1.0)
+        return self.last.get("step", 0) / (self.total_steps or 1)
+
+    @property
+    def seconds_left(self) -> float | None:
+        """The time a running run still needs at its mean speed so far; None where it cannot be told."""
+        if self.state != "running" or not self.share:
+            return None
+        return self.last["seconds"] * (1 / self.share - 1)
+
+    @property
+    def silence(self) -> float | None:
+        """Seconds since the last sign of life of a running run, if that is worrying; else None."""
+        silent = silent_for(self.folder.heartbeat) if self.state == "running" and self.attempts else None
+        return silent if silent is not None and silent > SILENT_AFTER else None
+
+    def row(self) -> dict[str, Any]:
+        """Everything a table wants to know, flat: state, progress, and all settings by their full keys."""
+        shown = {key: value for key, value in self.last.items() if key != "ended"}
+        told = {"id": self.run_id, "name": self.name, "state": self.state, "attempts": self.attempts}
+        return {**told, "eta_seconds": self.seconds_left, **shown, **flat(self.config)}
+
+
+class RunStore:
+    """The runs below a run root (default: $SIMPLIFY_RUNS, else runs/), as they are at the time of each call."""
+
+    def __init__(self, root: str | Path | None = None) -> None:
+        self.root = root_path(str(root) if root is not None else None)
+
+    def runs(self, wanted: Iterable[str] | None = None) -> list[RunView]:
+        """All runs, those in the queue too, oldest folder name first; `wanted`: only these ids."""
+        board, folders = Board(self.root), run_folders(self.root)
+        for run_id, path in board.waiting.items():
+            if run_id not in folders and (job := read_job(path)):
+                folders[run_id] = self.root / job.name
+        keep = None if wanted is None else set(wanted)
+        return [
+            self._view(board, run_id, path)
+            for run_id, path in sorted(folders.items(), key=lambda item: item[1].name)
+            if keep is None or run_id in keep
+        ]
+
+    @staticmethod
+    def _view(board: Board, run_id: str, path: Path) -> RunView:
+        facts, claim = read_facts(path), board.claim(run_id)
+        device = claim.get("device") if claim else None
+        state = board.state(run_id, path, facts)
+        return RunView(RunFolder(path, run_id), facts, state, board.waiting.get(run_id), device)
+
+    def frame(self) -> pandas.DataFrame:
+        """One row a run: id, state, the newest metrics, and every setting as a column such as block.name."""
+        rows = [run.row() for run in self.runs()]
+        return _pandas("frame")(rows)
+
+    def metrics(self, wanted: Iterable[str] | None = None) -> pandas.DataFrame:
+        """One row a logged step of each run, with its id and name: metrics.jsonl, one below the other."""
+        rows = [{"id": run.run_id, "name": run.name, **row} for run in self.runs(wanted) for row in run.folder.rows()]
+        return _pandas("metrics")(rows)
+
+
+def run_folders(root: Path) -> dict[str, Path]:
+    """The run folders below a run root, by id; folders set aside by --force are none."""
+    try:
+        names = sorted(os.listdir(root))
+    except OSError:
+        return {}
+    found = ((name, _FOLDER.fullmatch(name)) for name in names if not name.startswith("."))
+    return {match[1]: root / name for name, match in found if match}
+
+
+def _pandas(what: str) -> Callable[..., Any]:
+    try:
+        import pandas
+    except ImportError:
+        raise UserError(f"RunStore.{what}: needs pandas; pip install pandas, or use RunStore.runs()") from None
+    return pandas.DataFrame
+
+
+def as_json(runs: Iterable[RunView]) -> str:
+    """The rows of runs as a JSON list."""
+    return json.dumps([run.row() for run in runs], indent=1)

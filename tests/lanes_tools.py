@@ -1,0 +1,90 @@
+"""What the tests of lanes share: sweeps in the background, and the certainty that nothing outlives a test."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import ROOT
+
+Simplify = Callable[..., str]
+
+
+@pytest.fixture
+def simplify(here: Path) -> Iterator[Simplify]:
+    """Run the command line to its end in a process of its own; at the end kill what was left in the background."""
+
+    def run(*words: str, code: int = 0, env: dict[str, str] | None = None, cwd: Path | None = None) -> str:
+        whole = {**os.environ, "PYTHONPATH": str(ROOT), **(env or {})}
+        done = subprocess.run(
+            [sys.executable, "-m", "simplify", *words],
+            cwd=cwd or here,
+            env=whole,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=180,
+        )
+        assert done.returncode == code, done.stdout
+        assert words[0] in ("why", "logs") or "Traceback" not in done.stdout, done.stdout
+        return done.stdout
+
+    yield run
+    for pid in background(here):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def background(here: Path) -> list[int]:
+    """Processes whose command line names this test's own folder: lanes, their controllers, their runs."""
+    found: list[int] = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if str(here).encode() in (entry / "cmdline").read_bytes() and int(entry.name) != os.getpid():
+                found.append(int(entry.name))
+    return found
+
+
+def states(simplify: Simplify, *words: str) -> dict[str, str]:
+    """The state of each run by its folder's name."""
+    return {run["name"]: run["state"] for run in status(simplify, *words)}
+
+
+def status(simplify: Simplify, *words: str) -> list[dict[str, Any]]:
+    """What `status --json` says."""
+    return json.loads(simplify("status", "--json", *words))
+
+
+def until(what: Callable[[], Any], seconds: float = 60) -> Any:
+    """The first true answer; fails if there is none in time."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if answer := what():
+            return answer
+        time.sleep(0.1)
+    raise AssertionError(f"waited {seconds} s in vain")
+
+
+def job(folder: Path) -> dict[str, Any]:
+    """A run's job.json."""
+    return json.loads((folder / "job.json").read_text())
+
+
+def lanes(here: Path) -> dict[str, dict[str, Any]]:
+    """The lanes that say they live, by name."""
+    return {path.stem: json.loads(path.read_text()) for path in (here / "runs" / ".lanes").glob("*.json")}
+
+
+def folders(here: Path) -> list[Path]:
+    """All run folders."""
+    return sorted(path for path in (here / "runs").glob("*-*") if not path.name.startswith("."))

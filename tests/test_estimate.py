@@ -1,0 +1,181 @@
+"""The time a sweep will take: measured once, kept, scaled, and never in the way of a plan."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import ROOT, TINY, rows, run_folder
+
+from simplify.compose import compose_run
+from simplify.config import RunConfig
+from simplify.sweep.estimate import PROBES, Estimate, estimate_seconds
+from simplify.zoo.counts import count_flops
+
+Asked = list[list[dict[str, Any]]]
+QUIET = ["train.val_every=1000000", "train.val_sequences=1"]  # next to no validation
+
+
+@pytest.fixture(autouse=True)
+def timings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache of this test's own, with nothing measured yet."""
+    monkeypatch.setenv("SIMPLIFY_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "timing"
+
+
+def no_process(*_: Any, **__: Any) -> Any:
+    raise AssertionError("a process was started")
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> Asked:
+    """What the measuring process is asked; in its place a step takes n_layers seconds, and 13 layers kill it."""
+    found: Asked = []
+
+    def run(words: list[str], **options: Any) -> subprocess.CompletedProcess[bytes]:
+        if "input" not in options:  # nvidia-smi
+            raise FileNotFoundError(words[0])
+        found.append(json.loads(options["input"]))
+        depths = [config["model"]["n_layers"] for config in found[-1]]
+        alive = depths[: depths.index(13)] if 13 in depths else depths
+        lines = "".join(json.dumps({"step_seconds": float(n)}) + "\n" for n in alive)
+        return subprocess.CompletedProcess(words, -9 if 13 in depths else 0, lines.encode(), b"")
+
+    monkeypatch.setattr("simplify.sweep.estimate.subprocess.run", run)
+    return found
+
+
+def tiny(*words: str) -> RunConfig:
+    return compose_run([*TINY, *QUIET, "train.device=cpu", *words])
+
+
+def deep(*depths: int) -> list[RunConfig]:
+    return [tiny("train.steps=1", f"model.n_layers={n}") for n in depths]
+
+
+def test_a_measured_step_takes_what_a_trained_one_takes(
+    here: Path, spawn: Callable[..., subprocess.Popen[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = [*TINY, *QUIET, "train.device=cpu", "train.steps=50", "train.log_every=5"]
+    assert spawn("train", *words).wait(timeout=60) == 0
+    trained = statistics.median(row["step_time"] for row in rows(run_folder(here)) if "step_time" in row)
+    broken = compose_run([*words, "train.precision=fp16"])  # a CPU has none: known only to the measuring process
+    first = estimate_seconds([broken, compose_run(words)])
+    unknown, seconds = first.seconds; print("RATIO", seconds / 50 / trained, trained)
+    assert seconds is not None and trained / 4 < seconds / 50 < 4 * trained
+    assert unknown is None and first.problem is not None
+    assert first.problem.startswith("1 of 2 training times are unknown: train.precision=fp16: has no use on a CPU")
+    monkeypatch.setattr("simplify.sweep.estimate.subprocess.run", no_process)
+    assert estimate_seconds([broken, compose_run(words)]) == first
+    assert estimate_seconds([compose_run([*words, "seed=7", "optimiser.lr=1e-4", "train.steps=100"])]).seconds == (
+        pytest.approx(2 * seconds, rel=1e-3),
+    )
+
+
+def test_a_measurement_serves_encoders_small_micro_batches_and_both_precisions() -> None:
+    from simplify.training.timing import step_seconds
+
+    shallow = tiny("model.n_layers=1", "train.micro_batch=2")
+    assert shallow.grad_accum == 4
+    for config in (shallow, tiny("model.kind=encoder"), tiny("train.precision=bf16", "train.compile=true")):
+        assert 1e-5 < step_seconds(config) < 10
+
+
+def test_hours_need_no_measurement(timings: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("simplify.sweep.estimate.subprocess.run", no_process)
+    hours = tiny("train.steps=null", "train.hours=1.5")
+    assert estimate_seconds([hours, hours]) == Estimate((5400.0, 5400.0))
+    assert estimate_seconds([]) == Estimate(())
+    assert not timings.exists()
+
+
+def test_a_few_sizes_are_measured_and_the_others_scaled(asked: Asked) -> None:
+    depths = [10, 1, 9, 2, 3, 4, 5, 6, 7, 8]
+    configs = deep(*depths)
+    estimate = estimate_seconds(configs)
+    assert [c["model"]["n_layers"] for c in asked[0]] == [1, 4, 7, 10]  # at most PROBES, small ones first
+    assert len(asked) == 1 and len(asked[0]) == PROBES and estimate.problem is None
+    flops = {n: count_flops(c.block, c.model, c.data.vocab_size) for n, c in zip(depths, configs, strict=True)}
+    found = dict(zip(depths, estimate.seconds, strict=True))
+    validated = 1 + 1 / 8 / 3  # one sequence at the end, of the 8 of a step, a third of its cost
+    assert [found[n] for n in (1, 4, 7, 10)] == pytest.approx([n * validated for n in (1, 4, 7, 10)])
+    assert found[9] == pytest.approx(10 * validated * flops[9] / flops[10])
+    assert found[6] == pytest.approx(7 * validated * flops[6] / flops[7])
+    assert estimate_seconds(configs) == estimate and len(asked) == 1
+
+
+def test_times_are_not_scaled_from_another_device(asked: Asked) -> None:
+    slow, fast = deep(2)[0], tiny("train.steps=1", "model.n_layers=4", "cluster.cpu_threads=2")
+    estimate_seconds([slow, *deep(3, 4, 5, 6), fast])
+    assert sorted((c["cluster"]["cpu_threads"], c["model"]["n_layers"]) for c in asked[0]) == [(1, 2), (1, 6), (2, 4)]
+    many = [tiny("train.steps=1", f"cluster.cpu_threads={n}") for n in range(1, 8)]
+    estimate = estimate_seconds(many)
+    assert estimate.seconds.count(None) == 3 and "more than 4 kinds" in str(estimate.problem)
+
+
+def test_lanes_share_the_threads(asked: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("simplify.machine._cores", lambda: 8)
+    free = tiny("cluster.cpu_threads=null")
+    for lanes in (1, 2, 4):  # OMP_NUM_THREADS is said by the shell: the lanes do not change it
+        estimate_seconds([free], lanes)
+    assert len(asked) == 1
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    for lanes in (1, 2, 4, 2):
+        estimate_seconds([free], lanes)
+    assert len(asked) == 4
+
+
+def test_one_that_kills_its_process_does_not_lose_the_others(asked: Asked) -> None:
+    estimate = estimate_seconds(deep(12, 13, 14))
+    assert [second is None for second in estimate.seconds] == [False, True, False]
+    assert "signal 9 (most likely for want of memory)" in str(estimate.problem)
+    assert [[c["model"]["n_layers"] for c in question] for question in asked] == [[12, 13, 14], [14]]
+    assert estimate_seconds(deep(12, 13, 14)) == estimate and len(asked) == 2  # nor is it tried again at once
+
+
+def test_a_damaged_file_is_measured_again(timings: Path, asked: Asked) -> None:
+    good = estimate_seconds(deep(2))
+    (file,) = timings.iterdir()
+    for text in ("", "{", "[]", '{"step_seconds": -1.0}', '{"step_seconds": "x"}', '{"error": "old", "until": 1.0}'):
+        file.write_text(text)
+        assert estimate_seconds(deep(2)) == good
+    assert len(asked) == 7
+
+
+def test_a_cache_that_cannot_be_written_is_no_error(timings: Path, asked: Asked) -> None:
+    timings.parent.mkdir()
+    timings.write_text("a file where the folder belongs")
+    assert estimate_seconds(deep(2)).problem is None
+    assert estimate_seconds(deep(2)).problem is None and len(asked) == 2
+
+
+@pytest.mark.parametrize("failure", ["timeout", "no program", "no torch"])
+def test_what_cannot_be_measured_is_unknown(failure: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def late(words: list[str], **options: Any) -> Any:
+        if "input" not in options:
+            raise FileNotFoundError(words[0])
+        raise subprocess.TimeoutExpired(words, options["timeout"], output=b'{"step_seconds": 2.0}\n{"step_')
+
+    if failure == "timeout":
+        monkeypatch.setattr("simplify.sweep.estimate.subprocess.run", late)
+    elif failure == "no program":
+        monkeypatch.setattr("simplify.sweep.estimate.sys.executable", str(tmp_path / "python"))
+    else:
+        (tmp_path / "torch.py").write_text("raise ModuleNotFoundError(\"No module named 'torch'\")")
+        monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    estimate = estimate_seconds(deep(2, 3))
+    known = {"timeout": [True, False], "no program": [False, False], "no torch": [False, False]}[failure]
+    assert [second is not None for second in estimate.seconds] == known
+    reason = {"timeout": "longer than 120 s", "no program": "cannot be started", "no torch": "No module named 'torch'"}
+    assert reason[failure] in str(estimate.problem) and "\n" not in str(estimate.problem)
+
+
+def test_estimating_loads_no_torch() -> None:
+    code = "import sys, simplify.sweep.estimate; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, timeout=60, check=False).returncode == 0
