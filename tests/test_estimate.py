@@ -62,18 +62,19 @@ def deep(*depths: int) -> list[RunConfig]:
 def test_a_measured_step_takes_what_a_trained_one_takes(
     here: Path, spawn: Callable[..., subprocess.Popen[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    words = [*TINY, *QUIET, "train.device=cpu", "train.steps=50", "train.log_every=5"]
+    words = [*TINY, *QUIET, "train.device=cpu", "train.steps=100", "train.log_every=2"]
     assert spawn("train", *words).wait(timeout=60) == 0
-    trained = statistics.median(row["step_time"] for row in rows(run_folder(here)) if "step_time" in row)
+    trained = [row["step_time"] for row in rows(run_folder(here)) if "step_time" in row]
     broken = compose_run([*words, "train.precision=fp16"])  # a CPU has none: known only to the measuring process
     first = estimate_seconds([broken, compose_run(words)])
-    unknown, seconds = first.seconds; print("RATIO", seconds / 50 / trained, trained)
-    assert seconds is not None and trained / 4 < seconds / 50 < 4 * trained
+    unknown, seconds = first.seconds; print("RATIO", seconds / 100 / statistics.median(trained), min(trained), max(trained))
+    # The fastest and the slowest, not the median: other work on the machine may hit one of the two alone.
+    assert seconds is not None and min(trained) / 4 < seconds / 100 < 4 * max(trained)
     assert unknown is None and first.problem is not None
     assert first.problem.startswith("1 of 2 training times are unknown: train.precision=fp16: has no use on a CPU")
     monkeypatch.setattr("simplify.sweep.estimate.subprocess.run", no_process)
     assert estimate_seconds([broken, compose_run(words)]) == first
-    assert estimate_seconds([compose_run([*words, "seed=7", "optimiser.lr=1e-4", "train.steps=100"])]).seconds == (
+    assert estimate_seconds([compose_run([*words, "seed=7", "optimiser.lr=1e-4", "train.steps=200"])]).seconds == (
         pytest.approx(2 * seconds, rel=1e-3),
     )
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from simplify.errors import RunFolderError
-from simplify.runs.folder import root_path
+from simplify.runs.lookup import runs_named
 from simplify.runs.settings import flat
 from simplify.runs.store import RunStore, RunView
 from simplify.sweep.record import Record, records, records_of
@@ -41,30 +41,16 @@ def select(words: Sequence[str], run_root: Path | None) -> Selected:
     for run in found:
         unstarted.pop(run.run_id, None)
     if ids:
-        wanted |= {run.run_id for word in ids for run in _named(word, found, store.root)}
+        wanted |= {run.run_id for word in ids for run in runs_named(word, found, store.root)}
     if names:
         found = [run for run in found if run.run_id in wanted]
     for key, value in settings.items():
         found = _with_setting(found, key, value)
+    if len(sweeps) == 1 and not ids:  # as the sweep names them
+        order = {run.run_id: number for number, run in enumerate(sweeps[0].runs)}
+        found.sort(key=lambda run: order.get(run.run_id, len(order)))
     title = " ".join(words) or str(store.root)
     return Selected(store, found, sweeps, [] if settings else list(unstarted.values()), title)
-
-
-def one(word: str, run_root: Path | None) -> RunView:
-    """The one run that a word names. Raises RunFolderError where it names none or several."""
-    store = RunStore(root_path(str(run_root) if run_root else None))
-    path = Path(word).expanduser()
-    if (path / "job.json").is_file() or (path / "run.json").is_file():
-        store, word = RunStore(path.resolve().parent), path.resolve().name
-    found = store.runs()
-    named = _named(word, found, store.root)
-    exact = [run for run in named if run.name == word] or named
-    if len(exact) > 1:
-        names = ", ".join(run.name for run in exact[:8])
-        raise RunFolderError(
-            f"{word}: names {len(exact)} runs in {store.root}: {names}; give more of the name or of the id at its end"
-        )
-    return exact[0]
 
 
 def _sweeps(names: Sequence[str], root: Path, scale: str | None) -> tuple[list[Record], list[str]]:
@@ -87,17 +73,6 @@ def _sweeps(names: Sequence[str], root: Path, scale: str | None) -> tuple[list[R
         else:
             others.append(word)
     return chosen, others
-
-
-def _named(word: str, runs: Sequence[RunView], root: Path) -> list[RunView]:
-    found = [run for run in runs if run.name.startswith(word) or run.run_id.startswith(word)]
-    if not found:
-        known = [*[run.name for run in runs[:8]], *(["..."] if len(runs) > 8 else [])]
-        raise RunFolderError(
-            f"{word}: no run of that name or id in {root}; valid: {', '.join(known) or '(none yet)'}, a sweep file, "
-            "or the path of a run folder"
-        )
-    return found
 
 
 def _with_setting(runs: Sequence[RunView], key: str, value: str) -> list[RunView]:

@@ -9,10 +9,12 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from simplify.cli.select import Selected, one, select
+from simplify.cli.select import Selected, select
 from simplify.cli.table import counted, print_runs
 from simplify.display import short_time
 from simplify.errors import RunFolderError
+from simplify.runs.folder import root_path
+from simplify.runs.lookup import find_view
 from simplify.runs.process import silent_for
 from simplify.runs.queue import Queue
 from simplify.runs.store import RunStore, RunView
@@ -59,7 +61,7 @@ def cause(run: RunView) -> str:
 
 def why_command(word: str, run_root: Path | None) -> None:
     """Why a run stands as it does, and what to type."""
-    run = one(word, run_root)
+    run = find_view(word, root_path(str(run_root) if run_root else None))
     print(f"{run.name}: {run.state}" + (f": {cause(run)}" if run.state in ("failed", "lost") else ""))
     for number, attempt in enumerate((run.facts.job or {}).get("attempts", []), start=1):
         error = f": {attempt['error'].get('message')}" if attempt.get("error") else ""
@@ -101,7 +103,7 @@ def _quoted(value: str) -> str:
 
 def logs_command(word: str, run_root: Path | None, follow: bool) -> None:
     """What a run has printed; `follow` stays until it ends."""
-    run = one(word, run_root)
+    run = find_view(word, root_path(str(run_root) if run_root else None))
     if not run.folder.log.exists() and not (follow and run.state in ("queued", "running")):
         raise RunFolderError(
             f"{run.name}: has no log.txt ({run.state}); a lane writes one, a run in the foreground prints to its "

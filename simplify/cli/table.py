@@ -14,7 +14,7 @@ from simplify.runs.settings import differing_settings
 from simplify.runs.store import RunView
 
 _STYLES = {"done": "green", "running": "cyan", "failed": "red", "lost": "red", "stopped": "yellow", "queued": "dim"}
-_RIGHT = ("step", "train loss", "val loss", "tokens/s", "ETA", "attempt")
+RIGHT = ("step", "train loss", "val loss", "tokens/s", "ETA", "attempt")
 
 
 def counted(states: Sequence[str]) -> str:
@@ -65,8 +65,8 @@ def run_table(runs: Sequence[RunView], title: str) -> Table:
     rows = cells(runs)
     table = Table(title=escape(title), title_justify="left")
     for name in rows[0] if rows else ():
-        wrap = name == "run" or name in _RIGHT
-        table.add_column(escape(name), justify="right" if name in _RIGHT else "left", no_wrap=wrap, overflow="fold")
+        whole = name == "run" or name in RIGHT
+        table.add_column(escape(name), justify="right" if name in RIGHT else "left", no_wrap=whole, overflow="fold")
     for run, row in zip(runs, rows, strict=True):
         style = _STYLES.get(run.state)
         table.add_row(*(f"[{style}]{escape(t)}[/]" if style and n == "state" else escape(t) for n, t in row.items()))
@@ -83,5 +83,5 @@ def print_runs(runs: Sequence[RunView], title: str) -> None:
     names = list(rows[0]) if rows else []
     widths = {name: max(len(name), *(len(row[name]) for row in rows)) for name in names}
     for row in [dict(zip(names, names, strict=True)), *rows] if rows else []:
-        parts = (t.rjust(widths[n]) if n in _RIGHT else t.ljust(widths[n]) for n, t in row.items())
+        parts = (t.rjust(widths[n]) if n in RIGHT else t.ljust(widths[n]) for n, t in row.items())
         print("  ".join(parts).rstrip())

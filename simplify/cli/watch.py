@@ -15,7 +15,7 @@ from rich.table import Table
 
 from simplify.cli.select import select
 from simplify.cli.status import cause
-from simplify.cli.table import cells, counted, print_runs
+from simplify.cli.table import RIGHT, cells, counted, print_runs
 from simplify.compare.textplot import COLOURS, Curve, text_plot
 from simplify.display import REDRAW_HZ, console, is_terminal, short_time
 from simplify.errors import TrainingFailed, TryAgain
@@ -27,6 +27,7 @@ _LINE_EVERY = 30.0  # seconds between two plain lines when nothing happens
 _PATIENCE = 10.0  # seconds that runs may wait with no lane before watching ends
 _CURVES = len(COLOURS)
 _PLOT_HEIGHT = 10  # lines
+_UNSEEN = ("device", "attempt", "tokens/s")  # columns that do not move; `status` has them
 _ACTIVE = ("queued", "running")
 
 
@@ -146,9 +147,9 @@ def _picture(runs: Sequence[RunView], title: str, curves: _Curves, width: int, h
     coloured = [run for run in ranked if run.state in ("running", "done")][:_CURVES]
     colours = {run.run_id: colour for run, colour in zip(coloured, COLOURS, strict=False)}
     table = Table(title=escape(f"{title}: {counted([run.state for run in runs])}"), title_justify="left")
-    rows = cells(ranked)
+    rows = [{name: text for name, text in row.items() if name not in _UNSEEN} for row in cells(ranked)]
     for name in rows[0] if rows else ():
-        table.add_column(escape(name), overflow="fold", no_wrap=name == "run")
+        table.add_column(escape(name), overflow="fold", no_wrap=name == "run" or name in RIGHT or name == "state")
         if name == "state":
             table.add_column("", width=14)
     for run, row in list(zip(ranked, rows, strict=True))[:room]:

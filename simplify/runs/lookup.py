@@ -2,37 +2,45 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from simplify.errors import RunFolderError
-from simplify.runs.files import read_json
 from simplify.runs.folder import RunFolder
+from simplify.runs.store import RunStore, RunView
+
+
+def find_view(word: str, root: Path) -> RunView:
+    """The run that `word` names below `root`, also one that only waits. Raises RunFolderError if none or several."""
+    path = Path(word).expanduser()
+    if (path / "run.json").is_file():  # wherever it was moved, and under whatever name
+        return RunStore(path.resolve().parent).view(path.resolve())
+    store = RunStore(root)
+    named = runs_named(word, store.runs(), store.root)
+    named = [run for run in named if run.name == word] or named
+    if len(named) > 1:
+        names = ", ".join(run.name for run in named[:8])
+        raise RunFolderError(
+            f"{word}: names {len(named)} runs in {store.root}: {names}; give more of the name or of the id at its end"
+        )
+    return named[0]
+
+
+def runs_named(word: str, runs: Sequence[RunView], root: Path) -> list[RunView]:
+    """The runs whose name or id begins with `word`, at least one."""
+    found = [run for run in runs if run.name.startswith(word) or run.run_id.startswith(word)]
+    if not found:
+        known = [*[run.name for run in runs[:8]], *(["..."] if len(runs) > 8 else [])]
+        raise RunFolderError(
+            f"{word}: no run of that name or id in {root}; valid: {', '.join(known) or '(none yet)'}, or the path of a "
+            "run folder"
+        )
+    return found
 
 
 def find_run(word: str, root: Path) -> RunFolder:
-    """The run that `word` names below `root`. Raises RunFolderError if it is none or several."""
-    path = Path(word).expanduser()
-    if (path / "run.json").is_file():
-        return _open(path.resolve())
-    folders = [p.parent for p in root.glob("*-*/run.json") if ".old-" not in p.parent.name]
-    found = [p for p in folders if p.name.startswith(word) or p.name.rpartition("-")[2].startswith(word)]
-    found = [p for p in found if p.name == word] or found
-    if len(found) == 1:
-        return _open(found[0])
-    if found:
-        names = ", ".join(sorted(p.name for p in found)[:8])
-        raise RunFolderError(
-            f"{word}: names {len(found)} runs in {root}: {names}; give more of the name or of the id at its end"
-        )
-    known = [*sorted(p.name for p in folders)[:8], *(["..."] if len(folders) > 8 else [])]
-    raise RunFolderError(
-        f"{word}: no run of that name or id in {root}; valid: {', '.join(known) or '(none yet)'}, or the path of a run "
-        "folder"
-    )
-
-
-def _open(path: Path) -> RunFolder:
-    facts = read_json(path / "run.json")
-    if facts is None or not isinstance(facts.get("id"), str):
-        raise RunFolderError(f"{path}/run.json: cannot be read; valid: the folder of a run")
-    return RunFolder(path, facts["id"])
+    """The folder of a run that has been started. Raises RunFolderError."""
+    view = find_view(word, root)
+    if not isinstance(view.about.get("id"), str):
+        raise RunFolderError(f"{view.folder.path}/run.json: cannot be read; valid: the folder of a run that has begun")
+    return view.folder

@@ -124,24 +124,21 @@ class RunStore:
         self.root = root_path(str(root) if root is not None else None)
 
     def runs(self, wanted: Iterable[str] | None = None) -> list[RunView]:
-        """All runs, those in the queue too, oldest folder name first; `wanted`: only these ids."""
+        """All runs, those in the queue too, by name; `wanted`: only these ids, in this order."""
         board, folders = Board(self.root), run_folders(self.root)
         for run_id, path in board.waiting.items():
             if run_id not in folders and (job := read_job(path)):
                 folders[run_id] = self.root / job.name
-        keep = None if wanted is None else set(wanted)
-        return [
-            self._view(board, run_id, path)
-            for run_id, path in sorted(folders.items(), key=lambda item: item[1].name)
-            if keep is None or run_id in keep
-        ]
+        if wanted is None:
+            chosen = sorted(folders, key=lambda run_id: folders[run_id].name)
+        else:
+            chosen = [run_id for run_id in wanted if run_id in folders]
+        return [_view(board, run_id, folders[run_id]) for run_id in chosen]
 
-    @staticmethod
-    def _view(board: Board, run_id: str, path: Path) -> RunView:
-        facts, claim = read_facts(path), board.claim(run_id)
-        device = claim.get("device") if claim else None
-        state = board.state(run_id, path, facts)
-        return RunView(RunFolder(path, run_id), facts, state, board.waiting.get(run_id), device)
+    def view(self, path: Path) -> RunView:
+        """The run in a folder, whatever the folder is called."""
+        run_id = (read_json(path / "run.json") or {}).get("id") or path.name.rpartition("-")[2]
+        return _view(Board(self.root), str(run_id), path)
 
     def frame(self) -> pandas.DataFrame:
         """One row a run: id, state, the newest metrics, and every setting as a column such as block.name."""
@@ -152,6 +149,13 @@ class RunStore:
         """One row a logged step of each run, with its id and name: metrics.jsonl, one below the other."""
         rows = [{"id": run.run_id, "name": run.name, **row} for run in self.runs(wanted) for row in run.folder.rows()]
         return _pandas("metrics")(rows)
+
+
+def _view(board: Board, run_id: str, path: Path) -> RunView:
+    facts, claim = read_facts(path), board.claim(run_id)
+    device = claim.get("device") if claim else None
+    state = board.state(run_id, path, facts)
+    return RunView(RunFolder(path, run_id), facts, state, board.waiting.get(run_id), device)
 
 
 def run_folders(root: Path) -> dict[str, Path]:
