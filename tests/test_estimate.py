@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import statistics
 import subprocess
 import sys
 from collections.abc import Callable
@@ -67,7 +66,7 @@ def test_a_measured_step_takes_what_a_trained_one_takes(
     trained = [row["step_time"] for row in rows(run_folder(here)) if "step_time" in row]
     broken = compose_run([*words, "train.precision=fp16"])  # a CPU has none: known only to the measuring process
     first = estimate_seconds([broken, compose_run(words)])
-    unknown, seconds = first.seconds; print("RATIO", seconds / 100 / statistics.median(trained), min(trained), max(trained))
+    unknown, seconds = first.seconds
     # The fastest and the slowest, not the median: other work on the machine may hit one of the two alone.
     assert seconds is not None and min(trained) / 4 < seconds / 100 < 4 * max(trained)
     assert unknown is None and first.problem is not None

@@ -19,7 +19,8 @@ from simplify.compose import compose_run
 from simplify.config import OptimiserConfig
 from simplify.data.batches import Batches
 from simplify.data.corpus import open_corpus
-from simplify.training.clock import StepTimer, short_time
+from simplify.display import short_time
+from simplify.training.clock import StepTimer
 from simplify.training.device import Device
 from simplify.training.finite import culprit
 from simplify.training.optimisers import parameter_groups

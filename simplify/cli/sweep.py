@@ -18,7 +18,7 @@ from simplify.display import is_terminal
 from simplify.errors import ConfigError
 from simplify.machine import slots
 from simplify.runs.code import code_hash, git_state, save_patch, snapshot
-from simplify.runs.folder import RunFolder, now
+from simplify.runs.folder import RunFolder, now, run_root
 from simplify.runs.queue import Queue
 from simplify.runs.store import RunStore
 from simplify.sweep.estimate import Estimate, estimate_seconds
@@ -163,6 +163,7 @@ def _dispatch(question: Question, plan: Plan, todo: Sequence[tuple[RunFolder, Ru
 
     if not plan.known:
         return
+    run_root(plan.runs[0].config)  # writable, or said in a line
     save_patch(plan.root)
     git, code = git_state(), code_hash()
     mark = (git["patch"] or git["commit"][:12]) if git else "installed"  # the YAML files are no part of the hash

@@ -20,7 +20,7 @@ from filelock import FileLock, Timeout
 
 from simplify.dispatch.cancel import cancel, terminate
 from simplify.dispatch.judge import Watched, judge
-from simplify.dispatch.program import program
+from simplify.program import program
 from simplify.runs.files import write_json
 from simplify.runs.folder import RunFolder, now
 from simplify.runs.process import beating, is_alive, process, this_process

@@ -15,8 +15,8 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from simplify.dispatch.program import import_path, program
 from simplify.machine import Slot
+from simplify.program import import_path, program
 from simplify.runs.process import this_process
 from simplify.runs.queue import Queue
 

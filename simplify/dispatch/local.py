@@ -10,8 +10,8 @@ from pathlib import Path
 from simplify.config import RunConfig
 from simplify.data.corpus import cache_dir
 from simplify.dispatch.launch import Started, start_lanes
-from simplify.dispatch.program import code_folder
 from simplify.machine import slots
+from simplify.program import code_folder
 from simplify.runs.folder import RunFolder
 from simplify.runs.queue import Job, Queue, read_job
 
@@ -37,7 +37,7 @@ def wake_lanes(root: Path) -> Started:
     """See that lanes work on what is in the queue, as many as its configurations want at most."""
     queue = Queue(root)
     jobs = [job for job in map(read_job, queue.waiting().values()) if job]
-    lanes = max((job.config["cluster"]["lanes"] or 0 for job in jobs), default=0) or None
+    lanes = max((job.config["cluster"].get("lanes") or 0 for job in jobs), default=0) or None
     use_gpus = any(job.config["train"]["device"] in ("auto", "cuda") for job in jobs)
     return start_lanes(queue, slots(lanes, use_gpus))
 

@@ -155,7 +155,10 @@ class Queue:
 def read_job(path: Path) -> Job | None:
     """A run of the queue; None if it has been taken out, or is not whole."""
     data = read_json(path)
-    return Job(**data) if data else None
+    try:
+        return Job(**data) if data else None
+    except TypeError:  # of another version
+        return None
 
 
 def _names(folder: Path) -> list[str]:

@@ -31,6 +31,7 @@ from simplify import __version__
 from simplify.config import RunConfig
 from simplify.data.corpus import cache_dir
 from simplify.machine import threads_of_a_lane
+from simplify.program import program
 from simplify.runs.files import read_json, write_json
 from simplify.zoo.counts import TRAINING_FLOPS, count_flops
 
@@ -38,8 +39,6 @@ PROBES = 4  # configurations measured at most for one estimate
 _TIMEOUT = 120.0  # seconds for all of them
 _SHORT = 3600.0  # seconds that an error is kept, and a time taken while the machine had other work
 _FORMAT = 1  # of the files and of the way of measuring; raise it when they change
-# `python -m` would look into the current folder first, where anything may lie under our name.
-_START = "import sys; sys.path[0] = sys.argv.pop(1); from simplify.training.timing import main; main()"
 
 
 @dataclass(frozen=True)
@@ -163,7 +162,7 @@ def _ask(
     configs: Sequence[RunConfig], environment: Mapping[str, str], timeout: float
 ) -> tuple[list[float | str], str, bool]:
     """The answers that came, why there are no more, and whether it is the next configuration's fault alone."""
-    words = [sys.executable, "-c", _START, str(Path(__file__).resolve().parents[2])]
+    words = program(module="simplify.training.timing")
     question = json.dumps([config.model_dump(mode="json") for config in configs]).encode()
     try:
         done = subprocess.run(words, input=question, capture_output=True, env=environment, timeout=timeout, check=False)

@@ -17,7 +17,7 @@ def program(*words: str, code: str | Path | None = None, module: str = "simplify
 
 def code_folder() -> Path:
     """The folder that holds this package."""
-    return Path(__file__).resolve().parents[2]
+    return Path(__file__).resolve().parents[1]
 
 
 def import_path() -> str:
