@@ -82,7 +82,7 @@ def test_run_store_as_tables(runs: Path) -> None:
     assert {"val/loss", "optimiser.lr", "seed", "id", "attempts"} <= set(frame.columns)
     metrics = store.metrics()
     assert len(metrics) == 3 * 4 and set(metrics["id"]) == set(frame["id"])
-    (one,) = store.runs([frame["id"][0]])
+    (one,) = store.runs([str(frame["id"][0])])
     assert one.run_id == frame["id"][0] and one.share == 1.0 and one.seconds_left is None
     assert RunStore(runs / "nowhere").runs() == []
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from simplify.config import nearest
 from simplify.errors import RunFolderError
 from simplify.runs.lookup import runs_named
 from simplify.runs.settings import flat
@@ -82,9 +83,10 @@ def _with_setting(runs: Sequence[RunView], key: str, value: str) -> list[RunView
     if not found and runs:
         there = sorted({_text(_setting(run, key)) for run in runs})
         if there == ["-"]:
-            keys = sorted({name for run in runs[:50] for name in flat(run.config)})
+            keys = {name for run in runs[:50] for name in flat(run.config)}
             raise RunFolderError(
-                f"{key}={value}: no run has the setting {key}; valid: state, {', '.join(keys[:40])}, ..."
+                f"{key}={value}: {nearest(key, keys)}no run has the setting {key}; valid: state, block, model, data, "
+                "optimiser, or a full key such as optimiser.lr (simplify train --help lists them)"
             )
         raise RunFolderError(f"{key}={value}: no run has that; found among {len(runs)} runs: {', '.join(there[:20])}")
     return found
