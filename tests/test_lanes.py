@@ -228,3 +228,30 @@ def test_hostile_names_of_run_roots(simplify: Simplify, here: Path, name: str) -
     simplify("sweep", *TINY, "train.steps=2", "--watch", env=env)
     told = json.loads(simplify("status", "--json", env=env))
     assert [run["state"] for run in told] == ["done"]
+
+
+def test_watching_on_a_terminal(here: Path, simplify: Simplify) -> None:
+    """Bars, losses and a plot; Ctrl-C ends the watching and nothing else."""
+    pexpect = pytest.importorskip("pexpect")
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "TERM": "xterm-256color"}
+    words = ["-m", "simplify", "sweep", *LONG, "train.steps=1000", "--watch"]
+    screen = pexpect.spawn(
+        sys.executable, words, cwd=str(here), env=env, encoding="utf-8", timeout=60, dimensions=(40, 120)
+    )
+    screen.expect("lane works in the background")
+    screen.expect("1 running")
+    screen.expect("training loss against steps")
+    screen.expect("[\u2801-\u28ff]")  # braille: a curve
+    screen.sendintr()
+    screen.expect("no longer watching; the runs go on")
+    screen.expect(pexpect.EOF)
+    screen.close()
+    assert screen.exitstatus == 130
+    assert "1 done" in simplify("watch")
+
+
+def test_a_full_disk_is_one_line_and_queues_nothing(simplify: Simplify, here: Path) -> None:
+    (here / "runs").mkdir()
+    (here / "runs" / ".queue").write_text("a file where the queue should be")
+    out = simplify("sweep", *TINY, code=2)
+    assert "/runs: cannot be written: File exists; nothing is lost" in out

@@ -13,6 +13,7 @@ from simplify.dispatch.cancel import Cancelled, cancel
 from simplify.dispatch.launch import Started
 from simplify.dispatch.local import Asked, dispatch, wake_lanes
 from simplify.errors import ConfigError, UserError
+from simplify.runs.files import writing
 from simplify.runs.identity import run_id
 from simplify.runs.queue import Queue
 from simplify.runs.store import RunView
@@ -30,7 +31,8 @@ def cancel_command(words: Sequence[str], run_root: Path | None) -> None:
     if not active:
         print("nothing to cancel: none of them waits or is being trained")
         return
-    say_cancelled(cancel(Queue(chosen.store.root), {run.run_id for run in active}))
+    with writing(chosen.store.root):
+        say_cancelled(cancel(Queue(chosen.store.root), {run.run_id for run in active}))
 
 
 def say_cancelled(found: Cancelled) -> None:
@@ -52,11 +54,13 @@ def retry_command(words: Sequence[str], run_root: Path | None, changes: Sequence
     if not again:
         print("nothing to retry: no run here has failed or is lost")
         if any(run.state == "queued" for run in chosen.runs):
-            say_started(wake_lanes(chosen.store.root))
+            with writing(chosen.store.root):
+                say_started(wake_lanes(chosen.store.root))
         return
     sweep = chosen.sweeps[-1].name if chosen.sweeps else None
     runs = [(run.folder, _config(run, changes)) for run in again]
-    added, started = dispatch(chosen.store.root, runs, Asked(command, sweep))
+    with writing(chosen.store.root):
+        added, started = dispatch(chosen.store.root, runs, Asked(command, sweep))
     print(f"{added} runs queued again: {', '.join(run.name for run in again[:8])}{', ...' if len(again) > 8 else ''}")
     say_started(started)
 

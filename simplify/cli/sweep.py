@@ -18,6 +18,7 @@ from simplify.display import is_terminal
 from simplify.errors import ConfigError
 from simplify.machine import slots
 from simplify.runs.code import code_hash, git_state, save_patch, snapshot
+from simplify.runs.files import writing
 from simplify.runs.folder import RunFolder, now, run_root
 from simplify.runs.queue import Queue
 from simplify.runs.store import RunStore
@@ -81,8 +82,9 @@ def sweep_command(words: Sequence[str], options: Options) -> None:
     for line in (*plan.wrong, *plan.missing):  # one bad point never loses the others
         print(f"left out: {line}", flush=True)
     _ask(question, todo, plan, estimate, options.yes)
-    _cancel_dropped(plan, [run.run_id for run in gone], options.yes)
-    _dispatch(question, plan, todo, options)
+    with writing(plan.root):
+        _cancel_dropped(plan, [run.run_id for run in gone], options.yes)
+        _dispatch(question, plan, todo, options)
     if options.watch:
         from simplify.cli.watch import watch
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from simplify.errors import TrainingFailed
+from simplify.errors import RunFolderError, TrainingFailed
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _BROKEN = (errno.EIO, errno.EROFS, errno.ESTALE)
@@ -44,6 +46,21 @@ def read_json(path: Path) -> dict[str, Any] | None:
     except (OSError, ValueError):
         return None
     return data if isinstance(data, dict) else None
+
+
+@contextlib.contextmanager
+def writing(root: Path) -> Iterator[None]:
+    """What cannot be written below `root` becomes a RunFolderError of one line: dispatching loses nothing."""
+    try:
+        yield
+    except OSError as error:
+        known = error.errno in (*_FULL, *_BROKEN, errno.EACCES, errno.EPERM, errno.EEXIST, errno.ENOTDIR)
+        if not known:
+            raise
+        raise RunFolderError(
+            f"{root}: cannot be written: {error.strerror or error}; nothing is lost: make space or repair it, then run "
+            "the same command again"
+        ) from None
 
 
 def storage_failure(error: OSError, folder: Path) -> TrainingFailed | None:
