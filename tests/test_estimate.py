@@ -110,6 +110,14 @@ def test_a_few_sizes_are_measured_and_the_others_scaled(asked: Asked) -> None:
     assert estimate_seconds(configs) == estimate and len(asked) == 1
 
 
+def test_measuring_is_announced_and_only_then(asked: Asked) -> None:
+    told: list[str] = []
+    estimate_seconds(deep(1, 2), note=told.append)
+    assert told == ["measuring a step of 2 models on this machine, once; big models take up to a minute or two"]
+    estimate_seconds(deep(1, 2), note=told.append)
+    assert len(told) == 1 and len(asked) == 1
+
+
 def test_times_are_not_scaled_from_another_device(asked: Asked) -> None:
     slow, fast = deep(2)[0], tiny("train.steps=1", "model.n_layers=4", "cluster.cpu_threads=2")
     estimate_seconds([slow, *deep(3, 4, 5, 6), fast])

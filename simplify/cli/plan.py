@@ -58,9 +58,15 @@ def cost(estimate: Estimate, lanes: int) -> str:
         return problem
     total = sum(ahead)
     plural = "lane" if lanes == 1 else "lanes"
-    much = f"{total / 3600:,.1f} device-hours" if total >= 3600 else f"{short_time(total)} of training"
+    much = device_hours(total) if total >= 3600 else f"{short_time(total)} of training"
     text = f"about {much}, {short_time(max(total / lanes, max(ahead)))} on {lanes} {plural}"
     return f"{text} (by steps measured on this machine)" + (f"; {problem}" if problem else "")
+
+
+def device_hours(seconds: float) -> str:
+    """A sum of training times as people quote it."""
+    hours = seconds / 3600
+    return f"{hours:,.0f} device-hours" if hours >= 20 else f"{hours:.1f} device-hours"
 
 
 def _dropped(gone: Sequence[Recorded]) -> list[str]:

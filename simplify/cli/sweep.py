@@ -11,7 +11,7 @@ from typing import Any
 
 from simplify.choices import overlay_dir
 from simplify.cli.manage import say_cancelled, say_started
-from simplify.cli.plan import plan_as_data, show_plan
+from simplify.cli.plan import device_hours, plan_as_data, show_plan
 from simplify.compose import axes
 from simplify.config import RunConfig
 from simplify.display import is_terminal
@@ -120,9 +120,13 @@ def _lanes(plan: Plan) -> int:
 def _estimate(plan: Plan) -> Estimate:
     """The time of each run that is not done; the others cost nothing any more."""
     ahead = [run.config for run in plan.runs if run.state != "done"]
-    found = estimate_seconds(ahead, _lanes(plan)) if ahead else Estimate((), None)
+    found = estimate_seconds(ahead, _lanes(plan), _say_aside) if ahead else Estimate((), None)
     times = iter(found.seconds)
     return Estimate(tuple(0.0 if run.state == "done" else next(times) for run in plan.runs), found.problem)
+
+
+def _say_aside(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)  # --json has standard output for itself
 
 
 def _ask(
@@ -134,7 +138,7 @@ def _ask(
     long = sum(time or 0.0 for run, time in ahead if run.folder and run.folder.run_id in ids)
     if yes or (len(todo) <= _MANY and long <= _LONG):
         return
-    much = f"{len(todo)} runs" + (f", about {long / 3600:,.1f} device-hours" if long > _LONG else "")
+    much = f"{len(todo)} runs" + (f", about {device_hours(long)}" if long > _LONG else "")
     smaller = [name for name in question.source.scales if name != question.scale]
     hint = f"; scale={smaller[0]} asks the same question in small" if smaller and question.scale == PAPER else ""
     if not (is_terminal() and sys.stdin.isatty()):

@@ -21,7 +21,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -56,8 +56,12 @@ class _Key(NamedTuple):
     work: str  # the model and the batch
 
 
-def estimate_seconds(configs: Sequence[RunConfig], lanes: int = 1) -> Estimate:
+def estimate_seconds(
+    configs: Sequence[RunConfig], lanes: int = 1, note: Callable[[str], None] = lambda _: None
+) -> Estimate:
     """How long each run will take, alone or beside `lanes` - 1 others that share the CPU.
+
+    `note` is told before something is measured.
 
     The first call for a model loads torch in a process of its own and takes some seconds; what it finds
     is kept. A budget in hours needs no measurement. Raises nothing: what cannot be measured is unknown,
@@ -68,7 +72,7 @@ def estimate_seconds(configs: Sequence[RunConfig], lanes: int = 1) -> Estimate:
     for key, config in zip(keys, configs, strict=True):
         if key is not None:
             groups.setdefault(key, config)
-    steps, reason = _step_seconds(groups, lanes)
+    steps, reason = _step_seconds(groups, lanes, note)
     seconds = tuple(
         _run_seconds(config, None if key is None else steps[key]) for key, config in zip(keys, configs, strict=True)
     )
@@ -105,13 +109,18 @@ def _lane_threads(config: RunConfig, lanes: int) -> int | None:
     return threads_of_a_lane(lanes)
 
 
-def _step_seconds(groups: Mapping[_Key, RunConfig], lanes: int) -> tuple[dict[_Key, float | None], str]:
+def _step_seconds(
+    groups: Mapping[_Key, RunConfig], lanes: int, note: Callable[[str], None]
+) -> tuple[dict[_Key, float | None], str]:
     """Seconds of a step for each group, and why some are unknown."""
     work = {key: count_flops(c.block, c.model, c.data.vocab_size) * c.train.batch_tokens for key, c in groups.items()}
     paths = {key: _path(key) for key in groups}
     found = {key: kept for key, path in paths.items() if (kept := _read(path)) is not None}
     chosen = _spread(work)
     missing, busy = [key for key in chosen if key not in found], _is_busy()
+    if missing:
+        models = "a model" if len(missing) == 1 else f"{len(missing)} models"
+        note(f"measuring a step of {models} on this machine, once; big models take up to a minute or two")
     for key, answer in zip(missing, _measure([groups[key] for key in missing], lanes), strict=True):
         found[key] = answer
         _write(paths[key], answer, busy or isinstance(answer, str))
