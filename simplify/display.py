@@ -72,6 +72,22 @@ def meter(label: str, total: float | None) -> Iterator[Meter]:
         progress.update(task, completed=total)
 
 
+@contextmanager
+def quiet_meter() -> Iterator[Meter]:
+    """A progress report that nobody sees."""
+    yield _Quiet("", None, None, None)
+
+
+class _Quiet(Meter):
+    """Says nothing."""
+
+    def update(self, done: float, text: str = "", force: bool = False) -> None:
+        """Nothing."""
+
+    def note(self, text: str) -> None:
+        """Nothing."""
+
+
 def short_time(seconds: float) -> str:
     """A duration as people write it: 1:23, 2:03:04, 12 days."""
     whole = round(seconds)

@@ -62,7 +62,11 @@ class TryAgain(SimplifyError):
 
 
 class Interrupted(TryAgain):
-    """A signal asked the run to stop."""
+    """A signal asked the run to stop: its number, 0 where something else did."""
+
+    def __init__(self, message: str, signal: int = 0) -> None:
+        super().__init__(message)
+        self.signal = signal
 
 
 class AlreadyRunning(TryAgain):

@@ -9,15 +9,18 @@ from pathlib import Path
 from simplify.cli.select import select
 from simplify.compose import with_settings
 from simplify.config import RunConfig
+from simplify.dispatch.asked import Asked
 from simplify.dispatch.cancel import Cancelled, cancel
 from simplify.dispatch.launch import Started
-from simplify.dispatch.local import Asked, dispatch, wake_lanes
+from simplify.dispatch.local import dispatch, wake_lanes
 from simplify.errors import ConfigError, UserError
 from simplify.runs.files import writing
+from simplify.runs.folder import RunFolder
 from simplify.runs.identity import run_id
 from simplify.runs.queue import Queue
 from simplify.runs.store import RunView
 
+Runs = Sequence[tuple[RunFolder, RunConfig]]
 _AGAIN = ("failed", "lost")
 _AGAIN_BY_NAME = (*_AGAIN, "stopped", "cancelled")
 
@@ -27,7 +30,7 @@ def cancel_command(words: Sequence[str], run_root: Path | None) -> None:
     if not words:
         raise ConfigError("cancel: which runs? valid: a sweep file, names or ids of runs, settings such as block=sas")
     chosen = select(words, run_root)
-    active = [run for run in chosen.runs if run.state in ("queued", "running")]
+    active = [run for run in chosen.runs if run.state in ("queued", "running", "unknown")]
     if not active:
         print("nothing to cancel: none of them waits or is being trained")
         return
@@ -43,7 +46,7 @@ def say_cancelled(found: Cancelled) -> None:
         print(f"{len(found.asked_to_stop)} asked to stop after the step that is going on, saved: ", end="")
         print(", ".join(found.asked_to_stop))
     for name in found.out_of_reach:
-        print(f"{name}: is trained on another host; cancel it there", file=sys.stderr)
+        print(f"{name}: cannot be told now: it is trained on another host, or Slurm does not answer", file=sys.stderr)
 
 
 def retry_command(words: Sequence[str], run_root: Path | None, changes: Sequence[str], command: list[str]) -> None:
@@ -53,16 +56,29 @@ def retry_command(words: Sequence[str], run_root: Path | None, changes: Sequence
     again = [run for run in chosen.runs if run.state in (_AGAIN_BY_NAME if by_name else _AGAIN)]
     if not again:
         print("nothing to retry: no run here has failed or is lost")
-        if any(run.state == "queued" for run in chosen.runs):
+        if any(run.waits_for_lane for run in chosen.runs):
             with writing(chosen.store.root):
                 say_started(wake_lanes(chosen.store.root))
         return
     sweep = chosen.sweeps[-1].name if chosen.sweeps else None
     runs = [(run.folder, _config(run, changes)) for run in again]
     with writing(chosen.store.root):
-        added, started = dispatch(chosen.store.root, runs, Asked(command, sweep))
+        added, started = dispatch_all(chosen.store.root, runs, Asked(command, sweep))
     print(f"{added} runs queued again: {', '.join(run.name for run in again[:8])}{', ...' if len(again) > 8 else ''}")
-    say_started(started)
+    if started is not None:
+        say_started(started)
+
+
+def dispatch_all(root: Path, runs: Runs, asked: Asked) -> tuple[int, Started | None]:
+    """Runs to the lanes or to Slurm, as each one's cluster says; how many were added, and the lanes if any were."""
+    local = [(folder, config) for folder, config in runs if config.cluster.kind == "local"]
+    others = [(folder, config) for folder, config in runs if config.cluster.kind == "slurm"]
+    added, started = dispatch(root, local, asked) if local or not others else (0, None)
+    if others:
+        from simplify.cli.slurm import submit_all
+
+        added += submit_all(root, others, asked)
+    return added, started
 
 
 def _config(run: RunView, changes: Sequence[str]) -> RunConfig:

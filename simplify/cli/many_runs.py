@@ -139,3 +139,10 @@ def job(path: Path, lane: str) -> None:
     from simplify.cli.train import job_command
 
     job_command(path, lane)
+
+
+def task(folder: Path) -> None:
+    """Train a run of a Slurm array: what a job runs."""
+    from simplify.cli.train import task_command
+
+    task_command(folder)

@@ -17,14 +17,15 @@ def train(
     conf: Conf = None,
     config: Config = None,
     force: Annotated[bool, typer.Option("--force", help="run again; the old run folder is kept aside")] = False,
+    here: Annotated[bool, typer.Option("--here", help="in this process also where the cluster is a Slurm one")] = False,
 ) -> None:
-    """Train one run, or continue it where it stopped.
+    """Train one run, or continue it where it stopped. With a Slurm cluster: submit it, and return.
 
     Exit codes: 0 done, 1 the training failed, 2 something typed is wrong, 75 stopped: the same command continues.
     """
     from simplify.cli.train import train_command
 
-    train_command(overrides or [], conf, config, force, sys.argv)
+    train_command(overrides or [], conf, config, force, here, sys.argv)
 
 
 def blocks(

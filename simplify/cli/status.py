@@ -42,7 +42,7 @@ def say_what_is_wrong(chosen: Selected) -> None:
     if troubled:
         more = f"; {len(troubled) - 10} more" if len(troubled) > 10 else ""
         print(f"simplify why RUN shows more, simplify retry trains them again from their checkpoints{more}")
-    queued = sum(run.state == "queued" for run in chosen.runs)
+    queued = sum(run.waits_for_lane for run in chosen.runs)
     if queued and not Queue(chosen.store.root).lanes():
         print(
             f"{queued} queued, but no lane works on them (killed, or the machine was restarted); simplify retry goes on"
@@ -62,19 +62,21 @@ def cause(run: RunView) -> str:
 def why_command(word: str, run_root: Path | None) -> None:
     """Why a run stands as it does, and what to type."""
     run = find_view(word, root_path(str(run_root) if run_root else None))
-    print(f"{run.name}: {run.state}" + (f": {cause(run)}" if run.state in ("failed", "lost") else ""))
+    said = cause(run) if run.state in ("failed", "lost") else run.note
+    print(f"{run.name}: {run.state}" + (f": {said}" if said else ""))
     for number, attempt in enumerate((run.facts.job or {}).get("attempts", []), start=1):
         error = f": {attempt['error'].get('message')}" if attempt.get("error") else ""
         ended = f", {attempt.get('how') or 'gone'}" if "ended" in attempt else ""
         where = f"process {attempt['pid']} on {attempt['host']}"
+        where += f", job {attempt['slurm']} on {attempt['node']}" if attempt.get("slurm") else ""
         print(f"attempt {number}: {attempt['started']}, {where}, from step {attempt['from_step']}{ended}{error}")
     for line in (run.facts.error or {}).get("traceback", []):
         print(f"    {line}")
     if run.last:
         shown = {k: v for k, v in run.last.items() if k in ("step", "train/loss", "val/loss", "grad_norm", "lr")}
         print("last metrics: " + ", ".join(f"{key} {value:.6g}" for key, value in shown.items() if value is not None))
-    for label, path in (("log", run.folder.log), ("metrics", run.folder.metrics_path)):
-        if path.exists():
+    for label, path in (("log", run.folder.log), ("metrics", run.folder.metrics_path), ("Slurm's output", run.out)):
+        if path is not None and path.exists():
             print(f"{label}: {path}")
     for line in _what_to_type(run):
         print(line)
@@ -84,12 +86,16 @@ def _what_to_type(run: RunView) -> list[str]:
     config = run.folder.path / "config.yaml"
     alone = []
     if config.exists():
-        words = ["simplify", "train", "--config", str(config), f"run_root={_quoted(str(run.folder.path.parent))}"]
+        here = ["--here"] if run.config.get("cluster", {}).get("kind") == "slurm" else []
+        words = ["simplify", "train", *here, "--config", str(config)]
+        words.append(f"run_root={_quoted(str(run.folder.path.parent))}")
         alone = [f"in the foreground: {shlex.join(words)}"]
     if run.state in ("failed", "lost", "stopped", "cancelled"):
         return [f"again, from its last checkpoint: simplify retry {run.run_id}", *alone]
-    if run.state == "queued":
+    if run.waits_for_lane:
         return ["waits for a lane: simplify status"]
+    if run.state in ("queued", "unknown"):
+        return [f"out of the queue: simplify cancel {run.run_id}"]
     return alone if run.state != "running" else [f"watch it: simplify logs -f {run.run_id}"]
 
 
@@ -104,7 +110,7 @@ def _quoted(value: str) -> str:
 def logs_command(word: str, run_root: Path | None, follow: bool) -> None:
     """What a run has printed; `follow` stays until it ends."""
     run = find_view(word, root_path(str(run_root) if run_root else None))
-    if not run.folder.log.exists() and not (follow and run.state in ("queued", "running")):
+    if not run.folder.log.exists() and not (follow and run.is_active):
         raise RunFolderError(
             f"{run.name}: has no log.txt ({run.state}); a lane writes one, a run in the foreground prints to its "
             f"terminal; its numbers are in {run.folder.metrics_path}"
@@ -120,7 +126,7 @@ def logs_command(word: str, run_root: Path | None, follow: bool) -> None:
 
 def _is_active(run: RunView) -> bool:
     (now,) = RunStore(run.folder.path.parent).runs([run.run_id]) or [run]
-    return now.state in ("queued", "running")
+    return now.is_active
 
 
 def _print_from(log: Path, position: int) -> int:

@@ -24,7 +24,7 @@ from simplify.runs.queue import Queue
 from simplify.runs.store import RunStore
 from simplify.sweep.estimate import Estimate, estimate_seconds
 from simplify.sweep.file import PAPER, Size, SweepFile, header, read_sweep
-from simplify.sweep.plan import Plan, make_plan
+from simplify.sweep.plan import Plan, PlannedRun, make_plan
 from simplify.sweep.points import points_of
 from simplify.sweep.record import Record, Recorded, dropped, read_record, record_name, record_path, write_record
 
@@ -76,6 +76,11 @@ def sweep_command(words: Sequence[str], options: Options) -> None:
         return
     show_plan(plan, estimate, gone, header(question.file) if question.file else [], _lanes(plan))
     if options.plan:
+        submitted = [pair for pair in todo if pair[1].cluster.kind == "slurm"]
+        if submitted:
+            from simplify.cli.slurm import show_slurm_plan
+
+            show_slurm_plan(plan.root, submitted, question.name)
         if plan.wrong:
             raise ConfigError(*plan.wrong)
         return
@@ -119,10 +124,19 @@ def _lanes(plan: Plan) -> int:
 
 def _estimate(plan: Plan) -> Estimate:
     """The time of each run that is not done; the others cost nothing any more."""
-    ahead = [run.config for run in plan.runs if run.state != "done"]
-    found = estimate_seconds(ahead, _lanes(plan), _say_aside) if ahead else Estimate((), None)
+    ahead = [run for run in plan.runs if run.state != "done"]
+    here = [run.config for run in ahead if run.config.cluster.kind == "local"]
+    found = estimate_seconds(here, _lanes(plan), _say_aside) if here else Estimate((), None)
     times = iter(found.seconds)
-    return Estimate(tuple(0.0 if run.state == "done" else next(times) for run in plan.runs), found.problem)
+    seconds = [0.0 if run.state == "done" else next(times) if _is_local(run) else None for run in plan.runs]
+    elsewhere = (
+        "how long runs take on the cluster's nodes is not measured from here" if len(here) < len(ahead) else None
+    )
+    return Estimate(tuple(seconds), found.problem or elsewhere)
+
+
+def _is_local(run: PlannedRun) -> bool:
+    return run.config.cluster.kind == "local"
 
 
 def _say_aside(text: str) -> None:
@@ -149,7 +163,7 @@ def _ask(
 
 def _cancel_dropped(plan: Plan, run_ids: list[str], yes: bool) -> None:
     """Runs that are no longer asked for and still wait or train: cancelled after a yes."""
-    active = [run for run in RunStore(plan.root).runs(run_ids) if run.state in ("queued", "running")]
+    active = [run for run in RunStore(plan.root).runs(run_ids) if run.state in ("queued", "running", "unknown")]
     if not active:
         return
     from simplify.dispatch.cancel import cancel
@@ -165,7 +179,8 @@ def _cancel_dropped(plan: Plan, run_ids: list[str], yes: bool) -> None:
 
 
 def _dispatch(question: Question, plan: Plan, todo: Sequence[tuple[RunFolder, RunConfig]], options: Options) -> None:
-    from simplify.dispatch.local import Asked, dispatch
+    from simplify.cli.manage import dispatch_all
+    from simplify.dispatch.asked import Asked
 
     if not plan.known:
         return
@@ -180,7 +195,7 @@ def _dispatch(question: Question, plan: Plan, todo: Sequence[tuple[RunFolder, Ru
     facts = (now(), git, code, str(copied) if copied else None)
     record = Record(question.name, file, question.scale, question.words, told, tuple(sys.argv), *facts, runs)
     write_record(plan.root, record)
-    added, started = dispatch(plan.root, todo, Asked(sys.argv, question.name, options.fail_fast, copied))
+    added, started = dispatch_all(plan.root, todo, Asked(sys.argv, question.name, options.fail_fast, copied))
     counts = plan.counts()
     if not added:
         failed = counts.get("failed", 0)
@@ -188,5 +203,5 @@ def _dispatch(question: Question, plan: Plan, todo: Sequence[tuple[RunFolder, Ru
     else:
         shown = str(question.file) if question.file else question.name
         print(f"{added} runs queued; simplify status {shown} shows them, simplify watch {shown} stays with them")
-    if added or counts.get("queued") or counts.get("running"):
+    if started is not None and (added or counts.get("queued") or counts.get("running")):
         say_started(started)

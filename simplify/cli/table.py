@@ -13,7 +13,15 @@ from simplify.display import console, is_terminal, short_time
 from simplify.runs.settings import differing_settings
 from simplify.runs.store import RunView
 
-_STYLES = {"done": "green", "running": "cyan", "failed": "red", "lost": "red", "stopped": "yellow", "queued": "dim"}
+_STYLES = {
+    "done": "green",
+    "running": "cyan",
+    "failed": "red",
+    "lost": "red",
+    "stopped": "yellow",
+    "queued": "dim",
+    "unknown": "yellow",
+}
 RIGHT = ("step", "train loss", "val loss", "tokens/s", "ETA", "attempt")
 
 
@@ -53,6 +61,7 @@ def _progress(run: RunView) -> dict[str, str]:
         "ETA": short_time(left) if left is not None else "-",
         "device": run.device or run.about.get("device", {}).get("kind") or "-",
         "attempt": str(run.attempts) if run.attempts else "-",
+        "note": run.note or "-",
     }
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from simplify.compose import compose_run
 from simplify.config import RunConfig, validate
@@ -10,10 +12,16 @@ from simplify.errors import Interrupted
 
 
 def train_command(
-    overrides: list[str], conf: Path | None, config: Path | None, force: bool, command: list[str]
+    overrides: list[str], conf: Path | None, config: Path | None, force: bool, here: bool, command: list[str]
 ) -> None:
-    """Train, then show the table and where the picture is."""
-    _train(compose_run(overrides, conf, config), command, force)
+    """Train, then show the table and where the picture is; or submit the run to Slurm and return."""
+    run = compose_run(overrides, conf, config)
+    if run.cluster.kind == "slurm" and not here:
+        from simplify.cli.slurm import submit_one
+
+        submit_one(run, command, force)
+        return
+    train_and_show(run, command, force)
 
 
 def job_command(path: Path, lane: str) -> None:
@@ -23,16 +31,35 @@ def job_command(path: Path, lane: str) -> None:
     job = read_job(path)
     if job is None:
         raise Interrupted(f"{path}: is no longer in the queue; nothing to do")
-    _train(validate(RunConfig, job.config), job.command, force=False, lane=lane)
+    train_and_show(validate(RunConfig, job.config), job.command, origin={"lane": lane})
 
 
-def _train(run: RunConfig, command: list[str], force: bool, lane: str | None = None) -> None:
+def task_command(folder: Path) -> None:
+    """Train a run as it lies in a Slurm array's folder."""
+    from simplify.dispatch.task import run_task
+
+    def train(run: RunConfig, command: list[str], origin: Mapping[str, Any], max_stalled: int) -> None:
+        train_and_show(run, command, origin=origin, max_stalled=max_stalled)
+
+    run_task(folder, train)
+
+
+def train_and_show(
+    run: RunConfig,
+    command: list[str],
+    force: bool = False,
+    origin: Mapping[str, Any] | None = None,
+    max_stalled: int | None = None,
+) -> None:
+    """Train here, and show what it came to; of several processes the first one shows it."""
     # what is typed wrong has been said before anything else is loaded
     from simplify.compare.picture import draw_loss
     from simplify.compare.summary import show_result, show_siblings
-    from simplify.dispatch.here import train_here
+    from simplify.dispatch.here import Terms, train_here
 
-    outcome = train_here(run, command, force, lane)
+    outcome = train_here(run, Terms(command, force, origin, max_stalled))
+    if not outcome.result:
+        return
     if outcome.already_done:
         print(f"already done: {outcome.folder.path} (--force runs it again)", flush=True)
     show_result(outcome.folder, outcome.result)

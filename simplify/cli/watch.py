@@ -28,7 +28,6 @@ _PATIENCE = 10.0  # seconds that runs may wait with no lane before watching ends
 _CURVES = len(COLOURS)
 _PLOT_HEIGHT = 10  # lines
 _UNSEEN = ("device", "attempt", "tokens/s")  # columns that do not move; `status` has them
-_ACTIVE = ("queued", "running")
 
 
 def watch_command(words: Sequence[str], run_root: Path | None) -> None:
@@ -61,7 +60,7 @@ def _judge(runs: Sequence[RunView]) -> None:
             f"{len(failed)} of {len(runs)} runs failed; simplify why {failed[0].run_id} shows the first, "
             "simplify retry trains them again",
         )
-    waiting = [run for run in runs if run.state in _ACTIVE]
+    waiting = [run for run in runs if run.is_active]
     if waiting:
         raise TryAgain(f"{len(waiting)} runs wait, but no lane works on them; simplify retry goes on")
     if any(run.state != "done" for run in runs):
@@ -99,11 +98,11 @@ class _Patience:
 
     def left(self, runs: Sequence[RunView]) -> bool:
         """Some run is being trained, or waits and a lane lives (or did a moment ago)."""
-        states = {run.state for run in runs}
-        if "running" in states or ("queued" in states and self._queue.lanes()):
+        waits = any(run.waits_for_lane for run in runs)
+        if any(run.is_active and not run.waits_for_lane for run in runs) or (waits and self._queue.lanes()):
             self._since = time.monotonic()
             return True
-        return "queued" in states and time.monotonic() - self._since < _PATIENCE
+        return waits and time.monotonic() - self._since < _PATIENCE
 
 
 def _plain(store: RunStore, run_ids: Sequence[str], title: str, news: _News) -> list[RunView]:
@@ -141,7 +140,7 @@ def _live(store: RunStore, run_ids: Sequence[str], title: str, news: _News) -> l
 
 
 def _picture(runs: Sequence[RunView], title: str, curves: _Curves, width: int, height: int) -> RenderableType:
-    order = ("running", "failed", "lost", "done", "stopped", "cancelled", "queued", "new")
+    order = ("running", "failed", "lost", "done", "unknown", "stopped", "cancelled", "queued", "new")
     ranked = sorted(runs, key=lambda run: order.index(run.state))
     room = max(height - _PLOT_HEIGHT - 8, 3)
     coloured = [run for run in ranked if run.state in ("running", "done")][:_CURVES]

@@ -2,11 +2,12 @@
 
 from simplify.config.base import Settings, differing, nearest, show, validate
 from simplify.config.block import BlockConfig, Dense, Identity, Reparam
+from simplify.config.cluster import ClusterConfig
 from simplify.config.data import DataConfig
 from simplify.config.gains import DepthGain, gain_at
 from simplify.config.model import GLU, ModelConfig
 from simplify.config.run import RunConfig
-from simplify.config.train import BUDGETS, ClusterConfig, OptimiserConfig, TrainConfig, WandbConfig
+from simplify.config.train import BUDGETS, OptimiserConfig, TrainConfig, WandbConfig
 
 __all__ = [
     "BUDGETS",

@@ -6,9 +6,10 @@ from pydantic import Field, model_validator
 
 from simplify.config.base import Settings
 from simplify.config.block import BlockConfig
+from simplify.config.cluster import ClusterConfig
 from simplify.config.data import DataConfig
 from simplify.config.model import ModelConfig, divisors
-from simplify.config.train import ClusterConfig, OptimiserConfig, TrainConfig, WandbConfig
+from simplify.config.train import OptimiserConfig, TrainConfig, WandbConfig
 
 
 class RunConfig(Settings):
@@ -113,5 +114,12 @@ class RunConfig(Settings):
             raise ValueError(
                 f"train.micro_batch={self.micro_batch}: does not divide the {self.batch_sequences} sequences of a "
                 f"batch (train.batch_tokens / model.seq_len); valid: {divisors(self.batch_sequences)}"
+            )
+        passes = self.batch_sequences // (self.train.micro_batch or 1)
+        if passes % self.cluster.tasks:
+            one = f"{passes} forward passes of train.micro_batch" if self.train.micro_batch else f"{passes} sequences"
+            raise ValueError(
+                f"cluster.nodes={self.cluster.nodes}: the {one} of a batch cannot be shared by the "
+                f"{self.cluster.tasks} processes of a run; valid: {divisors(passes)} processes"
             )
         return self

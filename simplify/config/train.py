@@ -71,16 +71,6 @@ class TrainConfig(Settings):
 BUDGETS = ("steps", "tokens", "hours")
 
 
-class ClusterConfig(Settings):
-    """The machine a run is trained on."""
-
-    name: Literal["local"] = Field("local", description="local: this machine")
-    lanes: int | None = Field(
-        None, ge=1, description="runs of sweeps that are trained at the same time; null: one a GPU, or one on a CPU"
-    )
-    cpu_threads: int | None = Field(None, ge=1, description="threads torch computes with; null: torch's own choice")
-
-
 Tag = Annotated[str, Field(min_length=1, max_length=64)]
 
 

@@ -5,33 +5,46 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import socket
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from simplify.runs.facts import is_training, read_facts
 from simplify.runs.files import write_json
 from simplify.runs.folder import now
-from simplify.runs.process import is_alive
+from simplify.runs.process import is_alive, is_local
 from simplify.runs.queue import Queue, read_job
-from simplify.runs.state import is_training, read_facts
+from simplify.runs.scheduler import command
+from simplify.runs.slurm_board import Element, SlurmBoard
+
+_AT_ONCE = 200  # ids in one scancel
 
 
 @dataclass(frozen=True)
 class Cancelled:
     """What a cancellation came to, as names of run folders."""
 
-    dequeued: list[str]
-    asked_to_stop: list[str]
-    out_of_reach: list[str]  # trained on another host
+    dequeued: list[str] = field(default_factory=list)
+    asked_to_stop: list[str] = field(default_factory=list)
+    out_of_reach: list[str] = field(
+        default_factory=list
+    )  # trained on another host; or Slurm does not answer, and will find it cancelled
 
 
 def cancel(queue: Queue, run_ids: Collection[str] | None = None, sweep: str | None = None) -> Cancelled:
-    """Cancel runs by id, or all that a sweep has put into the queue.
+    """Cancel runs by id, or all that a sweep has put into a queue.
 
-    Those being trained get SIGTERM: they finish their step, save and stop, which may take a while.
+    Those being trained get a signal: they finish their step, save and stop, which may take a while.
     """
+    found = Cancelled()
+    submitted = _cancel_submitted(queue.root, run_ids, sweep, found)
+    others = None if run_ids is None else set(run_ids) - submitted
+    _cancel_local(queue, others, sweep, found)
+    return found
+
+
+def _cancel_local(queue: Queue, run_ids: Collection[str] | None, sweep: str | None, found: Cancelled) -> None:
     with queue.locked():
         wanted: dict[str, str] = {}  # id -> folder name, of what is in the queue
         for run_id, path in queue.waiting().items():
@@ -40,13 +53,11 @@ def cancel(queue: Queue, run_ids: Collection[str] | None = None, sweep: str | No
                 wanted[run_id] = job.name
                 path.unlink(missing_ok=True)
         claims = queue.claims()
-    found = Cancelled([], [], [])
     names = {**_training(queue.root, run_ids or ()), **wanted}
     for run_id, name in names.items():
         claim = claims.get(run_id) if queue.held(claims.get(run_id)) else None
         target = _target(queue.root / name, claim)
-        host = (target or claim or {}).get("host", socket.gethostname())
-        if host != socket.gethostname():
+        if (target or claim) and not is_local(target or claim or {}):
             found.out_of_reach.append(name)
         elif target is None:  # it waits; or is so close to its start that it will not find its job any more
             found.dequeued.append(name)
@@ -54,7 +65,42 @@ def cancel(queue: Queue, run_ids: Collection[str] | None = None, sweep: str | No
             write_json(queue.root / name / "cancelled.json", {"cancelled": now()})
             terminate(queue.root / name, claim)
             found.asked_to_stop.append(name)
-    return found
+
+
+def _cancel_submitted(root: Path, run_ids: Collection[str] | None, sweep: str | None, found: Cancelled) -> set[str]:
+    """Cancel what Slurm has; returns the ids of all that was looked after."""
+    board = SlurmBoard(root)
+    ends: list[Element] = []
+    stops: list[Element] = []
+    chosen: set[str] = set()
+    for run_id, element in board.elements():
+        if not ((run_ids is not None and run_id in run_ids) or (sweep is not None and element.array.sweep == sweep)):
+            continue
+        facts = read_facts(root / element.name)
+        standing = board.standing(run_id, facts)
+        if standing is None or standing.state == "ended":
+            continue
+        chosen.add(run_id)
+        element.array.cancelled(element.index).touch()  # it does not begin again, whatever Slurm does
+        training = is_training(facts, root / element.name)
+        if training:
+            write_json(root / element.name / "cancelled.json", {"cancelled": now()})
+        (stops if training else ends).append(element)
+    for elements, words, names in ((ends, [], found.dequeued), (stops, ["--signal=USR2"], found.asked_to_stop)):
+        for element, problem in _scancel(elements, words):
+            (found.out_of_reach if problem else names).append(element.name)
+    return chosen
+
+
+def _scancel(elements: Iterable[Element], words: list[str]) -> Iterator[tuple[Element, bool]]:
+    """Tell Slurm; for each element whether it could not be told."""
+    todo = list(elements)
+    for start in range(0, len(todo), _AT_ONCE):
+        part = todo[start : start + _AT_ONCE]
+        ids = [slurm_id for element in part if (slurm_id := element.slurm_id)]
+        code, _, problem = command("scancel", *words, *ids) if ids else (0, "", "")
+        lost = bool(code) and "Invalid job id" not in problem and "already completing" not in problem
+        yield from ((element, lost and element.slurm_id is not None) for element in part)
 
 
 def _training(root: Path, run_ids: Collection[str]) -> dict[str, str]:

@@ -1,17 +1,32 @@
-"""Train a run here and now, in this process."""
+"""Train a run here and now, in this process, or in this one and others like it."""
 
 from __future__ import annotations
 
+import contextlib
+import time
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from simplify.config import RunConfig
 from simplify.data.batches import Batches
-from simplify.data.corpus import open_corpus
+from simplify.data.corpus import Corpus, open_corpus
+from simplify.errors import AlreadyRunning, Interrupted, SimplifyError
 from simplify.runs.code import save_patch
+from simplify.runs.facts import is_training, read_facts
 from simplify.runs.folder import RunFolder, find_folder, run_root
 from simplify.runs.identity import identity, label, run_id
+from simplify.runs.process import BEAT_EVERY, is_local, silent_for
 from simplify.runs.provenance import provenance
+from simplify.training.world import World, world_of_environment
+
+if TYPE_CHECKING:
+    from simplify.training.signals import StopRequest
+
+_SILENCE = 3.5 * BEAT_EVERY  # seconds without a heartbeat after which another host's process counts as dead
+
+
+_GO, _DONE = "go", "done"  # what process 0 tells the others; anything else is why they leave
 
 
 @dataclass(frozen=True)
@@ -23,31 +38,114 @@ class Outcome:
     already_done: bool
 
 
-def train_here(config: RunConfig, command: list[str], force: bool = False, lane: str | None = None) -> Outcome:
+@dataclass(frozen=True)
+class Terms:
+    """How a run is to be trained."""
+
+    command: list[str]
+    force: bool = False  # rename an existing folder and start afresh
+    origin: Mapping[str, Any] | None = None  # the lane, or the element of a Slurm array; kept with the attempt
+    max_stalled: int | None = None
+
+
+def train_here(config: RunConfig, terms: Terms) -> Outcome:
     """Train `config`, or continue it, or say that it is done.
 
-    `force` renames an existing folder and starts afresh; `lane` is the name of the lane that asked.
-    Torch is loaded only if there is something to train.
+    Torch is loaded only if there is something to train. Of several processes (torchrun, a job's tasks)
+    process 0 decides; the others return its outcome without a result.
     """
     from simplify.training.signals import StopRequest  # no torch in it
 
+    world = world_of_environment()
     with StopRequest() as stop:
         root = run_root(config)
         corpus = open_corpus(config.data, masked=config.model.kind == "encoder")
         identifier = run_id(config, corpus.facts.fingerprint)
         folder = find_folder(root, identifier, label(config))
-        if not force and (done := folder.done()) is not None:
+        if not terms.force and (done := folder.done()) is not None:
             return Outcome(folder, done, already_done=True)
-        with folder.lock():
-            if not force and (done := folder.done()) is not None:
-                return Outcome(folder, done, already_done=True)
-            batches = Batches(corpus, config)
-            from simplify.training.run import Task, train_run
+        world.micro_batch(config)  # said before anybody waits for anybody
+        world.join()
+        place = _Place(config, corpus, folder, world, terms)
+        outcome = place.lead(stop) if world.leads else place.follow(stop)
+    world.leave()
+    return outcome
 
-            if force and folder.path.exists():
-                old = folder.set_aside()
-                print(f"--force: the old folder is now {old}", flush=True)
-            save_patch(root)
-            facts = {**provenance(command), "identity": identity(config, corpus.facts.fingerprint)}
-            result = train_run(Task(config, folder, corpus.facts, batches, facts, lane), stop)
-    return Outcome(folder, result, already_done=False)
+
+@dataclass(frozen=True)
+class _Place:
+    """What a process has found before it trains."""
+
+    config: RunConfig
+    corpus: Corpus
+    folder: RunFolder
+    world: World
+    terms: Terms
+
+    def lead(self, stop: StopRequest) -> Outcome:
+        """Process 0: see that the run is ours to train, tell the others, train and write."""
+        with contextlib.ExitStack() as held:
+            try:
+                held.enter_context(self.folder.lock())
+                if not self.terms.force and (done := self.folder.done()) is not None:
+                    self.world.share(_DONE)
+                    return Outcome(self.folder, done, already_done=True)
+                _check_predecessor(self.folder)
+                batches = Batches(self.corpus, self.config)
+                self._clear()
+            except SimplifyError as error:
+                self.world.share(str(error))
+                raise
+            self.world.share(_GO)
+            return Outcome(self.folder, self._train(batches, stop), already_done=False)
+
+    def follow(self, stop: StopRequest) -> Outcome:
+        """Any other process: train where process 0 does."""
+        word = self.world.share(None)
+        if word not in (_GO, _DONE):
+            raise Interrupted(f"process {self.world.rank}: leaves with process 0: {word}")
+        result = self._train(Batches(self.corpus, self.config), stop) if word == _GO else {}
+        return Outcome(self.folder, result, already_done=word == _DONE)
+
+    def _clear(self) -> None:
+        if self.terms.force and self.folder.path.exists():
+            old = self.folder.set_aside()
+            print(f"--force: the old folder is now {old}", flush=True)
+        save_patch(self.folder.path.parent)
+
+    def _train(self, batches: Batches, stop: StopRequest) -> dict[str, Any]:
+        from simplify.training.run import train_run
+        from simplify.training.task import Task
+
+        facts = {**provenance(self.terms.command), "identity": identity(self.config, self.corpus.facts.fingerprint)}
+        task = Task(
+            *(self.config, self.folder, self.corpus.facts, batches, facts),
+            origin=self.terms.origin or {},
+            max_stalled=self.terms.max_stalled,
+            world=self.world,
+        )
+        return train_run(task, stop)
+
+
+def _check_predecessor(folder: RunFolder) -> None:
+    """Raise AlreadyRunning where another host's process still trains the run although we hold its lock.
+
+    Not every shared disk has locks that reach other hosts. Where a cluster starts a run anew because a
+    node seemed dead, its last heartbeat may be fresh: it is given the time of a few beats to show itself.
+    """
+    facts = read_facts(folder.path)
+    if facts.attempt is None or is_local(facts.attempt) or not is_training(facts, folder.path):
+        return
+    first, end = _last_beat(folder), time.monotonic() + _SILENCE
+    print(
+        f"{folder.path.name}: was trained on {facts.attempt['host']} a moment ago; waiting for a sign of life",
+        flush=True,
+    )
+    while time.monotonic() < end:
+        time.sleep(1)
+        if _last_beat(folder) > first + 1:
+            raise AlreadyRunning(f"{folder.path}: is being trained on {facts.attempt['host']}; leaving it to that one")
+
+
+def _last_beat(folder: RunFolder) -> float:
+    return time.time() - (silent_for(folder.heartbeat) or 0.0)

@@ -21,11 +21,11 @@ from filelock import FileLock, Timeout
 from simplify.dispatch.cancel import cancel, terminate
 from simplify.dispatch.judge import Watched, judge
 from simplify.program import program
+from simplify.runs.facts import is_training, read_facts
 from simplify.runs.files import write_json
 from simplify.runs.folder import RunFolder, now
 from simplify.runs.process import beating, is_alive, process, this_process
 from simplify.runs.queue import Job, Queue, Record
-from simplify.runs.state import is_training, read_facts
 
 _LOOK_EVERY = 0.2  # seconds
 _PREDECESSOR = 5.0  # seconds: a lane that has just struck itself off is about to end

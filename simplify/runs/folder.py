@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -34,7 +34,11 @@ from simplify.runs.metrics import MetricsFile, read_metrics
 from simplify.runs.process import this_process
 
 # The words error.json uses for what went wrong. refused: a setting, or the corpus; killed: by a signal.
-CAUSES = ("non_finite", "out_of_memory", "disk_full", "storage", "refused", "killed", "exception")
+# stalled: attempt after attempt made no progress; lost, time_limit, node_failure: as Slurm tells it.
+CAUSES = (
+    *("non_finite", "out_of_memory", "disk_full", "storage", "refused", "killed", "exception"),
+    *("stalled", "lost", "time_limit", "node_failure"),
+)
 
 
 @dataclass(frozen=True)
@@ -93,8 +97,8 @@ class RunFolder:
         """Write config.yaml."""
         write_whole(self.path / "config.yaml", yaml.safe_dump(data, sort_keys=False))
 
-    def begin_attempt(self, from_step: int, lane: str | None = None) -> None:
-        """Note who trains the run now. An error.json of an earlier attempt moves into its entry."""
+    def begin_attempt(self, from_step: int, origin: Mapping[str, Any]) -> None:
+        """Note who trains the run now, and who asked (`origin`). An earlier error.json moves into its entry."""
         job = read_json(self.path / "job.json") or {"attempts": []}
         failed = self.error()
         if job["attempts"]:
@@ -102,18 +106,24 @@ class RunFolder:
             last.setdefault("ended", None)  # killed: nobody could write it down
             if failed is not None:
                 last["error"] = failed
-        facts = {"lane": lane, "started": now(), "from_step": from_step, "code": code_hash()}
+        facts = {**origin, "started": now(), "from_step": from_step, "code": code_hash()}
         job["attempts"].append({**this_process(), **facts})
         write_json(self.path / "job.json", job)
         for name in ("error.json", "cancelled.json"):
             (self.path / name).unlink(missing_ok=True)
 
     def end_attempt(self, how: str) -> None:
-        """Note that the newest attempt has ended, and how: done, failed or stopped."""
+        """Note that this process' attempt has ended, and how: done, failed or stopped."""
         job = read_json(self.path / "job.json")
-        if job and job["attempts"]:
+        if job and job["attempts"] and _is_ours(job["attempts"][-1]):
             job["attempts"][-1] |= {"ended": now(), "how": how}
             write_json(self.path / "job.json", job)
+
+    def check_owner(self) -> None:
+        """Raise AlreadyRunning where another process has taken the run over: a cluster that believed us dead."""
+        attempts = (read_json(self.path / "job.json") or {}).get("attempts")
+        if attempts and not _is_ours(attempts[-1]):
+            raise AlreadyRunning(f"{self.path}: was taken over by {_named(attempts[-1])}; leaving it to that one")
 
     def end(self, name: str, facts: dict[str, Any]) -> None:
         """Write the end marker: `done` or `error`."""
@@ -146,12 +156,17 @@ class RunFolder:
     def _who(self) -> str:
         job = read_json(self.path / "job.json") or {"attempts": []}
         rows = self.rows()
-        who = "another process"
-        if job["attempts"]:
-            last = job["attempts"][-1]
-            who = f"process {last['pid']} on {last['host']} (since {last['started']})"
+        who = _named(job["attempts"][-1]) if job["attempts"] else "another process"
         step = f", at step {rows[-1]['step']}" if rows else ""
         return f"{self.path}: this run is being trained already by {who}{step}; nothing to do here"
+
+
+def _is_ours(attempt: Mapping[str, Any]) -> bool:
+    return attempt.items() >= this_process().items()
+
+
+def _named(attempt: Mapping[str, Any]) -> str:
+    return f"process {attempt['pid']} on {attempt['host']} (since {attempt['started']})"
 
 
 def root_path(run_root: str | None) -> Path:

@@ -32,12 +32,17 @@ def process(pid: int) -> dict[str, Any]:
     return {"pid": pid, "born": _born(pid)}
 
 
+def is_local(record: Mapping[str, Any]) -> bool:
+    """Whether a process is, or was, of this host."""
+    return record.get("host") == socket.gethostname()
+
+
 def is_alive(record: Mapping[str, Any], heartbeat: Path | None = None) -> bool:
     """Whether the process in `record` (see `this_process`) lives.
 
     On another host it counts as alive while its heartbeat was touched within SILENT_AFTER seconds.
     """
-    if record.get("host") == socket.gethostname():
+    if is_local(record):
         born = _born(int(record["pid"]))
         return born is not None and born == record.get("born")
     silence = silent_for(heartbeat) if heartbeat else None
@@ -47,7 +52,8 @@ def is_alive(record: Mapping[str, Any], heartbeat: Path | None = None) -> bool:
 def silent_for(heartbeat: Path) -> float | None:
     """Seconds since the last heartbeat; None if there never was one."""
     try:
-        return max(time.time() - heartbeat.stat().st_mtime, 0.0)
+        with open(heartbeat, "rb") as file:  # opened: NFS looks anew at what it has cached
+            return max(time.time() - os.fstat(file.fileno()).st_mtime, 0.0)
     except OSError:
         return None
 

@@ -14,13 +14,15 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from simplify.errors import UserError
+from simplify.runs.facts import Facts, read_facts
 from simplify.runs.files import read_json
 from simplify.runs.folder import RunFolder, root_path
 from simplify.runs.metrics import last_row
 from simplify.runs.process import SILENT_AFTER, silent_for
 from simplify.runs.queue import read_job
 from simplify.runs.settings import flat
-from simplify.runs.state import Board, Facts, State, read_facts
+from simplify.runs.settle import settle
+from simplify.runs.state import Board, State
 
 if TYPE_CHECKING:
     import pandas
@@ -35,8 +37,10 @@ class RunView:
     folder: RunFolder
     facts: Facts = field(repr=False)
     state: State
-    waiting: Path | None = field(default=None, repr=False)  # its file in the queue
-    device: str | None = None  # of the lane that has it
+    waiting: Path | None = field(default=None, repr=False)  # its file in the queue, or in its Slurm array
+    device: str | None = None  # of the lane that has it, or the nodes
+    note: str = ""  # why it waits, where that can be told
+    out: Path | None = field(default=None, repr=False)  # what Slurm said of it
 
     @property
     def run_id(self) -> str:
@@ -73,6 +77,16 @@ class RunView:
         if self.facts.done is not None:
             return self.facts.done
         return last_row(self.folder.metrics_path) if "metrics.jsonl" in self.facts.names else {}
+
+    @property
+    def waits_for_lane(self) -> bool:
+        """Whether it waits for a lane of this machine, not in Slurm's queue."""
+        return self.state == "queued" and self.waiting is not None and self.waiting.parent.name == ".queue"
+
+    @property
+    def is_active(self) -> bool:
+        """Whether it waits or is being trained, as far as is known."""
+        return self.state in ("queued", "running", "unknown")
 
     @property
     def attempts(self) -> int:
@@ -113,7 +127,7 @@ class RunView:
     def row(self) -> dict[str, Any]:
         """Everything a table wants to know, flat: state, progress, and all settings by their full keys."""
         shown = {key: value for key, value in self.last.items() if key != "ended"}
-        told = {"id": self.run_id, "name": self.name, "state": self.state, "attempts": self.attempts}
+        told = {"id": self.run_id, "name": self.name, "state": self.state, "attempts": self.attempts, "note": self.note}
         return {**told, "eta_seconds": self.seconds_left, **shown, **flat(self.config)}
 
 
@@ -129,11 +143,15 @@ class RunStore:
         for run_id, path in board.waiting.items():
             if run_id not in folders and (job := read_job(path)):
                 folders[run_id] = self.root / job.name
+        for run_id, element in board.slurm.elements():
+            folders.setdefault(run_id, self.root / element.name)
         if wanted is None:
             chosen = sorted(folders, key=lambda run_id: folders[run_id].name)
         else:
             chosen = [run_id for run_id in wanted if run_id in folders]
-        return [_view(board, run_id, folders[run_id]) for run_id in chosen]
+        views = [_view(board, run_id, folders[run_id]) for run_id in chosen]
+        settle(self.root, board.slurm)
+        return [view for view in views if view.state != "new" or view.folder.path.exists()]
 
     def view(self, path: Path) -> RunView:
         """The run in a folder, whatever the folder is called."""
@@ -152,10 +170,16 @@ class RunStore:
 
 
 def _view(board: Board, run_id: str, path: Path) -> RunView:
-    facts, claim = read_facts(path), board.claim(run_id)
-    device = claim.get("device") if claim else None
-    state = board.state(run_id, path, facts)
-    return RunView(RunFolder(path, run_id), facts, state, board.waiting.get(run_id), device)
+    state, facts, standing = board.look(run_id, path, read_facts(path))
+    claim, element = board.claim(run_id), board.slurm.element(run_id)
+    device, note = (claim or {}).get("device"), ""
+    if standing is not None:
+        device, note = standing.nodes or None, standing.note
+    if device is None and state == "running" and element is not None:
+        device = (facts.attempt or {}).get("node")
+    waiting = board.waiting.get(run_id) or (element and element.array.folder / f"{element.index}.json")
+    out = element.array.out(element.index) if element else None
+    return RunView(RunFolder(path, run_id), facts, state, waiting, device, note, out)
 
 
 def run_folders(root: Path) -> dict[str, Path]:

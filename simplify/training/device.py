@@ -69,15 +69,18 @@ class Device:
         }
 
 
-def choose_device(config: RunConfig, recorded_precision: str | None) -> Device:
+def choose_device(config: RunConfig, recorded_precision: str | None, local_rank: int = 0) -> Device:
     """The device of `train.device` and the precision of `train.precision`.
 
     `auto` precision is decided at the run's first start and kept (`recorded_precision`): a run that
-    moves to another machine must not change its arithmetic half-way. Raises ConfigError.
+    moves to another machine must not change its arithmetic half-way. Process `local_rank` of this
+    machine takes the GPU of that number. Raises ConfigError.
     """
     if config.cluster.cpu_threads is not None:
         torch.set_num_threads(config.cluster.cpu_threads)
     kind = _kind(config.train.device)
+    if kind == "cuda":
+        torch.cuda.set_device(local_rank % torch.cuda.device_count())  # a task may see its own GPU alone
     precision = config.train.precision
     if precision == "auto":
         precision = recorded_precision or ("bf16" if kind == "cuda" and torch.cuda.is_bf16_supported() else "fp32")

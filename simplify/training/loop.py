@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import signal
 import time
 from typing import Any
 
@@ -19,6 +20,7 @@ from simplify.training.report import LiveLine
 from simplify.training.schedules import Budget, learning_rate
 from simplify.training.signals import StopRequest
 from simplify.training.trainer import Trainer
+from simplify.training.world import World
 
 
 class Loop:
@@ -32,9 +34,10 @@ class Loop:
         device: Device,
         corpus: CorpusFacts,
         tracker: Tracker,
+        world: World,
     ) -> None:
         self._config, self._folder, self._trainer, self._device = config, folder, trainer, device
-        self._tracker = tracker
+        self._tracker, self._world = tracker, world
         self._tokens_a_byte = corpus.val_tokens / corpus.val_bytes
         self._last_save = time.monotonic()
 
@@ -45,29 +48,38 @@ class Loop:
         """
         config, trainer, budget = self._config, self._trainer, Budget.of(self._config)
         clock, timer = RunClock(seconds_before), StepTimer(self._device.synchronise)
+        seconds = seconds_before
         for step in itertools.count(first):
-            rate = learning_rate(config.optimiser, budget.progress(step, clock.seconds()))
+            rate = learning_rate(config.optimiser, budget.progress(step, seconds))
             loss, norm = trainer.step(step, rate, lambda n, s=step: line.micro_batch(s, n, clock.seconds()))
             timer.stepped()
-            done, last = step + 1, budget.spent(step + 1, clock.seconds())
+            # All processes look at the same clock and know of the same signal, or they would part here.
+            stopped_by, seconds = self._world.agree(stop.requested, clock.seconds())
+            done, last = step + 1, budget.spent(step + 1, seconds)
             row: dict[str, Any] = {}
             if last or self._due(done, config.train.log_every) or self._due(done, config.train.val_every):
                 trainer.check()
-                row = {"step": done, "train/loss": float(loss), "lr": rate, "grad_norm": float(norm)}
+                row = {"step": done, "train/loss": trainer.mean_loss(loss), "lr": rate, "grad_norm": float(norm)}
                 row |= self._speed(done, timer.read(), clock.seconds())
                 if last or self._due(done, config.train.val_every):
                     with timer.paused():
                         row |= self._validation(done)
-                self._folder.metrics.append(row)
-                self._tracker.log(row)
-            line.stepped(done, row, clock.seconds())
-            if last or stop.requested or self._save_due(done):
+                self._write(row)
+            line.stepped(done, row, seconds)
+            if last or stopped_by or self._save_due(done):
                 with timer.paused():
                     self._save(done, clock.seconds(), last)
             if last:
                 return
-            if stop.requested:
-                raise Interrupted(f"{stop.requested}: saved at step {done}; the same command continues from there")
+            if stopped_by:
+                name = signal.Signals(stopped_by).name
+                raise Interrupted(f"{name}: saved at step {done}; the same command continues from there", stopped_by)
+
+    def _write(self, row: dict[str, Any]) -> None:
+        if self._world.leads:
+            self._folder.check_owner()
+            self._folder.metrics.append(row)
+            self._tracker.log(row)
 
     @staticmethod
     def _due(done: int, every: int) -> bool:
@@ -98,6 +110,9 @@ class Loop:
 
     def _save(self, done: int, seconds: float, finished: bool) -> None:
         self._trainer.check()
+        if not self._world.leads:
+            return
+        self._folder.check_owner()
         state = {"step": done, "seconds": seconds, "finished": finished, **self._trainer.state()}
         checkpoint.save(self._folder.checkpoints, self._folder.run_id, done, state)
         self._last_save = time.monotonic()

@@ -3,40 +3,24 @@
 from __future__ import annotations
 
 import contextlib
-import traceback
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
-from simplify.config import RunConfig
-from simplify.data.batches import Batches
-from simplify.data.build import CorpusFacts
-from simplify.display import Meter, meter
-from simplify.errors import Interrupted, TrainingFailed
+from simplify.display import Meter, meter, quiet_meter
+from simplify.errors import Interrupted, TrainingFailed, TryAgain
 from simplify.runs.files import read_json, storage_failure
-from simplify.runs.folder import RunFolder
 from simplify.runs.process import beating
 from simplify.runs.result import result_of
 from simplify.runs.tracker import Tracker
 from simplify.training import checkpoint
-from simplify.training.device import Device, choose_device, out_of_memory
+from simplify.training.device import Device, choose_device
+from simplify.training.failure import ErrorMarker
 from simplify.training.loop import Loop
 from simplify.training.report import LiveLine
 from simplify.training.schedules import Budget
 from simplify.training.signals import StopRequest
+from simplify.training.task import Task
 from simplify.training.trainer import Trainer
-
-
-@dataclass(frozen=True)
-class Task:
-    """What a run is trained from."""
-
-    config: RunConfig
-    folder: RunFolder
-    corpus: CorpusFacts
-    batches: Batches
-    facts: dict[str, Any]  # provenance, for run.json
-    lane: str | None = None  # the name of the lane that has it
 
 
 def train_run(task: Task, stop: StopRequest) -> dict[str, Any]:
@@ -45,15 +29,25 @@ def train_run(task: Task, stop: StopRequest) -> dict[str, Any]:
     The caller holds the run's lock. Raises Interrupted (state saved), TrainingFailed (error.json
     written) or a UserError (nothing changed).
     """
-    config, folder = task.config, task.folder
+    config, folder, world = task.config, task.folder, task.world
     recorded = (read_json(folder.path / "run.json") or {}).get("device", {}).get("precision")
-    device = choose_device(config, recorded)
+    device = choose_device(config, world.share(recorded), world.local_rank)
     saved = checkpoint.newest(folder.checkpoints, folder.run_id, print)
+    first = saved.step if saved else 0
+    if world.share(first) != first:
+        raise TrainingFailed(
+            "storage", f"{folder.checkpoints}: process {world.rank} sees another checkpoint than 0 does"
+        )
+    if not world.leads:
+        with ErrorMarker(task, device):
+            _train(task, device, saved, stop)
+        return {}
     try:
         folder.create(config, {**task.facts, **device.facts()})
-        with beating(folder.heartbeat), _attempt(task, saved.step if saved else 0):
-            folder.metrics.rewind(saved.step if saved else 0)
-            with _ErrorMarker(task, device):
+        with beating(folder.heartbeat), _attempt(task, first):
+            folder.metrics.rewind(first)
+            with ErrorMarker(task, device):
+                _refuse_stalled(task, first)
                 compiled = _train(task, device, saved, stop)
             result = {**result_of(folder.rows(), config, task.corpus), "compiled": compiled}
             folder.end("done", result)
@@ -62,15 +56,31 @@ def train_run(task: Task, stop: StopRequest) -> dict[str, Any]:
     return result
 
 
+def _refuse_stalled(task: Task, first: int) -> None:
+    """A run that a cluster starts again and again has to get on."""
+    attempts = (read_json(task.folder.path / "job.json") or {}).get("attempts", [])[:-1]
+    stalled = 0
+    for attempt in reversed(attempts):
+        if attempt["from_step"] != first or any(attempt.get(k) != v for k, v in task.origin.items() if k == "array"):
+            break
+        stalled += 1
+    if task.max_stalled is not None and stalled >= task.max_stalled:
+        raise TrainingFailed(
+            "stalled",
+            f"{stalled} attempts in a row began at step {first} and came no further (cluster.max_stalled); give it "
+            "more time, memory or quieter nodes, or lower train.checkpoint_every, then simplify retry",
+        )
+
+
 @contextlib.contextmanager
 def _attempt(task: Task, first: int) -> Iterator[None]:
     """An entry in job.json for the length of the `with` block."""
-    task.folder.begin_attempt(first, task.lane)
+    task.folder.begin_attempt(first, task.origin)
     how = "failed"
     try:
         yield
         how = "done"
-    except Interrupted:
+    except TryAgain:
         how = "stopped"
         raise
     finally:
@@ -81,20 +91,21 @@ def _attempt(task: Task, first: int) -> Iterator[None]:
 def _train(task: Task, device: Device, saved: checkpoint.Checkpoint | None, stop: StopRequest) -> bool:
     """Train to the end; returns whether the model was compiled."""
     config, folder = task.config, task.folder
-    trainer = Trainer(config, task.batches, device)
+    trainer = Trainer(config, task.batches, device, world=task.world)
     if saved:
         trainer.restore(saved.state)
     first, seconds = (saved.step, float(saved.state["seconds"])) if saved else (0, 0.0)
-    with meter(config.block.name, 1.0) as shown:
+    with meter(config.block.name, 1.0) if task.world.leads else quiet_meter() as shown:
         _announce(shown, task, device, first)
         tracker = Tracker(shown.note)
-        tracker.start(config, folder, task.facts)
+        if task.world.leads:
+            tracker.start(config, folder, task.facts)
         ended = 1
         try:
             stop.defer()
             if not (saved and saved.state["finished"]):  # else only the end marker is missing
                 line = LiveLine(shown, config, Budget.of(config), first)
-                Loop(config, folder, trainer, device, task.corpus, tracker).run(first, seconds, line, stop)
+                Loop(config, folder, trainer, device, task.corpus, tracker, task.world).run(first, seconds, line, stop)
             ended = 0
         except Interrupted as error:
             ended = error.exit_code
@@ -107,45 +118,9 @@ def _train(task: Task, device: Device, saved: checkpoint.Checkpoint | None, stop
 def _announce(shown: Meter, task: Task, device: Device, first: int) -> None:
     config = task.config
     accum = f" in {config.grad_accum} micro-batches" if config.grad_accum > 1 else ""
+    accum += f" on {task.world.size} processes" if task.world.size > 1 else ""
     shown.note(f"run {task.folder.path}" + (f", continuing from step {first}" if first else ""))
     shown.note(
         f"{config.block.name} {config.model.name} on {device.kind} in {device.precision}: "
         f"{config.train.batch_tokens:,} tokens a step{accum}"
     )
-
-
-class _ErrorMarker(contextlib.AbstractContextManager[None]):
-    """Turns what ends the training badly into error.json and the error the user sees."""
-
-    def __init__(self, task: Task, device: Device) -> None:
-        self._task, self._device = task, device
-
-    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        if error is None or isinstance(error, Interrupted) or not isinstance(error, Exception):
-            return
-        known = self._known(error)
-        lines = "".join(traceback.format_exception(error)).strip().splitlines()[-20:]
-        facts = {"cause": "exception", "message": f"{type(error).__name__}: {error}", "traceback": lines}
-        if known is not None:
-            facts = {"cause": known.cause, "message": str(known), **known.facts, "traceback": lines}
-        with contextlib.suppress(OSError):  # the disk may be full; then the message is all there is
-            self._task.folder.end("error", facts)
-        if known is not None and known is not error:
-            raise known from None
-
-    def _known(self, error: Exception) -> TrainingFailed | None:
-        if isinstance(error, TrainingFailed):
-            return error
-        if out_of_memory(error):
-            return self._out_of_memory()
-        return storage_failure(error, self._task.folder.path) if isinstance(error, OSError) else None
-
-    def _out_of_memory(self) -> TrainingFailed:
-        config = self._task.config
-        return TrainingFailed(
-            "out_of_memory",
-            f"out of memory on {self._device.kind} with train.micro_batch={config.micro_batch} sequences of "
-            f"{config.model.seq_len} tokens; lower train.micro_batch (the batch and the result stay the same), then "
-            "run the same command again",
-            micro_batch=config.micro_batch,
-        )

@@ -20,7 +20,7 @@ class StopRequest:
     """
 
     def __init__(self) -> None:
-        self.requested: str | None = None
+        self.requested = 0  # the signal's number; 0: none
         self._deferred = False
         self._before: dict[int, Any] = {}
 
@@ -42,9 +42,11 @@ class StopRequest:
     def _handle(self, number: int, _frame: FrameType | None) -> None:
         name = signal.Signals(number).name
         if not self._deferred:
-            raise Interrupted(f"stopped by {name} before the first step; nothing to save; run the same command again")
-        if self.requested == "SIGINT" and name == "SIGINT":
-            raise Interrupted("stopped by a second Ctrl-C without saving; the last checkpoint is intact")
-        if self.requested is None:
-            self.requested = name
+            raise Interrupted(
+                f"stopped by {name} before the first step; nothing to save; run the same command again", number
+            )
+        if self.requested == number == signal.SIGINT:
+            raise Interrupted("stopped by a second Ctrl-C without saving; the last checkpoint is intact", number)
+        if not self.requested:
+            self.requested = number
             print(f"\n{name}: finishing this step, then saving (a second signal stops at once)", flush=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -17,6 +19,7 @@ from simplify.errors import TrainingFailed
 from simplify.training.device import Device, out_of_memory
 from simplify.training.finite import culprit
 from simplify.training.optimisers import make_optimiser, set_learning_rate
+from simplify.training.world import World
 from simplify.zoo.model import build_model, token_loss
 
 
@@ -24,9 +27,16 @@ class Trainer:
     """Model, optimiser and loss scaling of one run on one device."""
 
     def __init__(
-        self, config: RunConfig, batches: Batches, device: Device, warn: Callable[[str], None] = print
+        self,
+        config: RunConfig,
+        batches: Batches,
+        device: Device,
+        warn: Callable[[str], None] = print,
+        world: World | None = None,
     ) -> None:
-        self._config, self._batches, self._device = config, batches, device
+        self._config, self._batches, self._device, self._world = config, batches, device, world or World()
+        self._size = self._world.micro_batch(config)
+        self._accum = config.batch_sequences // (self._world.size * self._size)
         self.model = build_model(config.block, config.model, config.data.vocab_size, config.init_seed)
         self.model.to(device.torch)
         self._forward: Any = self.model
@@ -35,6 +45,7 @@ class Trainer:
         self._validation = batches.validation(config.train.val_sequences)
         self._unchecked: list[tuple[int, Tensor]] = []
         self.compiled = config.train.compile and self._compile(warn)
+        self._averaged = self._average_gradients() if self._world.size > 1 else None
 
     def _compile(self, warn: Callable[[str], None]) -> bool:
         """Compile the model now, forward and backward; if that fails, say so and do without."""
@@ -50,6 +61,17 @@ class Trainer:
         self._optimiser.zero_grad(set_to_none=True)
         return self._forward is not self.model
 
+    def _average_gradients(self) -> Any:
+        """torch's own wrapper: averages while the backward pass still runs."""
+        from torch.nn.parallel import DistributedDataParallel
+
+        group = self._world.gradient_group(self._device.kind)
+        known = inspect.signature(DistributedDataParallel).parameters
+        quiet = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"  # by torch's version
+        options: dict[str, Any] = {quiet: False}  # the buffers are constants
+        self._forward = DistributedDataParallel(self._forward, process_group=group, **options)
+        return self._forward
+
     def step(self, step: int, rate: float, on_micro_batch: Callable[[int], None]) -> tuple[Tensor, Tensor]:
         """One optimiser update on batch `step`; returns its mean loss and its gradient norm, on the device.
 
@@ -59,10 +81,11 @@ class Trainer:
         config = self._config
         set_learning_rate(self._optimiser, rate)
         batch, loss = self._batches.batch(step), torch.zeros((), device=self._device.torch)
-        for number in range(config.grad_accum):
+        for number in range(self._accum):
             on_micro_batch(number)
-            part = self._loss(self._micro(batch, number)) / config.grad_accum
-            self._scaler.scale(part).backward()
+            with self._alone_until_the_last(number):
+                part = self._loss(self._micro(batch, number * self._world.size + self._world.rank)) / self._accum
+                self._scaler.scale(part).backward()
             loss += part.detach()
         self._scaler.unscale_(self._optimiser)
         limit = config.optimiser.grad_clip
@@ -75,9 +98,20 @@ class Trainer:
         self._optimiser.zero_grad(set_to_none=True)
         return loss, norm
 
+    def _alone_until_the_last(self, number: int) -> contextlib.AbstractContextManager[Any]:
+        """Gradients are averaged over the processes once a step, with the last micro-batch."""
+        if self._averaged is None or number == self._accum - 1:
+            return contextlib.nullcontext()
+        return self._averaged.no_sync()
+
+    def mean_loss(self, loss: Tensor) -> float:
+        """The loss of a step over all processes."""
+        (total,) = self._world.sum(float(loss))
+        return total / self._world.size
+
     def _micro(self, batch: Batch, number: int) -> Int64[Tensor, "2 b T"]:
         """Inputs and targets of a micro-batch, on the device."""
-        size = self._config.micro_batch
+        size = self._size
         rows = torch.from_numpy(np.stack(batch.rows(number * size, (number + 1) * size)))
         if self._device.kind == "cuda":
             rows = rows.pin_memory()
@@ -92,10 +126,11 @@ class Trainer:
     @torch.no_grad()
     def validate(self) -> float:
         """Mean loss in nats a token over the fixed validation set."""
-        size, count, total = self._config.micro_batch, len(self._validation.inputs), 0.0
-        for number in range(-(-count // size)):
+        count, total = len(self._validation.inputs), 0.0
+        for number in range(self._world.rank, -(-count // self._size), self._world.size):
             rows = self._micro(self._validation, number)
             total += float(self._loss(rows)) * rows.shape[1]
+        (total,) = self._world.sum(total)
         return total / count
 
     def check(self) -> None:

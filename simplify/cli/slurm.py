@@ -1,0 +1,97 @@
+"""Submitting to Slurm from the command line, and what a plan says about it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from simplify.config import RunConfig
+from simplify.data.corpus import open_corpus
+from simplify.dispatch.asked import Asked
+from simplify.dispatch.slurm import Request, Runs, Submitted, refuse_without_slurm, requests, script, submit, test_only
+from simplify.errors import ConfigError
+from simplify.runs.code import save_patch
+from simplify.runs.files import writing
+from simplify.runs.folder import find_folder, run_root
+from simplify.runs.identity import label, run_id
+from simplify.runs.slurm import arrays_folder
+from simplify.runs.store import RunStore
+
+
+def submit_one(config: RunConfig, command: list[str], force: bool) -> None:
+    """`simplify train` with a Slurm cluster: one job; returns once Slurm has it."""
+    root = run_root(config)
+    refuse_without_slurm(root)
+    corpus = open_corpus(config.data, masked=config.model.kind == "encoder")
+    folder = find_folder(root, run_id(config, corpus.facts.fingerprint), label(config))
+    found = RunStore(root).runs([folder.run_id])
+    state = found[0].state if found else "new"
+    if state in ("queued", "running", "unknown"):
+        note = f" ({found[0].note})" if found[0].note else ""
+        print(f"{folder.path.name}: is {state} already{note}; simplify logs -f {folder.run_id} shows it")
+        return
+    if state == "done" and not force:
+        print(f"already done: {folder.path} (--force runs it again)")
+        return
+    with writing(root):
+        if force and folder.path.exists():
+            print(f"--force: the old folder is now {folder.set_aside()}")
+        save_patch(root)
+        submitted = submit(root, [(folder, config)], Asked(command))
+    say_submitted(submitted)
+    if submitted.added:
+        print(f"{folder.path.name}: simplify status {folder.run_id}, simplify logs -f {folder.run_id}")
+
+
+def say_submitted(submitted: Submitted) -> None:
+    """The jobs that Slurm has now. Raises UserError with what it refused; the rest is submitted all the same."""
+    if submitted.jobs:
+        plural = "job" if len(submitted.jobs) == 1 else "jobs"
+        runs = "1 run" if submitted.added == 1 else f"{submitted.added} runs"
+        print(
+            f"{runs} submitted to Slurm as {plural} {', '.join(submitted.jobs)}; this shell may be closed", flush=True
+        )
+    if submitted.problems:
+        raise ConfigError(*dict.fromkeys(submitted.problems))
+
+
+def show_slurm_plan(root: Path, runs: Runs, label: str) -> None:
+    """The arrays that would be submitted: the exact text for sbatch, when they might begin, the hours asked for."""
+    refuse_without_slurm(root)
+    found = requests(runs)
+    for number, request in enumerate(found, start=1):
+        text = script(arrays_folder(root) / "TOKEN", len(request.runs), request, f"{label[:40]}.TOKEN", None)
+        print(f"\n{_heading(number, len(found), request)}")
+        for line in text.splitlines():
+            print(f"    {line}".rstrip())
+        print(test_only(text))
+    print(hours_asked(found))
+
+
+def _heading(number: int, total: int, request: Request) -> str:
+    cluster, count = request.cluster, len(request.runs)
+    what = f"an array of {count} runs" if count > 1 else "one run"
+    limit = f", {request.parallel} at a time" if request.parallel and count > 1 else ""
+    size = f"{cluster.nodes} node{'s' if cluster.nodes > 1 else ''} x {cluster.tasks // cluster.nodes} processes each"
+    after = f", after job {request.after + 1}" if request.after is not None else ""
+    return f"job {number} of {total}: {what}{limit}, {size}{after}; TOKEN is drawn at submission"
+
+
+def hours_asked(found: Sequence[Request]) -> str:
+    """The device-hours that the time limits come to; a run that needs more requeues itself and goes on."""
+    total = 0.0
+    for request in found:
+        seconds = request.cluster.seconds
+        if seconds is None:
+            return "hours asked for: the partition's default time limit for each run (cluster.timeout sets one)"
+        total += len(request.runs) * request.cluster.tasks * seconds / 3600
+    return f"hours asked for: at most {total:,.1f} device-hours by cluster.timeout; a run that needs more is requeued"
+
+
+def submit_all(root: Path, runs: Runs, asked: Asked) -> int:
+    """Submit a sweep's runs and say so; returns how many. Raises UserError where Slurm refused some."""
+    if not runs:
+        return 0
+    submitted = submit(root, runs, asked)
+    say_submitted(submitted)
+    return submitted.added
