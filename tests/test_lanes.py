@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -154,7 +155,7 @@ def test_cancel_takes_what_waits_and_stops_what_runs(simplify: Simplify, here: P
     simplify("sweep", *LONG, "seed=0,1,2")
     until(lambda: any((f / "metrics.jsonl").exists() for f in folders(here)))
     out = simplify("cancel", "seed=0,1,2")
-    assert "2 taken out of the queue" in out and "1 asked to stop after the step that is going on" in out
+    assert "2 taken out of the queue" in out and "1 asked to stop; it ends its step, saves" in out
     until(lambda: not background(here))
     assert list(states(simplify).values()) == ["cancelled"]
     (folder,) = folders(here)
@@ -166,8 +167,14 @@ def test_cancel_takes_what_waits_and_stops_what_runs(simplify: Simplify, here: P
 def test_fail_fast_cancels_the_rest(simplify: Simplify, here: Path) -> None:
     words = [*TINY, "train.steps=6", "optimiser.lr=1e30,1e-3,2e-3", "--fail-fast", "--watch"]
     out = simplify("sweep", *words, code=1)
-    assert "failed: non_finite" in out
+    assert (
+        "failed: non_finite" in out
+        and "1 of 3 runs failed or are lost" in out
+        and "not begun, and in no queue: " in out
+    )
     assert len(folders(here)) == 1
+    (unbegun,) = re.findall(r"not begun, and in no queue: (\S+), (\S+)", out)
+    assert unbegun[0] in simplify("status", unbegun[0].rpartition("-")[2][:6])  # found by its id all the same
 
 
 def test_a_lane_that_is_told_to_stop_leaves_the_rest_for_the_next(simplify: Simplify, here: Path) -> None:
@@ -209,6 +216,8 @@ def test_edit_and_reconcile(simplify: Simplify, here: Path) -> None:
     long = ["sweep.yaml", *LONG]
     simplify("sweep", *long)
     file.write_text("grid: {seed: [4]}\n")
+    out = simplify("sweep", *long)  # nobody can answer: what is dropped goes on, and is not forgotten
+    assert "1 dropped runs go on" in out and len(status(simplify, "sweep.yaml", "train.steps=4000")) == 2
     out = simplify("sweep", *long, "--yes")
     assert "1 dropped" in out and ("taken out of the queue" in out or "asked to stop" in out)
     simplify("cancel", "sweep.yaml")

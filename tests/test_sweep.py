@@ -15,6 +15,7 @@ from test_imports import HEAVY, loaded
 
 from simplify.compose import axes, compose_points, compose_run
 from simplify.errors import ConfigError
+from simplify.sweep.estimate import Estimate
 from simplify.sweep.file import Size, read_sweep
 from simplify.sweep.plan import make_plan
 from simplify.sweep.points import points_of, varying
@@ -151,6 +152,9 @@ BAD_FILES = {
     "set: {a: [1}": "line 1, column 12: expected ',' or ']'",
     "set:\n  cluster.timeout: 12:30:00": "line 2: 12:30:00 without quotes is a number to the base 60 in YAML",
     "grid: {seed: [0]}\nexcept: [{blok: sas}]": "except: blok=sas: names a setting that the points do not have",
+    "grid: {seed: [0, 1]}\nexcept: [{seed: 2}]": "except: seed=2: no point has these values; valid: values of the axes",
+    "grid: {seed: [0]}\nexcept: [{seed: 0}]": "except: leaves no point; valid: fewer exceptions, or more values",
+    "grid: {block: sas}": "block=sas: needs a list, as in block: [sas]",
     "grid: {seed: [0, 1]}\nzip: {seed: [2, 3]}": "seed: is an axis twice (grid and zip)",
     "grid: {optimiser.rl: [1, 2]}": "optimiser.rl: unknown key; did you mean optimiser.lr?",
     "report: {x: stepp}\nset: {seed: 1}": "report.x=stepp: did you mean step?",
@@ -184,3 +188,16 @@ def test_many_runs_are_asked_about(cli: Cli, here: Path) -> None:
     done = cli("sweep", *TINY, "seed=range(0,21)")
     assert done.code == 2 and "21 runs to be trained; --yes trains that much without asking" in done.err
     assert not (here / "runs").exists()
+
+
+def test_what_is_left_of_a_run_is_what_it_costs(cli: Cli, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that has begun goes on from its checkpoint; the plan counts the rest."""
+    monkeypatch.setattr("simplify.cli.sweep.estimate_seconds", lambda configs, *_: Estimate((100.0,) * len(configs)))
+    words = [*TINY, "train.steps=20", "seed=0,1"]
+    assert cli("train", *TINY, "train.steps=20", "seed=0").code == 0
+    (run,) = (p for p in (here / "runs").iterdir() if not p.name.startswith("."))
+    (run / "done.json").unlink()
+    lines = (run / "metrics.jsonl").read_text().splitlines(keepends=True)
+    (run / "metrics.jsonl").write_text("".join(lines[:5]))
+    told = json.loads(cli("sweep", *words, "--json").out)
+    assert [(r["state"], r["seconds"]) for r in told["runs"]] == [("stopped", 75.0), ("new", 100.0)]

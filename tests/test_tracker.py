@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -11,7 +12,14 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from conftest import TINY, rows, run_folder, untimed
+
+from simplify.compose import compose_run
+from simplify.errors import Interrupted
+from simplify.runs.folder import RunFolder
+from simplify.runs.tracker import Tracker
+from simplify.training.signals import StopRequest
 
 Spawn = Callable[..., "subprocess.Popen[str]"]
 # Nothing listens on the discard port of this machine: an online run cannot reach its server.
@@ -90,3 +98,24 @@ def _trackers(parent: int) -> list[int]:
         if int(fields["PPid"]) == parent and "wandb" in fields["Name"]:
             found.append(int(status.parent.name))
     return found
+
+
+def test_a_signal_that_a_library_swallows_is_not_lost() -> None:
+    """wandb, importing or opening files, catches what a handler raises; the run must stop all the same."""
+    with StopRequest() as stop:
+        with contextlib.suppress(Exception):
+            os.kill(os.getpid(), signal.SIGTERM)
+        with pytest.raises(Interrupted, match="stopped by SIGTERM before the first step"):
+            stop.defer()
+
+
+def test_a_signal_while_wandb_starts_is_no_failure_of_wandb(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    told: list[str] = []
+
+    def interrupted(*_: object) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr("simplify.runs.tracker._open", interrupted)
+    with StopRequest(), pytest.raises(Interrupted):
+        Tracker(told.append).start(compose_run([]), RunFolder(tmp_path, "0123456789"), {})
+    assert told == []

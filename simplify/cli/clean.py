@@ -13,6 +13,7 @@ from simplify.display import is_terminal
 from simplify.errors import ConfigError
 from simplify.runs.folder import root_path
 from simplify.runs.queue import Queue, read_job
+from simplify.runs.slurm import Array, arrays_folder, open_arrays
 from simplify.runs.store import RunStore, RunView
 
 _ASIDE = re.compile(r".+-[0-9a-f]{10}\.old-\d+")
@@ -62,7 +63,10 @@ def _find(root: Path, checkpoints: bool) -> Iterable[Waste]:
     if checkpoints:
         last = [p for run in done for p in run.folder.checkpoints.glob("*") if p not in older]
         yield Waste("last checkpoints of finished runs", tuple(last))
-    yield Waste("snapshots of code that no queued run needs", tuple(_unused_code(root, queue)))
+    arrays = open_arrays(root)
+    yield Waste("snapshots of code that no queued run needs", tuple(_unused_code(root, queue, arrays)))
+    ended = tuple(mark.parent for mark in arrays_folder(root).glob("*/over"))
+    yield Waste("files of Slurm jobs that have ended", ended)
     if not queue.lanes():
         lanes = [*(root / ".lanes").glob("*"), *(root / ".claims").glob("*")]
         alive = any(run.state == "running" for run in runs)
@@ -76,8 +80,9 @@ def _older_checkpoints(run: RunView) -> list[Path]:
     return [path for path in files if path.name.split(".")[0] != stems[-1]]
 
 
-def _unused_code(root: Path, queue: Queue) -> list[Path]:
+def _unused_code(root: Path, queue: Queue, arrays: Iterable[Array]) -> list[Path]:
     jobs = [read_job(path) for path in queue.waiting().values()]
+    jobs += [array.job(0) for array in arrays]  # all runs of an array have one code
     used = {job.code for job in jobs if job}
     return [path for path in (root / ".code").glob("*") if str(path) not in used]
 

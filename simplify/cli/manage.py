@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from simplify.cli.select import select
+from simplify.cli.table import counted
 from simplify.compose import with_settings
 from simplify.config import RunConfig
 from simplify.dispatch.asked import Asked
@@ -43,8 +44,8 @@ def say_cancelled(found: Cancelled) -> None:
     if found.dequeued:
         print(f"{len(found.dequeued)} taken out of the queue")
     if found.asked_to_stop:
-        print(f"{len(found.asked_to_stop)} asked to stop after the step that is going on, saved: ", end="")
-        print(", ".join(found.asked_to_stop))
+        names = ", ".join(found.asked_to_stop)
+        print(f"{len(found.asked_to_stop)} asked to stop; it ends its step, saves, and is then cancelled: {names}")
     for name in found.out_of_reach:
         print(f"{name}: cannot be told now: it is trained on another host, or Slurm does not answer", file=sys.stderr)
 
@@ -55,8 +56,9 @@ def retry_command(words: Sequence[str], run_root: Path | None, changes: Sequence
     by_name = bool(words) and not chosen.sweeps
     again = [run for run in chosen.runs if run.state in (_AGAIN_BY_NAME if by_name else _AGAIN)]
     if not again:
-        print("nothing to retry: no run here has failed or is lost")
-        if any(run.waits_for_lane for run in chosen.runs):
+        states = counted([run.state for run in chosen.runs])
+        print(f"nothing to train again: none has failed or is lost ({states})")
+        if any(run.waits_for_lane for run in chosen.runs):  # its lanes may have been killed
             with writing(chosen.store.root):
                 say_started(wake_lanes(chosen.store.root))
         return

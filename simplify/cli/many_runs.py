@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from simplify.cli.complete import complete_override
-from simplify.cli.options import Conf, Json, Run, RunRoot, Select
+from simplify.cli.options import Conf, Json, Overrides, Run, RunRoot, Select
 
 
 def sweep(
@@ -132,6 +132,23 @@ def data(
     from simplify.cli.data import data_command
 
     data_command(what, name, words or [], conf)
+
+
+def doctor(
+    words: Overrides = None,
+    conf: Conf = None,
+    write: Annotated[
+        str | None, typer.Option("--write", metavar="NAME", help="write conf/cluster/NAME.yaml from what was found")
+    ] = None,
+    job: Annotated[bool, typer.Option(help="run a job of a few seconds that looks from a node")] = True,
+) -> None:
+    """Show what a cluster has and does to jobs, and whether runs can live there: doctor cluster=slurm.
+
+    Exit codes: 0 all is well, 1 a job could not write to the run root, 2 no Slurm here, or something typed is wrong.
+    """
+    from simplify.cli.doctor import doctor_command
+
+    doctor_command(words or [], conf, write, job)
 
 
 def job(path: Path, lane: str) -> None:

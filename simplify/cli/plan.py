@@ -8,7 +8,7 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Table
 
-from simplify.config import show
+from simplify.config import RunConfig, Settings, show
 from simplify.display import console, short_time
 from simplify.sweep.estimate import Estimate
 from simplify.sweep.plan import Plan
@@ -29,15 +29,21 @@ def show_plan(plan: Plan, estimate: Estimate, gone: Sequence[Recorded], question
         table.add_column(name, justify="right")
     table.add_column("state")
     for run, seconds in zip(plan.runs, estimate.seconds, strict=True):
-        cells = [show(run.point[name]) if name in run.point else "-" for name in names]
+        cells = [show(run.point[name] if name in run.point else value_of(run.config, name)) for name in names]
         time = "-" if run.state == "done" else "?" if seconds is None else short_time(seconds)
         table.add_row(run.name, *map(escape, cells), f"{run.parameters:,}", time, run.state)
     screen.print(table)
     for line in (cost(estimate, lanes), *_dropped(gone)):
         if line:
             screen.print(line, markup=False, highlight=False)
-    for line in plan.missing:
-        screen.print(f"missing: {line}", markup=False, highlight=False)
+
+
+def value_of(config: RunConfig, key: str) -> Any:
+    """The value of a setting by its full key; of a group its name."""
+    value: Any = config
+    for name in key.split("."):
+        value = getattr(value, name, None)
+    return getattr(value, "name", value) if isinstance(value, Settings) else value
 
 
 def summary(plan: Plan, gone: Sequence[Recorded]) -> str:

@@ -11,6 +11,7 @@ from simplify.config import nearest
 from simplify.errors import RunFolderError
 from simplify.runs.lookup import runs_named
 from simplify.runs.settings import flat
+from simplify.runs.state import STATES
 from simplify.runs.store import RunStore, RunView
 from simplify.sweep.record import Record, records, records_of
 
@@ -41,8 +42,10 @@ def select(words: Sequence[str], run_root: Path | None) -> Selected:
     unstarted = {run.run_id: run.folder for sweep in sweeps for run in sweep.runs}
     for run in found:
         unstarted.pop(run.run_id, None)
-    if ids:
-        wanted |= {run.run_id for word in ids for run in runs_named(word, found, store.root)}
+    for word in ids:
+        named = _unbegun(word, store.root, found)
+        unstarted |= named
+        wanted |= {run.run_id for run in runs_named(word, found, store.root)} if not named else set()
     if names:
         found = [run for run in found if run.run_id in wanted]
     for key, value in settings.items():
@@ -52,6 +55,15 @@ def select(words: Sequence[str], run_root: Path | None) -> Selected:
         found.sort(key=lambda run: order.get(run.run_id, len(order)))
     title = " ".join(words) or str(store.root)
     return Selected(store, found, sweeps, [] if settings else list(unstarted.values()), title)
+
+
+def _unbegun(word: str, root: Path, found: Sequence[RunView]) -> dict[str, str]:
+    """The runs of that name or id that a sweep knows, and nothing else: their ids and folders' names."""
+    there = {run.run_id for run in found}
+    asked = {run.run_id: run.folder for record in records(root) for run in record.runs if run.run_id not in there}
+    if any(run.name.startswith(word) or run.run_id.startswith(word) for run in found):
+        return {}
+    return {run_id: name for run_id, name in asked.items() if run_id.startswith(word) or name.startswith(word)}
 
 
 def _sweeps(names: Sequence[str], root: Path, scale: str | None) -> tuple[list[Record], list[str]]:
@@ -80,10 +92,12 @@ def _with_setting(runs: Sequence[RunView], key: str, value: str) -> list[RunView
     """Runs whose setting is `value`; several, with commas, mean any of them. A group means its name."""
     values = value.split(",")
     found = [run for run in runs if any(_same(word, _setting(run, key)) for word in values)]
+    if key == "state" and set(values) <= set(STATES):
+        return found
     if not found and runs:
         there = sorted({_text(_setting(run, key)) for run in runs})
         if there == ["-"]:
-            keys = {name for run in runs[:50] for name in flat(run.config)}
+            keys = {name.removesuffix(".name") for run in runs[:50] for name in flat(run.config)}
             raise RunFolderError(
                 f"{key}={value}: {nearest(key, keys)}no run has the setting {key}; valid: state, block, model, data, "
                 "optimiser, or a full key such as optimiser.lr (simplify train --help lists them)"

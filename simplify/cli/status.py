@@ -6,13 +6,15 @@ import json
 import shlex
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from simplify.cli.select import Selected, select
 from simplify.cli.table import counted, print_runs
 from simplify.display import short_time
 from simplify.errors import RunFolderError
+from simplify.machine import slots
 from simplify.runs.folder import root_path
 from simplify.runs.lookup import find_view
 from simplify.runs.process import silent_for
@@ -28,9 +30,10 @@ def status_command(words: Sequence[str], run_root: Path | None, as_json: bool) -
         return
     states = [*(run.state for run in chosen.runs), *("new" for _ in chosen.unstarted)]
     if not states:
-        print(f"{chosen.store.root}: no runs yet; simplify sweep sweeps/quickstart.yaml starts some")
+        none = "no runs here" if words else "no runs yet (--run-root DIR looks elsewhere)"
+        print(f"{chosen.title}: {none}")
         return
-    print_runs(chosen.runs, f"{chosen.title}: {counted(states)}")
+    print_runs(chosen.runs, f"{chosen.title}: {counted(states)}", chosen.unstarted)
     say_what_is_wrong(chosen)
 
 
@@ -42,11 +45,22 @@ def say_what_is_wrong(chosen: Selected) -> None:
     if troubled:
         more = f"; {len(troubled) - 10} more" if len(troubled) > 10 else ""
         print(f"simplify why RUN shows more, simplify retry trains them again from their checkpoints{more}")
-    queued = sum(run.waits_for_lane for run in chosen.runs)
-    if queued and not Queue(chosen.store.root).lanes():
-        print(
-            f"{queued} queued, but no lane works on them (killed, or the machine was restarted); simplify retry goes on"
-        )
+    queued = [run for run in chosen.runs if run.waits_for_lane]
+    if not queued:
+        return
+    alive, wanted = len(Queue(chosen.store.root).lanes()), _lanes_wanted(queued)
+    if not alive:
+        gone = "killed, or the machine was restarted"
+        print(f"{len(queued)} queued, but no lane works on them ({gone}); simplify retry goes on")
+    elif alive < wanted:
+        print(f"{alive} of {wanted} lanes work (the others were killed); simplify retry starts them again")
+
+
+def _lanes_wanted(queued: Sequence[RunView]) -> int:
+    """As many lanes as the waiting runs ask for; one a GPU where they do not say."""
+    said = max((run.config.get("cluster", {}).get("lanes") or 0 for run in queued), default=0)
+    uses_gpus = any(run.config.get("train", {}).get("device") in ("auto", "cuda") for run in queued)
+    return min(len(slots(said or None, uses_gpus)), len(queued))
 
 
 def cause(run: RunView) -> str:
@@ -66,7 +80,7 @@ def why_command(word: str, run_root: Path | None) -> None:
     print(f"{run.name}: {run.state}" + (f": {said}" if said else ""))
     for number, attempt in enumerate((run.facts.job or {}).get("attempts", []), start=1):
         error = f": {attempt['error'].get('message')}" if attempt.get("error") else ""
-        ended = f", {attempt.get('how') or 'gone'}" if "ended" in attempt else ""
+        ended = _how_it_ended(attempt, run)
         where = f"process {attempt['pid']} on {attempt['host']}"
         where += f", job {attempt['slurm']} on {attempt['node']}" if attempt.get("slurm") else ""
         print(f"attempt {number}: {attempt['started']}, {where}, from step {attempt['from_step']}{ended}{error}")
@@ -82,6 +96,13 @@ def why_command(word: str, run_root: Path | None) -> None:
         print(line)
 
 
+def _how_it_ended(attempt: Mapping[str, Any], run: RunView) -> str:
+    if attempt.get("how"):
+        return f", {attempt['how']}"
+    newest = attempt is (run.facts.attempt or {})
+    return "" if newest and run.state == "running" else ", gone without a word"
+
+
 def _what_to_type(run: RunView) -> list[str]:
     config = run.folder.path / "config.yaml"
     alone = []
@@ -91,7 +112,11 @@ def _what_to_type(run: RunView) -> list[str]:
         words.append(f"run_root={_quoted(str(run.folder.path.parent))}")
         alone = [f"in the foreground: {shlex.join(words)}"]
     if run.state in ("failed", "lost", "stopped", "cancelled"):
-        return [f"again, from its last checkpoint: simplify retry {run.run_id}", *alone]
+        begun = any(run.folder.checkpoints.glob("*.json"))
+        again = f"again, {'from its last checkpoint' if begun else 'from the start'}: simplify retry {run.run_id}"
+        if (run.facts.error or {}).get("cause") == "non_finite":
+            again += "; as it stands it will come to the same, and another optimiser.lr makes another run"
+        return [again, *alone]
     if run.waits_for_lane:
         return ["waits for a lane: simplify status"]
     if run.state in ("queued", "unknown"):

@@ -5,14 +5,10 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
-from simplify.choices import overlay_dir
 from simplify.cli.manage import say_cancelled, say_started
 from simplify.cli.plan import device_hours, plan_as_data, show_plan
-from simplify.compose import axes
+from simplify.cli.question import Options, Question, read_question
 from simplify.config import RunConfig
 from simplify.display import is_terminal
 from simplify.errors import ConfigError
@@ -23,49 +19,18 @@ from simplify.runs.folder import RunFolder, now, run_root
 from simplify.runs.queue import Queue
 from simplify.runs.store import RunStore
 from simplify.sweep.estimate import Estimate, estimate_seconds
-from simplify.sweep.file import PAPER, Size, SweepFile, header, read_sweep
+from simplify.sweep.file import PAPER, header
 from simplify.sweep.plan import Plan, PlannedRun, make_plan
 from simplify.sweep.points import points_of
-from simplify.sweep.record import Record, Recorded, dropped, read_record, record_name, record_path, write_record
+from simplify.sweep.record import Record, Recorded, dropped, read_record, record_path, write_record
 
 _MANY = 20  # runs from which a sweep asks before it starts
 _LONG = 24 * 3600.0  # device-seconds from which it asks
 
 
-@dataclass(frozen=True)
-class Options:
-    """What was typed beside the words."""
-
-    conf: Path | None
-    plan: bool
-    as_json: bool
-    retry: bool
-    fail_fast: bool
-    yes: bool
-    watch: bool
-    snapshot: bool
-
-
-@dataclass(frozen=True)
-class Question:
-    """A sweep as it was typed: its file, the size of the question, and words that win over the file."""
-
-    file: Path | None
-    source: SweepFile
-    scale: str
-    size: Size
-    typed: dict[str, list[Any]]
-    words: tuple[str, ...]
-
-    @property
-    def name(self) -> str:
-        """The name of its record."""
-        return record_name(self.file, self.scale, self.words)
-
-
 def sweep_command(words: Sequence[str], options: Options) -> None:
     """Words without `=`: one sweep file. The others are settings and axes, which win over the file's."""
-    question = _read(words, options.conf)
+    question = read_question(words, options.conf)
     plan = make_plan(points_of(question.size, question.typed), options.conf)
     todo = _todo(plan, options.retry)
     estimate = _estimate(plan)
@@ -81,35 +46,23 @@ def sweep_command(words: Sequence[str], options: Options) -> None:
             from simplify.cli.slurm import show_slurm_plan
 
             show_slurm_plan(plan.root, submitted, question.name)
-        if plan.wrong:
-            raise ConfigError(*plan.wrong)
+        _say_what_is_left_out(plan)
         return
-    for line in (*plan.wrong, *plan.missing):  # one bad point never loses the others
-        print(f"left out: {line}", flush=True)
     _ask(question, todo, plan, estimate, options.yes)
     with writing(plan.root):
-        _cancel_dropped(plan, [run.run_id for run in gone], options.yes)
-        _dispatch(question, plan, todo, options)
+        kept = _cancel_dropped(plan, gone, options.yes)
+        _dispatch(question, plan, todo, options, kept)
     if options.watch:
         from simplify.cli.watch import watch
 
         watch(RunStore(plan.root), [folder.run_id for _, folder in plan.known], question.name)
+    _say_what_is_left_out(plan)  # one bad point never loses the others
+
+
+def _say_what_is_left_out(plan: Plan) -> None:
+    """Raise ConfigError where some points are no runs, or have no data yet."""
     if plan.wrong or plan.missing:
-        raise ConfigError(*plan.wrong, *plan.missing)
-
-
-def _read(words: Sequence[str], conf: Path | None) -> Question:
-    files = [word for word in words if "=" not in word or Path(word).is_file()]
-    if len(files) > 1:
-        raise ConfigError(f"{files[1]}: a second sweep file; valid: one file, then settings such as seed=0,1,2")
-    rest = [word for word in words if word not in files]
-    typed = axes(rest, overlay_dir(conf))
-    scale = str(typed.pop("scale", [PAPER])[0])
-    source: SweepFile = read_sweep(Path(files[0])) if files else SweepFile.model_validate({})
-    if not files and not typed:
-        raise ConfigError("sweep: nothing to run; valid: a sweep file, or settings such as block=pre_ln,sas seed=0,1,2")
-    kept = tuple(word for word in rest if not word.startswith("scale="))
-    return Question(Path(files[0]) if files else None, source, scale, source.at(scale), typed, kept)
+        raise ConfigError(*(f"left out: {line}" for line in (*plan.wrong, *plan.missing)))
 
 
 def _todo(plan: Plan, retry: bool) -> list[tuple[RunFolder, RunConfig]]:
@@ -127,12 +80,20 @@ def _estimate(plan: Plan) -> Estimate:
     ahead = [run for run in plan.runs if run.state != "done"]
     here = [run.config for run in ahead if run.config.cluster.kind == "local"]
     found = estimate_seconds(here, _lanes(plan), _say_aside) if here else Estimate((), None)
-    times = iter(found.seconds)
-    seconds = [0.0 if run.state == "done" else next(times) if _is_local(run) else None for run in plan.runs]
+    times, left = iter(found.seconds), _shares_left(plan)
+    whole = [0.0 if run.state == "done" else next(times) if _is_local(run) else None for run in plan.runs]
+    seconds = [None if time is None else time * share for time, share in zip(whole, left, strict=True)]
     elsewhere = (
         "how long runs take on the cluster's nodes is not measured from here" if len(here) < len(ahead) else None
     )
     return Estimate(tuple(seconds), found.problem or elsewhere)
+
+
+def _shares_left(plan: Plan) -> list[float]:
+    """How much of each run is still to be trained, from 1 to 0: those that have begun go on from their checkpoints."""
+    begun = [folder.run_id for run, folder in plan.known if run.state not in ("new", "done")]
+    spent = {view.run_id: view.share for view in RunStore(plan.root).runs(begun)} if begun else {}
+    return [1 - spent.get(run.folder.run_id, 0.0) if run.folder else 1.0 for run in plan.runs]
 
 
 def _is_local(run: PlannedRun) -> bool:
@@ -161,24 +122,37 @@ def _ask(
         raise ConfigError(f"sweep: not started; narrow it with settings such as seed=0, or answer y{hint}")
 
 
-def _cancel_dropped(plan: Plan, run_ids: list[str], yes: bool) -> None:
-    """Runs that are no longer asked for and still wait or train: cancelled after a yes."""
-    active = [run for run in RunStore(plan.root).runs(run_ids) if run.state in ("queued", "running", "unknown")]
+def _cancel_dropped(plan: Plan, gone: Sequence[Recorded], yes: bool) -> list[Recorded]:
+    """Runs that are no longer asked for and still wait or train: cancelled after a yes, else returned."""
+    active = [
+        run
+        for run in RunStore(plan.root).runs(run.run_id for run in gone)
+        if run.state in ("queued", "running", "unknown")
+    ]
     if not active:
-        return
+        return []
     from simplify.dispatch.cancel import cancel
+
+    kept = [run for run in gone if any(run.run_id == other.run_id for other in active)]
 
     names = ", ".join(f"{run.name} ({run.state})" for run in active[:8])
     if not yes:
         if not (is_terminal() and sys.stdin.isatty()):
             print(f"{len(active)} dropped runs go on: {names}; --yes cancels them, or simplify cancel with their names")
-            return
+            return kept
         if input(f"no longer asked for: {names}; cancel? [y/N] ").strip().lower() not in ("y", "yes"):
-            return
+            return kept
     say_cancelled(cancel(Queue(plan.root), {run.run_id for run in active}))
+    return []
 
 
-def _dispatch(question: Question, plan: Plan, todo: Sequence[tuple[RunFolder, RunConfig]], options: Options) -> None:
+def _dispatch(
+    question: Question,
+    plan: Plan,
+    todo: Sequence[tuple[RunFolder, RunConfig]],
+    options: Options,
+    kept: Sequence[Recorded],
+) -> None:
     from simplify.cli.manage import dispatch_all
     from simplify.dispatch.asked import Asked
 
@@ -189,7 +163,7 @@ def _dispatch(question: Question, plan: Plan, todo: Sequence[tuple[RunFolder, Ru
     git, code = git_state(), code_hash()
     mark = (git["patch"] or git["commit"][:12]) if git else "installed"  # the YAML files are no part of the hash
     copied = snapshot(plan.root / ".code" / f"{code}-{mark}") if options.snapshot else None
-    runs = tuple(Recorded(folder.run_id, folder.path.name, dict(run.point)) for run, folder in plan.known)
+    runs = (*(Recorded(folder.run_id, folder.path.name, dict(run.point)) for run, folder in plan.known), *kept)
     told = tuple(header(question.file)) if question.file else ()
     file = str(question.file.resolve()) if question.file else None
     facts = (now(), git, code, str(copied) if copied else None)

@@ -22,6 +22,8 @@ _STYLES = {
     "queued": "dim",
     "unknown": "yellow",
 }
+_FIRST_TO_GO = ("device", "attempt", "tokens/s", "train loss", "ETA", "note", "val loss")
+_FOLDED = 6  # characters that a setting's column needs at least
 RIGHT = ("step", "train loss", "val loss", "tokens/s", "ETA", "attempt")
 
 
@@ -69,25 +71,60 @@ def _number(value: Any, form: str) -> str:
     return "-" if value is None else format(value, form)
 
 
-def run_table(runs: Sequence[RunView], title: str) -> Table:
+def fitted(rows: Sequence[dict[str, str]], width: int) -> tuple[list[dict[str, str]], list[str]]:
+    """Rows without the columns that do not fit beside the others, and the names of those."""
+    left, gone = [dict(row) for row in rows], []
+    for name in _FIRST_TO_GO:
+        if _width(left) <= width:
+            break
+        if left and name in left[0]:
+            gone.append(name)
+            left = [{key: text for key, text in row.items() if key != name} for row in left]
+    return left, gone
+
+
+def _width(rows: Sequence[dict[str, str]]) -> int:
+    """Characters of a table with frames. Settings fold, but not below _FOLDED characters."""
+    widest = {name: max(len(name), *(len(row[name]) for row in rows)) for name in (rows[0] if rows else ())}
+    return 1 + sum(3 + (wide if _is_whole(name) else min(wide, _FOLDED)) for name, wide in widest.items())
+
+
+def _is_whole(name: str) -> bool:
+    return name in ("run", "state", *RIGHT)
+
+
+def run_table(runs: Sequence[RunView], rows: Sequence[dict[str, str]], title: str) -> Table:
     """The table, for rich."""
-    rows = cells(runs)
     table = Table(title=escape(title), title_justify="left")
     for name in rows[0] if rows else ():
-        whole = name == "run" or name in RIGHT
-        table.add_column(escape(name), justify="right" if name in RIGHT else "left", no_wrap=whole, overflow="fold")
+        right = "right" if name in RIGHT else "left"
+        table.add_column(escape(name), justify=right, no_wrap=_is_whole(name), overflow="fold")
     for run, row in zip(runs, rows, strict=True):
         style = _STYLES.get(run.state)
         table.add_row(*(f"[{style}]{escape(t)}[/]" if style and n == "state" else escape(t) for n, t in row.items()))
     return table
 
 
-def print_runs(runs: Sequence[RunView], title: str) -> None:
-    """The table on standard output; without a terminal, plain columns, which also a thousand rows do not slow down."""
-    if is_terminal():
-        console().print(run_table(runs, title))
-        return
+def print_runs(runs: Sequence[RunView], title: str, unbegun: Sequence[str] = ()) -> None:
+    """The table on standard output, and the names of runs that are asked for and neither wait nor have begun.
+
+    Without a terminal, and where the screen is too narrow for whole numbers, plain columns, which also a
+    thousand rows do not slow down.
+    """
     rows = cells(runs)
+    screen = console()
+    fit, gone = fitted(rows, screen.width)
+    if is_terminal() and _width(fit) <= screen.width:
+        screen.print(run_table(runs, fit, title))
+        if gone:
+            print(f"not shown on so narrow a screen: {', '.join(gone)}")
+    else:
+        _print_plainly(rows, title)
+    if unbegun:
+        print(f"not begun, and in no queue: {', '.join(unbegun[:8])}{', ...' if len(unbegun) > 8 else ''}")
+
+
+def _print_plainly(rows: Sequence[dict[str, str]], title: str) -> None:
     print(title)
     names = list(rows[0]) if rows else []
     widths = {name: max(len(name), *(len(row[name]) for row in rows)) for name in names}

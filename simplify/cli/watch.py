@@ -42,28 +42,30 @@ def watch(store: RunStore, run_ids: Sequence[str], title: str) -> None:
     Raises TrainingFailed if some failed, TryAgain if some stopped or nothing works on them. Ctrl-C
     ends the watching alone.
     """
-    news = _News(store.runs(run_ids))
+    first = store.runs(run_ids)
+    names, news = {run.run_id: run.name for run in first}, _News(first)
     try:
         runs = _live(store, run_ids, title, news) if is_terminal() else _plain(store, run_ids, title, news)
     except KeyboardInterrupt:
         print("\nno longer watching; the runs go on (simplify status shows them, simplify cancel stops them)")
         raise SystemExit(130) from None
-    print_runs(runs, f"{title}: {counted([run.state for run in runs])}")
-    _judge(runs)
+    left = {run.run_id for run in runs}
+    print_runs(runs, f"{title}: {counted([run.state for run in runs])}", [n for i, n in names.items() if i not in left])
+    _judge(runs, len(names))
 
 
-def _judge(runs: Sequence[RunView]) -> None:
+def _judge(runs: Sequence[RunView], total: int) -> None:
     failed = [run for run in runs if run.state in ("failed", "lost")]
     if failed:
         raise TrainingFailed(
             "exception",
-            f"{len(failed)} of {len(runs)} runs failed; simplify why {failed[0].run_id} shows the first, "
+            f"{len(failed)} of {total} runs failed or are lost; simplify why {failed[0].run_id} shows the first, "
             "simplify retry trains them again",
         )
     waiting = [run for run in runs if run.is_active]
     if waiting:
         raise TryAgain(f"{len(waiting)} runs wait, but no lane works on them; simplify retry goes on")
-    if any(run.state != "done" for run in runs):
+    if len(runs) < total or any(run.state != "done" for run in runs):
         raise TryAgain("some runs were stopped; the sweep's command, or simplify retry with their names, goes on")
 
 

@@ -161,7 +161,7 @@ class RunStore:
     def frame(self) -> pandas.DataFrame:
         """One row a run: id, state, the newest metrics, and every setting as a column such as block.name."""
         rows = [run.row() for run in self.runs()]
-        return _pandas("frame")(rows)
+        return _pandas("frame")(rows, columns=None if rows else ["id", "name", "state"])
 
     def metrics(self, wanted: Iterable[str] | None = None) -> pandas.DataFrame:
         """One row a logged step of each run, with its id and name: metrics.jsonl, one below the other."""
@@ -178,6 +178,8 @@ def _view(board: Board, run_id: str, path: Path) -> RunView:
     if device is None and state == "running" and element is not None:
         device = (facts.attempt or {}).get("node")
     waiting = board.waiting.get(run_id) or (element and element.array.folder / f"{element.index}.json")
+    if state == "running" and facts.cancelled is not None and facts.attempt is not None:
+        note = "asked to stop"
     out = element.array.out(element.index) if element else None
     return RunView(RunFolder(path, run_id), facts, state, waiting, device, note, out)
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal
 
 from simplify.config import RunConfig
+from simplify.errors import SimplifyError
 from simplify.runs.folder import RunFolder
 
 _SECONDS_TO_START = 15
@@ -35,6 +36,8 @@ class Tracker:
             with _no_questions():
                 self._run = _open(config, folder, facts, config.wandb.mode)
             return
+        except SimplifyError:  # a signal asked us to stop, and wandb is not what failed
+            raise
         except Exception as error:
             problem = _short(error)
         if config.wandb.mode == "online":

@@ -37,8 +37,8 @@ from simplify.zoo.counts import TRAINING_FLOPS, count_flops
 
 PROBES = 4  # configurations measured at most for one estimate
 _TIMEOUT = 120.0  # seconds for all of them
-_SHORT = 3600.0  # seconds that an error is kept, and a time taken while the machine had other work
-_FORMAT = 1  # of the files and of the way of measuring; raise it when they change
+_SHORT = 600.0  # seconds that an error is kept, and a time taken while the machine had other work
+_FORMAT = 2  # of the files and of the way of measuring; raise it when they change
 
 
 @dataclass(frozen=True)
@@ -121,6 +121,8 @@ def _step_seconds(
     if missing:
         models = "a model" if len(missing) == 1 else f"{len(missing)} models"
         note(f"measuring a step of {models} on this machine, once; big models take up to a minute or two")
+        if busy:
+            note("the machine has other work now: the times may be far too long, and are measured again in ten minutes")
     for key, answer in zip(missing, _measure([groups[key] for key in missing], lanes), strict=True):
         found[key] = answer
         _write(paths[key], answer, busy or isinstance(answer, str))

@@ -44,6 +44,15 @@ class Size(Settings):
     add: tuple[dict[str, Any], ...] = Field((), description="points beside the combinations")
     leave_out: tuple[dict[str, Any], ...] = Field((), alias="except", description="combinations left out")
 
+    @field_validator("grid", "zip", mode="before")
+    @classmethod
+    def _axes_are_lists(cls, value: Any) -> Any:
+        groups = value if isinstance(value, (list, tuple)) else [value]
+        for name, axis in (pair for group in groups if isinstance(group, Mapping) for pair in group.items()):
+            if not isinstance(axis, (list, tuple)):
+                raise ValueError(f"{name}={show(axis)}: needs a list, as in {name}: [{show(axis)}]")
+        return value
+
     @field_validator("zip", mode="before")
     @classmethod
     def _one_group_is_a_list(cls, value: Any) -> Any:

@@ -76,10 +76,11 @@ def make_plan(points: Sequence[Mapping[str, Any]], overlay: Path | None = None) 
     here = Here(root)
     runs: dict[str, PlannedRun] = {}
     wrong: list[str] = []
-    merged = 0
+    merged, axes = 0, varying(points)
     for point, config in zip(points, configs, strict=True):
         if not isinstance(config, RunConfig):
-            wrong += [f"{shown(point)}: {line}" for line in config.lines]
+            told = shown({key: point[key] for key in axes if key in point})
+            wrong += [f"{told}: {line}" if told else line for line in config.lines]
             continue
         fingerprint = here.fingerprint(config, point)
         identifier = run_id(config, fingerprint or config.data.model_dump_json())

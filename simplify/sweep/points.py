@@ -30,9 +30,12 @@ def points_of(size: Size, typed: Axes) -> list[Point]:
         if group
     ]
     points = [{**fixed, **_merged(parts)} for parts in itertools.product(*factors)] if factors else []
-    _check_used(size.leave_out, points)
+    told = {key for pattern in size.leave_out for key in pattern} | set(size.grid).union(*size.zip)
+    _check_used(size.leave_out, points, narrowed=bool(told & set(typed)))
     kept = [point for point in points if not any(_matches(point, pattern) for pattern in size.leave_out)]
     kept += [{**fixed, **point} for point in _added(size.add, typed)]
+    if factors and not kept:
+        raise ConfigError("except: leaves no point; valid: fewer exceptions, or more values")
     return kept if factors or size.add else [fixed]
 
 
@@ -59,12 +62,15 @@ def _check_apart(groups: Sequence[Axes]) -> None:
             seen.add(key)
 
 
-def _check_used(patterns: Sequence[Mapping[str, Any]], points: Sequence[Point]) -> None:
+def _check_used(patterns: Sequence[Mapping[str, Any]], points: Sequence[Point], narrowed: bool) -> None:
+    """An exception that excepts nothing is a slip, unless words of the command line have taken its points away."""
     for pattern in patterns:
         if points and not any(set(pattern) <= set(point) for point in points):
             raise ConfigError(
                 f"except: {shown(pattern)}: names a setting that the points do not have; valid: {', '.join(points[0])}"
             )
+        if points and not narrowed and not any(_matches(point, pattern) for point in points):
+            raise ConfigError(f"except: {shown(pattern)}: no point has these values; valid: values of the axes")
 
 
 def varying(points: Sequence[Mapping[str, Any]]) -> list[str]:

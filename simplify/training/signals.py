@@ -36,17 +36,24 @@ class StopRequest:
             signal.signal(number, handler)
 
     def defer(self) -> None:
-        """From now on the loop decides when to stop."""
+        """From now on the loop decides when to stop. Raises Interrupted where a signal came before and got lost."""
         self._deferred = True
+        if self.requested:
+            raise self._interrupted(self.requested)
 
     def _handle(self, number: int, _frame: FrameType | None) -> None:
-        name = signal.Signals(number).name
+        name, again = signal.Signals(number).name, self.requested
+        self.requested = self.requested or number  # also where what is raised below gets lost in a library's `except`
         if not self._deferred:
-            raise Interrupted(
-                f"stopped by {name} before the first step; nothing to save; run the same command again", number
-            )
-        if self.requested == number == signal.SIGINT:
+            raise self._interrupted(number)
+        if again == number == signal.SIGINT:
             raise Interrupted("stopped by a second Ctrl-C without saving; the last checkpoint is intact", number)
-        if not self.requested:
-            self.requested = number
+        if not again:
             print(f"\n{name}: finishing this step, then saving (a second signal stops at once)", flush=True)
+
+    @staticmethod
+    def _interrupted(number: int) -> Interrupted:
+        name = signal.Signals(number).name
+        return Interrupted(
+            f"stopped by {name} before the first step; nothing to save; run the same command again", number
+        )

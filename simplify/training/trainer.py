@@ -15,7 +15,7 @@ from torch import Tensor
 from simplify.config import RunConfig
 from simplify.data.batches import Batches
 from simplify.data.objectives import Batch
-from simplify.errors import TrainingFailed
+from simplify.errors import SimplifyError, TrainingFailed
 from simplify.training.device import Device, out_of_memory
 from simplify.training.finite import culprit
 from simplify.training.optimisers import make_optimiser, set_learning_rate
@@ -53,7 +53,7 @@ class Trainer:
         try:
             self._loss(self._micro(self._batches.batch(0), 0)).backward()
         except Exception as error:
-            if out_of_memory(error):
+            if out_of_memory(error) or isinstance(error, SimplifyError):
                 raise
             self._forward = self.model
             reason = next((line for line in str(error).splitlines() if line.strip()), "")[:200]

@@ -208,7 +208,7 @@ def test_what_slurm_refuses_is_one_line(simplify: Simplify, here: Path) -> None:
 
 def test_what_will_never_begin_is_said(simplify: Simplify, here: Path) -> None:
     simplify("train", *SLURM, "cluster.nodes=4")  # of three
-    until(lambda: "will not begin: PartitionConfig: the partition cannot give what it asks for" in simplify("status"))
+    until(lambda: "will not begin: PartitionNodeLimit: it asks for more nodes" in simplify("status"))
     assert folders(here) == [] and "1 taken out of the queue" in simplify("cancel", "block=sas")
     assert states(simplify) == {}
 

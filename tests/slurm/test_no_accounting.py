@@ -48,5 +48,5 @@ def test_a_job_that_slurm_has_forgotten(simplify: Simplify, plain_cluster: Clust
     attempt["attempts"][0].pop("ended")
     (run / "job.json").write_text(json.dumps(attempt))
     assert plain_cluster.run("squeue", "-h", "-j", "5", check=False) == ""
-    assert states(simplify) == {run.name: "lost"}
+    until(lambda: states(simplify) == {run.name: "lost"})  # once its process, which draws the picture, has ended
     assert (array.parent / "over").exists()

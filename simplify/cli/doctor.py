@@ -1,0 +1,116 @@
+"""`simplify doctor`: what a cluster has, what it does to jobs, and whether runs can live there."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import yaml
+from rich.markup import escape
+from rich.table import Table
+
+from simplify.choices import conf_dir, overlay_dir
+from simplify.compose import compose_run
+from simplify.config import ClusterConfig, differing
+from simplify.dispatch.site import Look, Site, look_at_site, look_from_node
+from simplify.dispatch.slurm import refuse_without_slurm
+from simplify.display import console
+from simplify.errors import ConfigError, TrainingFailed
+from simplify.machine import slots, threads_of_a_lane
+from simplify.runs.folder import run_root
+
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,40}")
+
+
+def doctor_command(words: Sequence[str], conf: Path | None, write: str | None, job: bool) -> None:
+    """Show the facts; `write` makes them a cluster file. Exit code 1 where runs could not live there."""
+    config = compose_run(list(words), conf)
+    if write is not None and (config.cluster.kind != "slurm" or not _NAME.fullmatch(write)):
+        raise ConfigError(f"--write {write}: valid: a name of letters, digits, - and _, together with cluster=slurm")
+    root = run_root(config)
+    if config.cluster.kind == "local":
+        _show_machine()
+        return
+    refuse_without_slurm(root)
+    site = look_at_site()
+    _show_partitions(site)
+    for line in facts(site):
+        print(line)
+    look = look_from_node(config.cluster, root) if job else None
+    if look is not None:
+        print(_seen(look, root))
+    if write is not None:
+        _write(write, config.cluster, site, overlay_dir(conf))
+    if look is not None and look.problem:
+        raise TrainingFailed("storage", "doctor: a job could not do what a run has to do; see above")
+
+
+def facts(site: Site) -> Iterator[str]:
+    """What a user has to know of the cluster, a line each."""
+    known = site.settings
+    yield f"Slurm {known.get('SLURM_VERSION', '?')}, cluster {known.get('ClusterName', '?')}"
+    yield f"arrays: up to {site.max_array_size} runs each; longer sweeps are split"
+    yield (
+        "accounting: sacct tells how jobs ended"
+        if site.accounting
+        else f"accounting: none; how a job ended is known for {known.get('MinJobAge', '?')} and then by the run's files"
+    )
+    yield (
+        "preemption: runs get USR2 and save"
+        if site.sends_signal
+        else "preemption: runs get SIGTERM and save, and ask to be requeued"
+    )
+    yield f"after SIGTERM (scancel, time limit): {known.get('KillWait', '?')} to save a checkpoint in"
+    refused = "" if known.get("JobRequeue") == "1" else " (the cluster's default is not to requeue; runs ask for it)"
+    yield f"requeued jobs may begin again after {site.requeue_seconds} s{refused}"
+
+
+def _show_partitions(site: Site) -> None:
+    table = Table(title="partitions", title_justify="left")
+    for name in ("partition", "time limit", "nodes", "CPUs", "memory MB", "GRES", "preempted by"):
+        table.add_column(name)
+    for p in site.partitions:
+        name = p.name + ("*" if p.default else "") + ("" if p.up else " (down)")
+        grace = f"{p.preempt}, {p.grace} s to save" if p.preempt not in ("OFF", "?") else p.preempt
+        table.add_row(*map(escape, (name, p.limit, p.nodes, p.cpus, p.memory, p.gres, grace)))
+    console().print(table)
+
+
+def _seen(look: Look, root: Path) -> str:
+    if look.problem:
+        return f"from a node: FAILED: {look.problem} (the run root is {root})"
+    gpus = f"{look.gpus} GPU{'s' if look.gpus != 1 else ''}"
+    return f"from a node ({look.node}): {root} can be written; Python {look.python}, torch {look.torch}, {gpus}"
+
+
+def _write(name: str, cluster: ClusterConfig, site: Site, overlay: Path | None) -> None:
+    """A cluster file from what was typed and what the partition has."""
+    wanted = next(
+        (p for p in site.partitions if p.name == cluster.partition or (not cluster.partition and p.default)), None
+    )
+    settings = {key: value for key, value in differing(cluster).items() if key != "name"}
+    if wanted is not None:
+        settings.setdefault("partition", wanted.name)
+        if wanted.limit not in ("infinite", "n/a"):
+            settings.setdefault("timeout", wanted.limit)
+        if "gpu" in wanted.gres and not cluster.gres:
+            settings.setdefault("gpus_per_node", 1)
+    ClusterConfig.model_validate({**settings, "name": name})  # what we write can be read
+    folder = (overlay or Path("conf").resolve()) / "cluster"
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{name}.yaml"
+    if path.exists():
+        raise ConfigError(f"--write {name}: {path} is there already; valid: another name, or remove it first")
+    head = f"# Slurm cluster {site.settings.get('ClusterName', '?')}, partition {settings.get('partition', '?')}\n"
+    path.write_text(head + yaml.safe_dump(settings, sort_keys=False), encoding="utf-8")
+    more = "" if folder.parent in (conf_dir(), overlay) else f" --conf {shlex.quote(str(folder.parent))}"
+    print(f"{path}: written; use it with cluster={name}{more}")
+
+
+def _show_machine() -> None:
+    found = slots(None)
+    print(
+        f"this machine: {threads_of_a_lane(1)} cores; one lane on each of: {', '.join(slot.device for slot in found)}"
+    )

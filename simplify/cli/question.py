@@ -1,0 +1,60 @@
+"""What `simplify sweep` is asked: a file at one of its sizes, words that win over it, and options."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from simplify.choices import overlay_dir
+from simplify.compose import axes
+from simplify.errors import ConfigError
+from simplify.sweep.file import PAPER, Size, SweepFile, read_sweep
+from simplify.sweep.record import record_name
+
+
+@dataclass(frozen=True)
+class Options:
+    """What was typed beside the words."""
+
+    conf: Path | None
+    plan: bool
+    as_json: bool
+    retry: bool
+    fail_fast: bool
+    yes: bool
+    watch: bool
+    snapshot: bool
+
+
+@dataclass(frozen=True)
+class Question:
+    """A sweep as it was typed: its file, the size of the question, and words that win over the file."""
+
+    file: Path | None
+    source: SweepFile
+    scale: str
+    size: Size
+    typed: dict[str, list[Any]]
+    words: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """The name of its record."""
+        return record_name(self.file, self.scale, self.words)
+
+
+def read_question(words: Sequence[str], conf: Path | None) -> Question:
+    """What the words ask. Raises ConfigError."""
+    files = [word for word in words if "=" not in word or Path(word).is_file()]
+    if len(files) > 1:
+        raise ConfigError(f"{files[1]}: a second sweep file; valid: one file, then settings such as seed=0,1,2")
+    rest = [word for word in words if word not in files]
+    typed = axes(rest, overlay_dir(conf))
+    scale = str(typed.pop("scale", [PAPER])[0])
+    source: SweepFile = read_sweep(Path(files[0])) if files else SweepFile.model_validate({})
+    if not files and not typed:
+        raise ConfigError("sweep: nothing to run; valid: a sweep file, or settings such as block=pre_ln,sas seed=0,1,2")
+    kept = tuple(word for word in rest if not word.startswith("scale="))
+    return Question(Path(files[0]) if files else None, source, scale, source.at(scale), typed, kept)

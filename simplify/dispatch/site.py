@@ -1,0 +1,137 @@
+"""What a Slurm cluster has and how it treats jobs, asked of Slurm itself; and a look from one of its nodes."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from simplify.config import ClusterConfig
+from simplify.errors import UserError
+from simplify.program import code_folder
+from simplify.runs.scheduler import command
+
+_CRED_EXPIRE = 120  # seconds, Slurm's default for how long a credential holds; a requeue waits one more
+_START = 60  # seconds that a node may take to be given to us
+_PROBE = 120.0  # seconds for the look from a node, loading torch included
+# Run on a node, from the code folder: can it write where runs go, and what does it compute with?
+_LOOK = """
+import pathlib, platform, socket, sys
+sys.path[0] = sys.argv[2]
+import simplify, torch
+words = [socket.gethostname(), platform.python_version(), torch.__version__, str(torch.cuda.device_count())]
+pathlib.Path(sys.argv[1]).write_text("|".join(words))
+"""
+
+
+@dataclass(frozen=True)
+class Partition:
+    """A partition as users see it."""
+
+    name: str
+    default: bool
+    up: bool
+    limit: str  # longest time of a job
+    nodes: str
+    cpus: str  # of a node
+    memory: str  # MB of a node
+    gres: str  # of a node
+    preempt: str  # what happens to its jobs when others come first
+    grace: int  # seconds between the signal and the end
+
+
+@dataclass(frozen=True)
+class Site:
+    """The cluster."""
+
+    settings: Mapping[str, str]  # scontrol show config
+    partitions: Sequence[Partition]
+    accounting: bool
+
+    @property
+    def max_array_size(self) -> str:
+        """Elements that one array may have."""
+        return self.settings.get("MaxArraySize", "?")
+
+    @property
+    def sends_signal(self) -> bool:
+        """Whether a preempted job gets the signal it asked for, and not SIGTERM."""
+        return "preempt_send_user_signal" in self.settings.get("SlurmctldParameters", "")
+
+    @property
+    def requeue_seconds(self) -> int:
+        """How long a requeued job waits before it may begin again."""
+        found = re.search(r"cred_expire=(\d+)", self.settings.get("AuthInfo", ""))
+        return (int(found[1]) if found else _CRED_EXPIRE) + 1
+
+
+@dataclass(frozen=True)
+class Look:
+    """What a node sees."""
+
+    node: str = ""
+    python: str = ""
+    torch: str = ""
+    gpus: int = 0
+    problem: str = ""
+
+
+def look_at_site() -> Site:
+    """Ask Slurm. Raises UserError where it does not answer."""
+    code, out, problem = command("scontrol", "show", "config")
+    if code:
+        raise UserError(f"cluster.kind=slurm: Slurm does not answer: {problem}; valid: a login node of the cluster")
+    pairs = (line.partition("=") for line in out.splitlines() if "=" in line)
+    settings = {name.strip(): value.strip() for name, _, value in pairs}
+    _, rows, _ = command("sinfo", "-h", "-o", "%R|%a|%l|%D|%c|%m|%G")
+    _, shown, _ = command("scontrol", "show", "partition", "-o")
+    code, _, _ = command("sacct", "-n", "-X", "-S", "now-1minutes")
+    return Site(settings, parse_partitions(rows, shown), accounting=not code)
+
+
+def parse_partitions(sinfo: str, scontrol: str) -> list[Partition]:
+    """`sinfo -o %R|%a|%l|%D|%c|%m|%G` and `scontrol show partition -o`; one entry a kind of node."""
+    told = {p["PartitionName"]: p for line in scontrol.splitlines() if (p := _words(line)).get("PartitionName")}
+    found: list[Partition] = []
+    for line in sinfo.splitlines():
+        parts = line.split("|")
+        if len(parts) == 7:
+            name, up, limit, nodes, cpus, memory, gres = parts
+            more = told.get(name, {})
+            grace = more.get("GraceTime", "0")
+            seconds = int(grace) if grace.isdigit() else 0
+            default, preempt = more.get("Default") == "YES", more.get("PreemptMode", "?")
+            found.append(Partition(name, default, up == "up", limit, nodes, cpus, memory, gres, preempt, seconds))
+    return found
+
+
+def look_from_node(cluster: ClusterConfig, root: Path) -> Look:
+    """Run a job of one process that writes below the run root and says what it computes with."""
+    root.mkdir(parents=True, exist_ok=True)
+    probe = root / f".probe-{id(cluster):x}"
+    asked = {name: getattr(cluster, name) for name in ("partition", "account", "qos", "constraint", "exclude", "mem")}
+    gpus = {"gres": cluster.gres} if cluster.gres else {"gpus-per-node": cluster.gpus_per_node}
+    flags = [f"--{name}={value}" for name, value in {**asked, **gpus}.items() if value is not None]
+    words = ["srun", "--quiet", f"--immediate={_START}", "-n1", "-t5", "--job-name=simplify-doctor", *flags]
+    python = [sys.executable, "-c", _LOOK, str(probe), str(code_folder())]
+    try:
+        done = subprocess.run([*words, *python], capture_output=True, text=True, timeout=_START + _PROBE, check=False)
+    except subprocess.TimeoutExpired:
+        return Look(problem=f"no answer within {_START + _PROBE:.0f} s")
+    except OSError as error:
+        return Look(problem=f"srun cannot be started: {error.strerror or error}")
+    try:
+        node, version, torch, count = probe.read_text().split("|")
+    except (OSError, ValueError):
+        said = [line for line in done.stderr.splitlines() if line.strip()]
+        return Look(problem=said[-1].strip() if said else f"the job left nothing in {root}: is it on a shared disk?")
+    finally:
+        probe.unlink(missing_ok=True)
+    return Look(node, version, torch, int(count))
+
+
+def _words(line: str) -> dict[str, str]:
+    return {name: value for name, _, value in (word.partition("=") for word in line.split())}

@@ -1,0 +1,167 @@
+"""What Slurm's commands say, parsed: lines as seen from Slurm 22.05, and what they come to."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import TINY, Result
+from hypothesis import given
+from hypothesis import strategies as st
+
+from simplify.compose import compose_run
+from simplify.config import ClusterConfig, RunConfig, validate
+from simplify.dispatch.site import parse_partitions
+from simplify.dispatch.slurm import Request, explained, requests
+from simplify.errors import ConfigError
+from simplify.runs.folder import RunFolder
+from simplify.runs.scheduler import Told, merge, parse_sacct, parse_squeue
+from simplify.runs.slurm_board import _why_it_waits
+from simplify.runs.verdict import verdict
+
+SQUEUE = """\
+70_0|PENDING|BeginTime||2026-11-25T13:22:13|NONE
+70_3|PENDING|JobArrayTaskLimit||N/A|N/A
+70_2|RUNNING|None|127.0.0.11|2026-11-25T13:22:07|NONE
+71|COMPLETED|None|127.0.0.12|2026-11-25T13:22:04|2026-11-25T13:22:04
+slurm_load_jobs error: something else
+"""
+SACCT = """\
+70_0|REQUEUED|None|127.0.0.11|2026-11-25T13:22:00|2026-11-25T13:22:01
+70_0.batch|CANCELLED||127.0.0.11|2026-11-25T13:22:00|2026-11-25T13:22:01
+70_[4-5,7%2]|CANCELLED by 0|JobArrayTaskLimit|None assigned|Unknown|2026-11-25T13:22:08
+72|FAILED|None|127.0.0.13|2026-11-25T13:22:00|2026-11-25T13:22:01
+72.0|OUT_OF_MEMORY||127.0.0.13|2026-11-25T13:22:00|2026-11-25T13:22:01
+73|PENDING|None|None assigned|Unknown|Unknown
+"""
+
+
+def test_lines_of_squeue_and_sacct() -> None:
+    live, ended = parse_squeue(SQUEUE), parse_sacct(SACCT)
+    assert live["70_2"] == Told("RUNNING", "", "127.0.0.11", "2026-11-25T13:22:07", "")
+    assert live["70_3"].waits and live["70_3"].start == "" and live["70_2"].active and not live["71"].active
+    assert ended["70_5"].state == ended["70_7"].state == "CANCELLED" and "70_6" not in ended
+    assert ended["72"].state == "OUT_OF_MEMORY"  # the step says it, the job does not
+    both = merge(live, ended)
+    assert both["70_0"].state == "PENDING"  # accounting is late
+    assert both["72"].state == "OUT_OF_MEMORY" and both["71"].state == "COMPLETED"
+    assert "73" not in both  # waits, says accounting; but squeue, which would know, does not
+
+
+@given(st.text(alphabet="0123456789_|-[],%.\nRUNIGPEDabc ", max_size=200))
+def test_any_output_is_survived(text: str) -> None:
+    parse_squeue(text)
+    merge(parse_squeue(text), parse_sacct(text))
+    parse_partitions(text, text)
+
+
+def test_a_node_failure_is_not_the_end_at_once() -> None:
+    """Slurm says NODE_FAIL for some seconds before it says PENDING."""
+    ago = [(datetime.now() - timedelta(seconds=s)).isoformat(timespec="seconds") for s in (3, 600)]
+    fresh, old = (Told("NODE_FAIL", end=moment) for moment in ago)
+    assert fresh.active and fresh.waits and not old.active
+    assert _why_it_waits(fresh, begun=True) == "its node failed; Slurm starts it again"
+
+
+def test_why_it_waits_in_words() -> None:
+    today = datetime.now().replace(hour=23, minute=58, second=0, microsecond=0)
+    begin = Told("PENDING", "BeginTime", start=today.isoformat())
+    assert _why_it_waits(begin, begun=True) == "requeued, eligible at 23:58"
+    assert _why_it_waits(Told("PENDING", "Priority"), begun=False) == "pending: Priority"
+    assert _why_it_waits(Told("PENDING"), begun=False) == "pending: not looked at yet"
+    hopeless = _why_it_waits(Told("PENDING", "DependencyNeverSatisfied"), begun=False)
+    assert hopeless == "will not begin: DependencyNeverSatisfied: the job it waits for has failed"
+    later = Told("PENDING", "Resources", start=(today + timedelta(days=3)).isoformat())
+    assert _why_it_waits(later, begun=False).endswith(f"expected at {today + timedelta(days=3):%d %b %H:%M}")
+
+
+STOPPED = {"array": "a", "ended": "2026-11-25T13:22:00Z", "how": "stopped"}
+KILLED = {"array": "a"}
+ENDS: list[tuple[str | None, dict[str, Any] | None, str, str, str | None]] = [
+    ("CANCELLED", KILLED, "", "cancelled", None),
+    ("CANCELLED", None, "", "ended", None),
+    ("FAILED", STOPPED, "", "ended", None),
+    ("COMPLETED", None, "", "ended", None),
+    (None, None, "", "ended", None),
+    (None, KILLED, "", "ended", None),
+    ("OUT_OF_MEMORY", KILLED, "", "failed", "out_of_memory"),
+    ("FAILED", KILLED, "slurmstepd: error: Step 5.0 exceeded virtual memory limit", "failed", "out_of_memory"),
+    ("FAILED", KILLED, "slurmstepd: error: Detected 1 oom-kill event(s) in StepId=5.0", "failed", "out_of_memory"),
+    (None, KILLED, "slurmstepd: error: Exceeded job memory limit", "failed", "out_of_memory"),
+    ("TIMEOUT", KILLED, "", "failed", "time_limit"),
+    ("NODE_FAIL", KILLED, "", "failed", "node_failure"),
+    ("FAILED", None, "python: command not found", "failed", "killed"),
+    (None, None, "python: command not found", "failed", "killed"),
+]
+
+
+@pytest.mark.parametrize(("state", "attempt", "out", "now", "cause"), ENDS)
+def test_what_an_end_comes_to(
+    tmp_path: Path, state: str | None, attempt: dict[str, Any] | None, out: str, now: str, cause: str | None
+) -> None:
+    (tmp_path / "out").write_text(out)
+    found = verdict(Told(state) if state else None, attempt, tmp_path / "out", tmp_path)
+    assert found.state == now and (found.error or {}).get("cause") == cause
+    if cause == "killed":
+        assert found.error is not None and "command not found" in found.error["message"]
+
+
+def slurm(**words: Any) -> RunConfig:
+    config = compose_run([*TINY, "cluster=slurm"])
+    cluster = validate(ClusterConfig, {**config.cluster.model_dump(), **words})
+    return config.model_copy(update={"cluster": cluster})
+
+
+def asked(*configs: RunConfig) -> list[tuple[RunFolder, RunConfig]]:
+    return [(RunFolder(Path(f"r-{n:010x}"), f"{n:010x}"), config) for n, config in enumerate(configs)]
+
+
+def shape(found: list[Request]) -> list[tuple[int, int | None, int | None]]:
+    return [(len(request.runs), request.parallel, request.after) for request in found]
+
+
+def test_one_array_for_each_request_below_the_largest() -> None:
+    same, big = slurm(), slurm(mem="9G")
+    assert shape(requests(asked(*[same] * 5, big), 1001)) == [(5, None, None), (1, None, None)]
+    assert shape(requests(asked(*[same] * 5), 2)) == [(2, None, None), (2, None, None), (1, None, None)]
+    six = slurm(max_parallel=6)
+    assert shape(requests(asked(*[six] * 5), 2)) == [(2, 2, None), (2, 2, None), (1, 2, None)]  # 2 + 2 + 2 at a time
+    one = slurm(max_parallel=2)
+    assert shape(requests(asked(*[one] * 5), 2)) == [(2, 1, None), (2, 1, None), (1, 1, 0)]  # the third waits
+
+
+def test_times_and_settings() -> None:
+    times = {"1:30": 90, "12:00:00": 43200, "2-00:00:00": 172800, "1-12": 129600, "1-02:30": 95400}
+    assert {text: slurm(timeout=text).cluster.seconds for text in times} == times
+    for words, message in (
+        ({"timeout": 45000}, r"cluster.timeout=45000: valid: a time in quotes, as in .*base 60"),
+        ({"timeout": "soon"}, "cluster.timeout=soon: valid: a time in quotes"),
+        ({"lanes": 2}, "cluster.lanes=2: has no use with cluster.kind=slurm; valid: cluster.max_parallel"),
+        ({"kind": "local", "mem": "1G"}, "cluster.mem=1G: has no use with cluster.kind=local; valid: cluster=slurm"),
+        ({"gres": "gpu:1", "gpus_per_node": 1}, "both ask for GPUs"),
+        ({"mem": "lots"}, "mem=lots: needs a name of|mem=lots"),
+        ({"partition": "a\n#SBATCH --uid=0"}, "partition"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            slurm(**words)
+
+
+def test_refusals_name_the_setting() -> None:
+    request = Request(slurm(qos="fast").cluster, (), None)
+    text = "sbatch: error: Batch job submission failed: Invalid qos specification"
+    assert explained(text, request).startswith("cluster.qos=fast: Slurm refuses it: Invalid qos specification; valid: ")
+    assert explained("sbatch: error: first\nsbatch: error: Batch job submission failed: so", request) == "sbatch: first"
+
+
+def test_without_slurm_it_is_one_line(cli: Any, monkeypatch: pytest.MonkeyPatch, here: Path) -> None:
+    monkeypatch.setenv("PATH", str(here))
+    for words in (["train", *TINY], ["sweep", *TINY, "seed=0,1"], ["sweep", *TINY, "--plan"], ["doctor"]):
+        done: Result = cli(*words, "cluster=slurm")
+        assert done.code == 2, done.err
+        assert done.err == (
+            "simplify: cluster.kind=slurm: sbatch is not on this machine; valid here: cluster=local, or run this "
+            "command on the cluster's login node\n"
+        )
+    assert not list(here.glob("runs/*-*"))
