@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check lint types format wheel-test clean
+.PHONY: help install demo test test-slurm check lint types format wheel-test clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
@@ -22,9 +22,12 @@ demo: $(STAMP) ## train three blocks on Python source and compare them, a few mi
 	@echo "Two results to look at: the table above, and loss.png in each folder under runs/."
 
 test: $(STAMP) ## run the test suite
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --ignore=tests/slurm
 
-check: lint types test ## everything CI runs
+test-slurm: $(STAMP) ## run the tests on a real Slurm cluster, brought up for them (root, Debian's packages: .ci/run)
+	$(BIN)/python -m pytest -n 3 tests/slurm
+
+check: lint types test test-slurm ## everything CI runs
 
 lint: $(STAMP) ## ruff: errors and format
 	$(BIN)/ruff check .

@@ -88,8 +88,7 @@ def test_preemption_is_survived_bit_for_bit(simplify: Simplify, cluster: Cluster
     until(lambda: rows(run))
     node = attempts(run)[0]["node"]
     cluster.run("sbatch", "-p", "high", "-w", node, "--exclusive", "-o", "/dev/null", "--wrap", "sleep 3")
-    wait_for(simplify, "queued")
-    assert "requeued, eligible at " in simplify("status")
+    until(lambda: "requeued, eligible at " in simplify("status"))
     wait_for(simplify, "done", seconds=180)
     first, second = attempts(run)
     assert first["how"] == "stopped" and second["from_step"] > 0 and first["slurm"] == second["slurm"]
@@ -136,7 +135,7 @@ def test_cancel_and_retry(simplify: Simplify, cluster: Cluster, here: Path) -> N
     simplify("sweep", *LONG, "seed=0,1,2", "cluster.max_parallel=1")
     run = begun(here)
     out = simplify("cancel", "seed=0,1,2")
-    assert "2 taken out of the queue" in out and "1 asked to stop after the step that is going on" in out
+    assert "2 taken out of the queue" in out and "1 asked to stop; it ends its step, saves" in out
     assert wait_for(simplify, "cancelled") == {run.name: "cancelled"}
     until(lambda: not cluster.run("squeue", "-h").strip())  # not requeued
     assert "1 runs queued again" in simplify("retry", run.name)
@@ -302,3 +301,22 @@ def test_an_unreachable_controller_is_no_error(simplify: Simplify, cluster: Clus
     finally:
         cluster.start_controller()
     until(lambda: sorted(states(simplify).values()) == ["queued", "running"])
+
+
+def test_the_doctor_looks_from_a_node(simplify: Simplify, cluster: Cluster, here: Path) -> None:
+    out = simplify("doctor", "cluster=slurm", "cluster.partition=high", "--write", "mine")
+    for part in (
+        "main*",
+        "REQUEUE, 8 s to save",
+        "arrays: up to 1001 runs each",
+        "accounting: sacct tells how jobs ended",
+        "preemption: runs get USR2 and save",
+        "4 sec to save a checkpoint in",
+        "requeued jobs may begin again after 6 s",
+        "can be written; Python ",
+    ):
+        assert part in out, out
+    assert "high" in simplify("config", "cluster=mine", "--conf", "conf") and "use it with cluster=mine --conf " in out
+    assert "is there already" in simplify("doctor", "cluster=slurm", "--no-job", "--write", "mine", code=2)
+    refused = simplify("doctor", "cluster=slurm", "cluster.partition=nope", code=1)
+    assert "from a node: FAILED: " in refused and "invalid partition" in refused.lower()
