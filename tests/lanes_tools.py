@@ -23,8 +23,17 @@ Simplify = Callable[..., str]
 def simplify(here: Path) -> Iterator[Simplify]:
     """Run the command line to its end in a process of its own; at the end kill what was left in the background."""
 
+    yield command_line(here, {**os.environ, "PYTHONPATH": str(ROOT)})
+    for pid in background(here):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def command_line(here: Path, base: dict[str, str]) -> Simplify:
+    """The command line in processes of their own, run to their ends with the variables `base`."""
+
     def run(*words: str, code: int = 0, env: dict[str, str] | None = None, cwd: Path | None = None) -> str:
-        whole = {**os.environ, "PYTHONPATH": str(ROOT), **(env or {})}
+        whole = {**base, **(env or {})}
         done = subprocess.run(
             [sys.executable, "-m", "simplify", *words],
             cwd=cwd or here,
@@ -39,10 +48,7 @@ def simplify(here: Path) -> Iterator[Simplify]:
         assert words[0] in ("why", "logs") or "Traceback" not in done.stdout, done.stdout
         return done.stdout
 
-    yield run
-    for pid in background(here):
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
+    return run
 
 
 def background(here: Path) -> list[int]:

@@ -43,7 +43,7 @@ KNOWN_ONLY_BY = {
     "typer": {"cli/app.py", "cli/complete.py", "cli/many_runs.py", "cli/one_run.py", "cli/options.py"},
     "matplotlib": {"compare/picture.py", "compare/panels.py"},
     "tokenizers": {"data/tokenisers.py", "data/build.py", "data/corpus.py"},
-    "submitit": {"dispatch/launch.py", "dispatch/slurm.py", "dispatch/task.py"},
+    "submitit": {"dispatch/launch.py", "dispatch/batch.py", "dispatch/task.py"},
     "pandas": {"runs/store.py"},
     "datasets": {"data/hub.py"},
     "transformers": {"export/huggingface.py", "export/write.py"},

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from simplify.compose import compose_run
 from simplify.config import ClusterConfig, RunConfig, validate
+from simplify.dispatch.batch import Request, explained
 from simplify.dispatch.site import parse_partitions
-from simplify.dispatch.slurm import Request, explained, requests
+from simplify.dispatch.slurm import requests
 from simplify.errors import ConfigError
 from simplify.runs.folder import RunFolder
 from simplify.runs.scheduler import Told, merge, parse_sacct, parse_squeue
@@ -52,9 +53,8 @@ def test_lines_of_squeue_and_sacct() -> None:
 
 @given(st.text(alphabet="0123456789_|-[],%.\nRUNIGPEDabc ", max_size=200))
 def test_any_output_is_survived(text: str) -> None:
-    parse_squeue(text)
-    merge(parse_squeue(text), parse_sacct(text))
-    parse_partitions(text, text)
+    both = merge(parse_squeue(text), parse_sacct(text))
+    assert all(isinstance(told, Told) for told in both.values()) and isinstance(parse_partitions(text, text), list)
 
 
 def test_a_node_failure_is_not_the_end_at_once() -> None:
@@ -92,6 +92,8 @@ ENDS: list[tuple[str | None, dict[str, Any] | None, str, str, str | None]] = [
     (None, KILLED, "slurmstepd: error: Exceeded job memory limit", "failed", "out_of_memory"),
     ("TIMEOUT", KILLED, "", "failed", "time_limit"),
     ("NODE_FAIL", KILLED, "", "failed", "node_failure"),
+    ("PREEMPTED", KILLED, "", "failed", "preempted"),
+    ("PREEMPTED", STOPPED, "", "ended", None),
     ("FAILED", None, "python: command not found", "failed", "killed"),
     (None, None, "python: command not found", "failed", "killed"),
 ]

@@ -8,7 +8,8 @@ from pathlib import Path
 from simplify.config import RunConfig
 from simplify.data.corpus import open_corpus
 from simplify.dispatch.asked import Asked
-from simplify.dispatch.slurm import Request, Runs, Submitted, refuse_without_slurm, requests, script, submit, test_only
+from simplify.dispatch.batch import Request, Runs, script, test_only
+from simplify.dispatch.slurm import Submitted, refuse_without_slurm, requests, submit
 from simplify.errors import ConfigError
 from simplify.runs.code import save_patch
 from simplify.runs.files import writing

@@ -104,8 +104,13 @@ class _Place:
         word = self.world.share(None)
         if word not in (_GO, _DONE):
             raise Interrupted(f"process {self.world.rank}: leaves with process 0: {word}")
-        result = self._train(Batches(self.corpus, self.config), stop) if word == _GO else {}
-        return Outcome(self.folder, result, already_done=word == _DONE)
+        try:
+            if word == _GO:
+                self._train(Batches(self.corpus, self.config), stop)
+        except Interrupted as stopped:  # process 0 says so; an exit code other than 0 would have it killed as it saves
+            if not stopped.signal:
+                raise
+        return Outcome(self.folder, {}, already_done=word == _DONE)
 
     def _clear(self) -> None:
         if self.terms.force and self.folder.path.exists():

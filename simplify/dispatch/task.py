@@ -72,9 +72,9 @@ def run_task(folder: Path, train: Train) -> None:
     try:
         train(config, place.job.command, place.origin, config.cluster.max_stalled)
     except Interrupted as stop:
-        if place.rank == 0:
+        if place.rank == 0:  # the others leave without a word: srun would end this one for their exit codes
             _go_on(place, stop.signal)
-        raise
+            raise
     except AlreadyRunning as other:  # the cluster believed a process dead that is not
         print(other, flush=True)
     except Exception as error:

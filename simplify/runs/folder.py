@@ -34,10 +34,10 @@ from simplify.runs.metrics import MetricsFile, read_metrics
 from simplify.runs.process import this_process
 
 # The words error.json uses for what went wrong. refused: a setting, or the corpus; killed: by a signal.
-# stalled: attempt after attempt made no progress; lost, time_limit, node_failure: as Slurm tells it.
+# stalled: attempt after attempt made no progress; time_limit, node_failure, preempted: as Slurm tells it.
 CAUSES = (
     *("non_finite", "out_of_memory", "disk_full", "storage", "refused", "killed", "exception"),
-    *("stalled", "lost", "time_limit", "node_failure"),
+    *("stalled", "time_limit", "node_failure", "preempted"),
 )
 
 

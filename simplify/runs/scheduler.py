@@ -26,8 +26,9 @@ _ACTIVE = (
     "STAGE_OUT",
     "STOPPED",
 )
-_RETURNS = ("REQUEUED", "REQUEUE_FED", "REQUEUE_HOLD", "PREEMPTED", "SPECIAL_EXIT")
-_SETTLES = 120.0  # seconds after which NODE_FAIL is the last word; a requeue shows itself within a few
+_RETURNS = ("REQUEUED", "REQUEUE_FED", "REQUEUE_HOLD", "SPECIAL_EXIT")
+_MAY_RETURN = ("NODE_FAIL", "PREEMPTED")  # said for some seconds before PENDING; else it is the end
+_SETTLES = 120.0  # seconds after which those are the last word; a requeue shows itself within a few
 _FRESH = 5.0  # seconds that an answer holds for the same question
 _asked: dict[frozenset[str], tuple[float, Answer]] = {}  # the last question alone
 _RANGE = re.compile(r"(\d+)_\[([\d,-]+)(?:%\d+)?\]")
@@ -45,13 +46,13 @@ class Told:
 
     @property
     def active(self) -> bool:
-        """It waits, runs, or will again. A job whose node failed says NODE_FAIL for some seconds, then PENDING."""
-        return self.state in _ACTIVE or self.state in _RETURNS or (self.state == "NODE_FAIL" and self._just_ended())
+        """It waits, runs, or will again."""
+        return self.state in (*_ACTIVE, *_RETURNS) or (self.state in _MAY_RETURN and self._just_ended())
 
     @property
     def waits(self) -> bool:
         """It has not begun, or not again."""
-        return self.active and self.state in ("PENDING", "NODE_FAIL", *_RETURNS)
+        return self.active and self.state in ("PENDING", *_MAY_RETURN, *_RETURNS)
 
     def _just_ended(self) -> bool:
         try:

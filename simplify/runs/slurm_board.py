@@ -152,8 +152,8 @@ def _why_it_waits(told: Told, begun: bool) -> str:
     if told.reason in _HOPELESS:
         return f"will not begin: {told.reason}: {_HOPELESS[told.reason]}"
     clock = _clock(told.start)
-    if told.state == "NODE_FAIL":
-        return "its node failed; Slurm starts it again"
+    if told.state in ("NODE_FAIL", "PREEMPTED"):
+        return f"{'its node failed' if told.state == 'NODE_FAIL' else 'preempted'}; Slurm starts it again"
     if told.reason == "BeginTime" or told.state != "PENDING":
         return ("requeued" if begun else "waits") + (f", eligible at {clock}" if clock else "")
     return f"pending: {told.reason or 'not looked at yet'}" + (f", expected at {clock}" if clock else "")

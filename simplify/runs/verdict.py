@@ -55,6 +55,8 @@ def verdict(told: Told | None, attempt: Mapping[str, Any] | None, out: Path, fol
         )
     if state in ("NODE_FAIL", "BOOT_FAIL"):
         return _failed("node_failure", f"its node failed{where}, and Slurm has not started it again", out)
+    if state == "PREEMPTED":
+        return _failed("preempted", f"preempted{where}, and this cluster does not start such jobs again", out)
     said = first_rank_error(folder)
     if said is not None and attempt is not None:
         return Verdict("failed", said)

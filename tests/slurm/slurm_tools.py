@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from cluster import Cluster, missing_programs
 from conftest import ROOT, TINY, rows
-from lanes_tools import folders, job, until
+from lanes_tools import Simplify, command_line, folders, job, until
 
-Simplify = Callable[..., str]
 NEEDED = "SIMPLIFY_NEED_SLURM"  # set where the absence of Slurm is a failure and no reason to skip
 SLURM = [*TINY, "cluster=slurm", "train.checkpoint_every=20", "train.log_every=5"]
 LONG = [*SLURM, "train.steps=100000"]  # longer than any test
@@ -77,23 +74,7 @@ def environment(cluster: Cluster) -> dict[str, str]:
 
 def login(cluster: Cluster, here: Path) -> Simplify:
     """The command line as typed on a login node, run to its end."""
-
-    def run(*words: str, code: int = 0, env: dict[str, str] | None = None) -> str:
-        done = subprocess.run(
-            [sys.executable, "-m", "simplify", *words],
-            cwd=here,
-            env={**environment(cluster), **(env or {})},
-            text=True,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            timeout=180,
-        )
-        assert done.returncode == code, done.stdout
-        assert words[0] in ("why", "logs") or "Traceback" not in done.stdout, done.stdout
-        return done.stdout
-
-    return run
+    return command_line(here, environment(cluster))
 
 
 @pytest.fixture

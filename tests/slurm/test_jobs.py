@@ -303,7 +303,7 @@ def test_an_unreachable_controller_is_no_error(simplify: Simplify, cluster: Clus
     until(lambda: sorted(states(simplify).values()) == ["queued", "running"])
 
 
-def test_the_doctor_looks_from_a_node(simplify: Simplify, cluster: Cluster, here: Path) -> None:
+def test_the_doctor_looks_from_a_node(simplify: Simplify) -> None:
     out = simplify("doctor", "cluster=slurm", "cluster.partition=high", "--write", "mine")
     for part in (
         "main*",
