@@ -66,13 +66,13 @@ def test_processes_by_torchs_variables(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_batch_is_shared_or_refused() -> None:
     config = compose_run([*TINY, "train.micro_batch=2"])  # 8 sequences
     assert World().micro_batch(config) == 2 and World(1, 4).micro_batch(config) == 2
-    for size, message in (
-        (3, "8 sequences cannot be shared by 3 processes"),
-        (8, "train.micro_batch=2: does not divide"),
-    ):
-        with pytest.raises(ConfigError, match=message):
+    assert World(0, 8).micro_batch(config) == 1 and World(0, 2).micro_batch(compose_run(TINY)) == 4
+    for size in (3, 16):
+        with pytest.raises(ConfigError, match=f"8 sequences cannot be shared by {size} processes"):
             World(0, size).micro_batch(config)
-    assert World(0, 8).micro_batch(compose_run(TINY)) == 1
+    words = ["cluster=slurm", "cluster.nodes=2", "cluster.gpus_per_node=4"]
+    paper = compose_run(["model=gpt_small", "data=codeparrot", *words])  # 128 sequences, 32 at a time on one GPU
+    assert World(5, paper.cluster.tasks).micro_batch(paper) == 16
 
 
 def test_one_process_agrees_with_itself() -> None:

@@ -115,11 +115,9 @@ class RunConfig(Settings):
                 f"train.micro_batch={self.micro_batch}: does not divide the {self.batch_sequences} sequences of a "
                 f"batch (train.batch_tokens / model.seq_len); valid: {divisors(self.batch_sequences)}"
             )
-        passes = self.batch_sequences // (self.train.micro_batch or 1)
-        if passes % self.cluster.tasks:
-            one = f"{passes} forward passes of train.micro_batch" if self.train.micro_batch else f"{passes} sequences"
+        if self.batch_sequences % self.cluster.tasks:
             raise ValueError(
-                f"cluster.nodes={self.cluster.nodes}: the {one} of a batch cannot be shared by the "
-                f"{self.cluster.tasks} processes of a run; valid: {divisors(passes)} processes"
+                f"cluster.nodes={self.cluster.nodes}: the {self.batch_sequences} sequences of a batch cannot be shared "
+                f"by the {self.cluster.tasks} processes of a run; valid: {divisors(self.batch_sequences)} processes"
             )
         return self

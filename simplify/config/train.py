@@ -44,7 +44,7 @@ class TrainConfig(Settings):
     micro_batch: int | None = Field(
         None,
         ge=1,
-        description="sequences in one forward pass, the rest is accumulated; null: the whole batch",
+        description="sequences in one forward pass, the rest is accumulated; null: all that a process has of a batch",
     )
     log_every: int = Field(10, ge=1, description="steps between two lines of metrics.jsonl")
     val_every: int = Field(100, ge=1, description="steps between two validations; the last step always validates")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 
-from simplify.config import RunConfig
 from simplify.display import Meter, short_time
 from simplify.training.schedules import Budget
 
@@ -13,8 +12,8 @@ from simplify.training.schedules import Budget
 class LiveLine:
     """Step, losses, speed and the time that is left, from what this attempt has measured."""
 
-    def __init__(self, meter: Meter, config: RunConfig, budget: Budget, first_step: int) -> None:
-        self._meter, self._accum, self._budget, self._first = meter, config.grad_accum, budget, first_step
+    def __init__(self, meter: Meter, accum: int, budget: Budget, first_step: int) -> None:
+        self._meter, self._accum, self._budget, self._first = meter, accum, budget, first_step
         self._start = time.perf_counter()
         self._shown: dict[str, float] = {}
 

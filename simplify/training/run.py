@@ -96,7 +96,7 @@ def _train(task: Task, device: Device, saved: checkpoint.Checkpoint | None, stop
         trainer.restore(saved.state)
     first, seconds = (saved.step, float(saved.state["seconds"])) if saved else (0, 0.0)
     with meter(config.block.name, 1.0) if task.world.leads else quiet_meter() as shown:
-        _announce(shown, task, device, first)
+        _announce(shown, task, trainer, device, first)
         tracker = Tracker(shown.note)
         if task.world.leads:
             tracker.start(config, folder, task.facts)
@@ -104,7 +104,7 @@ def _train(task: Task, device: Device, saved: checkpoint.Checkpoint | None, stop
         try:
             stop.defer()
             if not (saved and saved.state["finished"]):  # else only the end marker is missing
-                line = LiveLine(shown, config, Budget.of(config), first)
+                line = LiveLine(shown, trainer.accum, Budget.of(config), first)
                 Loop(config, folder, trainer, device, task.corpus, tracker, task.world).run(first, seconds, line, stop)
             ended = 0
         except Interrupted as error:
@@ -115,9 +115,9 @@ def _train(task: Task, device: Device, saved: checkpoint.Checkpoint | None, stop
     return trainer.compiled
 
 
-def _announce(shown: Meter, task: Task, device: Device, first: int) -> None:
+def _announce(shown: Meter, task: Task, trainer: Trainer, device: Device, first: int) -> None:
     config = task.config
-    accum = f" in {config.grad_accum} micro-batches" if config.grad_accum > 1 else ""
+    accum = f" in {trainer.accum} micro-batches" if trainer.accum > 1 else ""
     accum += f" on {task.world.size} processes" if task.world.size > 1 else ""
     shown.note(f"run {task.folder.path}" + (f", continuing from step {first}" if first else ""))
     shown.note(

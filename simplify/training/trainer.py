@@ -36,7 +36,7 @@ class Trainer:
     ) -> None:
         self._config, self._batches, self._device, self._world = config, batches, device, world or World()
         self._size = self._world.micro_batch(config)
-        self._accum = config.batch_sequences // (self._world.size * self._size)
+        self.accum = config.batch_sequences // (self._world.size * self._size)
         self.model = build_model(config.block, config.model, config.data.vocab_size, config.init_seed)
         self.model.to(device.torch)
         self._forward: Any = self.model
@@ -81,10 +81,10 @@ class Trainer:
         config = self._config
         set_learning_rate(self._optimiser, rate)
         batch, loss = self._batches.batch(step), torch.zeros((), device=self._device.torch)
-        for number in range(self._accum):
+        for number in range(self.accum):
             on_micro_batch(number)
             with self._alone_until_the_last(number):
-                part = self._loss(self._micro(batch, number * self._world.size + self._world.rank)) / self._accum
+                part = self._loss(self._micro(batch, number * self._world.size + self._world.rank)) / self.accum
                 self._scaler.scale(part).backward()
             loss += part.detach()
         self._scaler.unscale_(self._optimiser)
@@ -100,7 +100,7 @@ class Trainer:
 
     def _alone_until_the_last(self, number: int) -> contextlib.AbstractContextManager[Any]:
         """Gradients are averaged over the processes once a step, with the last micro-batch."""
-        if self._averaged is None or number == self._accum - 1:
+        if self._averaged is None or number == self.accum - 1:
             return contextlib.nullcontext()
         return self._averaged.no_sync()
 

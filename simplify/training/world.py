@@ -88,20 +88,17 @@ class World:
         return box[0]
 
     def micro_batch(self, config: RunConfig) -> int:
-        """Sequences in one forward pass of this process. Raises ConfigError where the batch cannot be shared out."""
-        each, rest = divmod(config.batch_sequences, self.size)
-        if rest:
+        """Sequences in one forward pass of this process: train.micro_batch, or less where its share of a batch is.
+
+        Raises ConfigError where the batch cannot be shared out.
+        """
+        share, rest = divmod(config.batch_sequences, self.size)
+        if rest or not share:
             raise ConfigError(
                 f"train.batch_tokens={config.train.batch_tokens}: a batch of {config.batch_sequences} sequences cannot "
                 f"be shared by {self.size} processes; valid: a number of processes that divides it"
             )
-        size = config.train.micro_batch or each
-        if each % size:
-            raise ConfigError(
-                f"train.micro_batch={size}: does not divide the {each} sequences that each of {self.size} processes "
-                f"has of a batch; valid: null, or a divisor of {each}"
-            )
-        return size
+        return max(size for size in range(1, min(config.micro_batch, share) + 1) if share % size == 0)
 
 
 def world_of_environment() -> World:
