@@ -155,7 +155,7 @@ def test_cancel_takes_what_waits_and_stops_what_runs(simplify: Simplify, here: P
     simplify("sweep", *LONG, "seed=0,1,2")
     until(lambda: any((f / "metrics.jsonl").exists() for f in folders(here)))
     out = simplify("cancel", "seed=0,1,2")
-    assert "2 taken out of the queue" in out and "1 asked to stop; it ends its step, saves" in out
+    assert "2 taken out of the queue" in out and "1 asked to stop, to save after the step at hand" in out
     until(lambda: not background(here))
     assert list(states(simplify).values()) == ["cancelled"]
     (folder,) = folders(here)
@@ -245,7 +245,14 @@ def test_watching_on_a_terminal(here: Path, simplify: Simplify) -> None:
     env = {**os.environ, "PYTHONPATH": str(ROOT), "TERM": "xterm-256color"}
     words = ["-m", "simplify", "sweep", *LONG, "train.steps=1000", "--watch"]
     screen = pexpect.spawn(
-        sys.executable, words, cwd=str(here), env=env, encoding="utf-8", timeout=60, dimensions=(40, 120)
+        sys.executable,
+        words,
+        cwd=str(here),
+        env=env,
+        encoding="utf-8",
+        codec_errors="replace",
+        timeout=60,
+        dimensions=(40, 120),
     )
     screen.expect("lane works in the background")
     screen.expect("1 running")

@@ -103,7 +103,8 @@ def test_killed_at_a_random_step_and_resumed_is_bit_for_bit_the_same(spawn: Spaw
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGUSR1", "SIGUSR2"])
 def test_a_signal_saves_at_the_next_step_and_exits_75(spawn: Spawn, here: Path, name: str) -> None:
-    process = spawn("train", "block=sas", *LONG, "train.checkpoint_every=100000")
+    words = [*LONG, "train.steps=100000", "train.checkpoint_every=100000"]  # no end in sight, however slow the machine
+    process = spawn("train", "block=sas", *words)
     wait_for_step(here, 5, process)
     process.send_signal(getattr(signal, name))
     stopped = finish(process)
@@ -112,7 +113,7 @@ def test_a_signal_saves_at_the_next_step_and_exits_75(spawn: Spawn, here: Path, 
     assert stopped.code == 75
     assert stopped.err == f"simplify: {name}: saved at step {step}; the same command continues from there\n"
     assert not (folder / "done.json").exists() and not (folder / "error.json").exists()
-    resumed = spawn("train", "block=sas", *LONG, "train.checkpoint_every=100000")
+    resumed = spawn("train", "block=sas", *words)
     wait_for_step(here, step + 3, resumed)
     resumed.send_signal(signal.SIGTERM)
     resumed.wait(timeout=60)

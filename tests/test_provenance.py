@@ -194,15 +194,6 @@ def test_the_hash_is_of_the_sources_alone(package: Path) -> None:
     assert changed(lambda: (package / "new.py").touch())
 
 
-def test_the_hash_takes_no_time() -> None:
-    def seconds() -> float:
-        start = time.perf_counter()
-        code_hash()
-        return time.perf_counter() - start
-
-    assert min(seconds() for _ in range(5)) < 0.03
-
-
 def test_a_run_notes_its_code() -> None:
     facts = provenance(["simplify", "train"])
     assert facts["code"] == code_hash() and facts["git"] == git_state()

@@ -18,7 +18,9 @@ from simplify.dispatch.site import parse_partitions
 from simplify.dispatch.slurm import requests
 from simplify.errors import ConfigError
 from simplify.runs.folder import RunFolder
+from simplify.runs.queue import Job
 from simplify.runs.scheduler import Told, merge, parse_sacct, parse_squeue
+from simplify.runs.slurm import Array, new_array, read_array
 from simplify.runs.slurm_board import _why_it_waits
 from simplify.runs.verdict import verdict
 
@@ -94,8 +96,8 @@ ENDS: list[tuple[str | None, dict[str, Any] | None, str, str, str | None]] = [
     ("NODE_FAIL", KILLED, "", "failed", "node_failure"),
     ("PREEMPTED", KILLED, "", "failed", "preempted"),
     ("PREEMPTED", STOPPED, "", "ended", None),
-    ("FAILED", None, "python: command not found", "failed", "killed"),
-    (None, None, "python: command not found", "failed", "killed"),
+    ("FAILED", None, "python: command not found", "failed", "never_began"),
+    (None, None, "python: command not found", "failed", "never_began"),
 ]
 
 
@@ -106,7 +108,7 @@ def test_what_an_end_comes_to(
     (tmp_path / "out").write_text(out)
     found = verdict(Told(state) if state else None, attempt, tmp_path / "out", tmp_path)
     assert found.state == now and (found.error or {}).get("cause") == cause
-    if cause == "killed":
+    if cause == "never_began":
         assert found.error is not None and "command not found" in found.error["message"]
 
 
@@ -129,21 +131,43 @@ def test_one_array_for_each_request_below_the_largest() -> None:
     assert shape(requests(asked(*[same] * 5, big), 1001)) == [(5, None, None), (1, None, None)]
     assert shape(requests(asked(*[same] * 5), 2)) == [(2, None, None), (2, None, None), (1, None, None)]
     six = slurm(max_parallel=6)
-    assert shape(requests(asked(*[six] * 5), 2)) == [(2, 2, None), (2, 2, None), (1, 2, None)]  # 2 + 2 + 2 at a time
+    assert shape(requests(asked(*[six] * 5), 2)) == [(2, 2, None), (2, 2, None), (1, 1, None)]  # 6 at most
     one = slurm(max_parallel=2)
     assert shape(requests(asked(*[one] * 5), 2)) == [(2, 1, None), (2, 1, None), (1, 1, 0)]  # the third waits
 
 
+def test_arrays_of_one_sweep_share_what_may_run_at_a_time(tmp_path: Path) -> None:
+    """A second submission takes what the first leaves of max_parallel, or begins after it."""
+
+    def array(runs: int, parallel: int) -> Array:
+        job = Job("0123456789", "r-0123456789", {}, [], "/", "/", "/", sweep="s")
+        made = new_array(tmp_path, "s", [job] * runs, parallel)
+        made.note_id("77")
+        assert read_array(made.folder) == made
+        return made
+
+    four = asked(*[slurm(max_parallel=4)] * 6)
+    (request,) = requests(four, 1001, [array(5, 3)], ended=1)
+    assert (request.parallel, request.behind) == (1, ())
+    (request,) = requests(four, 1001, [array(5, 3)], ended=4)  # one is left, whatever it might have run at a time
+    assert (request.parallel, request.behind) == (3, ())
+    (request,) = requests(four, 1001, [array(5, 4)], ended=1)
+    assert (request.parallel, request.behind) == (4, ("77",))
+    (request,) = requests(asked(*[slurm()] * 6), 1001, [array(5, 4)], ended=1)
+    assert (request.parallel, request.behind) == (None, ())
+
+
 def test_times_and_settings() -> None:
     times = {"1:30": 90, "12:00:00": 43200, "2-00:00:00": 172800, "1-12": 129600, "1-02:30": 95400}
-    assert {text: slurm(timeout=text).cluster.seconds for text in times} == times
+    assert {text: slurm(timeout=text, signal_seconds=60).cluster.seconds for text in times} == times
     for words, message in (
         ({"timeout": 45000}, r"cluster.timeout=45000: valid: a time in quotes, as in .*base 60"),
         ({"timeout": "soon"}, "cluster.timeout=soon: valid: a time in quotes"),
         ({"lanes": 2}, "cluster.lanes=2: has no use with cluster.kind=slurm; valid: cluster.max_parallel"),
         ({"kind": "local", "mem": "1G"}, "cluster.mem=1G: has no use with cluster.kind=local; valid: cluster=slurm"),
         ({"gres": "gpu:1", "gpus_per_node": 1}, "both ask for GPUs"),
-        ({"mem": "lots"}, "mem=lots: needs a name of|mem=lots"),
+        ({"mem": "lots"}, "cluster.mem=lots: valid: a number with its unit, as in 64G"),
+        ({"timeout": "1:30"}, "cluster.signal_seconds=120: a run would be told to save before it has begun"),
         ({"partition": "a\n#SBATCH --uid=0"}, "partition"),
     ):
         with pytest.raises(ConfigError, match=message):

@@ -206,11 +206,11 @@ def test_clean_shows_asks_and_keeps_what_is_needed(cli: Cli, runs: Path) -> None
 
 def test_a_data_set_that_is_not_here_is_named_with_its_command(cli: Cli, here: Path) -> None:
     pytest.importorskip("datasets")
-    out = cli("sweep", "data=codeparrot", "block=pre_ln,sas", "--plan")
+    out = cli("sweep", *TINY[5:], "data=codeparrot", "block=pre_ln,sas", "--plan")
     line = "data=codeparrot: is not on this machine yet; simplify data prepare codeparrot gets it"
     assert out.code == 2 and f"simplify: left out: {line}\n" in out.err
     assert "pre_ln-gpt_nano-?" in out.out
-    started = cli("sweep", "data=codeparrot", "block=pre_ln,sas", "--yes")
+    started = cli("sweep", *TINY[5:], "data=codeparrot", "block=pre_ln,sas", "--yes")
     assert started.code == 2 and "simplify data prepare codeparrot gets it" in started.err
     assert not (here / "runs").exists()
 

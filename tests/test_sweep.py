@@ -178,7 +178,7 @@ def test_bad_words(cli: Cli, here: Path) -> None:
             [str(ROOT / "sweeps/seeds.yaml"), "scale=nan"],
             "scale=nan: did you mean nano? valid in this",
         ),
-        (["block=sas,sos"], "block=sos: did you mean sas?"),
+        ([*TINY, "block=sas,sos"], "block=sos: did you mean sas?"),
     ):
         done = cli("sweep", *words, "--plan")
         assert done.code == 2 and message in done.err, done.err

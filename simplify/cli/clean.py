@@ -13,7 +13,7 @@ from simplify.display import is_terminal
 from simplify.errors import ConfigError
 from simplify.runs.folder import root_path
 from simplify.runs.queue import Queue, read_job
-from simplify.runs.slurm import Array, arrays_folder, open_arrays
+from simplify.runs.slurm import Array, arrays_folder, open_arrays, read_array
 from simplify.runs.store import RunStore, RunView
 
 _ASIDE = re.compile(r".+-[0-9a-f]{10}\.old-\d+")
@@ -65,8 +65,10 @@ def _find(root: Path, checkpoints: bool) -> Iterable[Waste]:
         yield Waste("last checkpoints of finished runs", tuple(last))
     arrays = open_arrays(root)
     yield Waste("snapshots of code that no queued run needs", tuple(_unused_code(root, queue, arrays)))
-    ended = tuple(mark.parent for mark in arrays_folder(root).glob("*/over"))
-    yield Waste("files of Slurm jobs that have ended", ended)
+    finished = {run.run_id for run in done}
+    arrays = [array for mark in arrays_folder(root).glob("*/over") if (array := read_array(mark.parent))]
+    over = [array.folder for array in arrays if finished >= {run_id for run_id, _ in array.runs}]
+    yield Waste("files of Slurm jobs whose runs are all done", tuple(over))
     if not queue.lanes():
         lanes = [*(root / ".lanes").glob("*"), *(root / ".claims").glob("*")]
         alive = any(run.state == "running" for run in runs)

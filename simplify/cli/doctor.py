@@ -42,7 +42,7 @@ def doctor_command(words: Sequence[str], conf: Path | None, write: str | None, j
     if look is not None:
         print(_seen(look, root))
     if write is not None:
-        _write(write, config.cluster, site, overlay_dir(conf))
+        _write(write, config.cluster, site, overlay_dir(conf), look)
     if look is not None and look.problem:
         raise TrainingFailed("storage", "doctor: a job could not do what a run has to do; see above")
 
@@ -85,8 +85,8 @@ def _seen(look: Look, root: Path) -> str:
     return f"from a node ({look.node}): {root} can be written; Python {look.python}, torch {look.torch}, {gpus}"
 
 
-def _write(name: str, cluster: ClusterConfig, site: Site, overlay: Path | None) -> None:
-    """A cluster file from what was typed and what the partition has."""
+def _write(name: str, cluster: ClusterConfig, site: Site, overlay: Path | None, look: Look | None) -> None:
+    """A cluster file from what was typed, what the partition has, and what the node saw."""
     wanted = next(
         (p for p in site.partitions if p.name == cluster.partition or (not cluster.partition and p.default)), None
     )
@@ -95,7 +95,7 @@ def _write(name: str, cluster: ClusterConfig, site: Site, overlay: Path | None) 
         settings.setdefault("partition", wanted.name)
         if wanted.limit not in ("infinite", "n/a"):
             settings.setdefault("timeout", wanted.limit)
-        if "gpu" in wanted.gres and not cluster.gres:
+        if "gpu" in wanted.gres and not cluster.gres and (look is None or look.gpus):
             settings.setdefault("gpus_per_node", 1)
     ClusterConfig.model_validate({**settings, "name": name})  # what we write can be read
     folder = (overlay or Path("conf").resolve()) / "cluster"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,12 +13,13 @@ from simplify.dispatch.asked import Asked
 from simplify.dispatch.cancel import Cancelled, cancel
 from simplify.dispatch.launch import Started
 from simplify.dispatch.local import dispatch, wake_lanes
-from simplify.errors import ConfigError, UserError
+from simplify.errors import ConfigError, TryAgain, UserError
 from simplify.runs.files import writing
 from simplify.runs.folder import RunFolder
 from simplify.runs.identity import run_id
 from simplify.runs.queue import Queue
 from simplify.runs.store import RunView
+from simplify.sweep.record import records
 
 Runs = Sequence[tuple[RunFolder, RunConfig]]
 _AGAIN = ("failed", "lost")
@@ -40,14 +40,14 @@ def cancel_command(words: Sequence[str], run_root: Path | None) -> None:
 
 
 def say_cancelled(found: Cancelled) -> None:
-    """What a cancellation came to."""
+    """What a cancellation came to. Raises TryAgain where some could not be told."""
     if found.dequeued:
         print(f"{len(found.dequeued)} taken out of the queue")
     if found.asked_to_stop:
         names = ", ".join(found.asked_to_stop)
-        print(f"{len(found.asked_to_stop)} asked to stop; it ends its step, saves, and is then cancelled: {names}")
-    for name in found.out_of_reach:
-        print(f"{name}: cannot be told now: it is trained on another host, or Slurm does not answer", file=sys.stderr)
+        print(f"{len(found.asked_to_stop)} asked to stop, to save after the step at hand, and then cancelled: {names}")
+    if found.out_of_reach:
+        raise TryAgain("\n".join(f"{name}: {reason}" for name, reason in found.out_of_reach.items()))
 
 
 def retry_command(words: Sequence[str], run_root: Path | None, changes: Sequence[str], command: list[str]) -> None:
@@ -62,7 +62,9 @@ def retry_command(words: Sequence[str], run_root: Path | None, changes: Sequence
             with writing(chosen.store.root):
                 say_started(wake_lanes(chosen.store.root))
         return
-    sweep = chosen.sweeps[-1].name if chosen.sweeps else None
+    ids = {run.run_id for run in again}
+    theirs = chosen.sweeps or [r for r in records(chosen.store.root) if ids <= {run.run_id for run in r.runs}]
+    sweep = theirs[-1].name if theirs else None
     runs = [(run.folder, _config(run, changes)) for run in again]
     with writing(chosen.store.root):
         added, started = dispatch_all(chosen.store.root, runs, Asked(command, sweep))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from simplify.dispatch.slurm import Submitted, refuse_without_slurm, requests, s
 from simplify.errors import ConfigError
 from simplify.runs.code import save_patch
 from simplify.runs.files import writing
-from simplify.runs.folder import find_folder, run_root
+from simplify.runs.folder import find_folder, root_path, run_root
 from simplify.runs.identity import label, run_id
 from simplify.runs.slurm import arrays_folder
 from simplify.runs.store import RunStore
@@ -25,11 +26,12 @@ def submit_one(config: RunConfig, command: list[str], force: bool) -> None:
     refuse_without_slurm(root)
     corpus = open_corpus(config.data, masked=config.model.kind == "encoder")
     folder = find_folder(root, run_id(config, corpus.facts.fingerprint), label(config))
+    where = "" if root == root_path(None) else f" --run-root {shlex.quote(str(root))}"
     found = RunStore(root).runs([folder.run_id])
     state = found[0].state if found else "new"
     if state in ("queued", "running", "unknown"):
         note = f" ({found[0].note})" if found[0].note else ""
-        print(f"{folder.path.name}: is {state} already{note}; simplify logs -f {folder.run_id} shows it")
+        print(f"{folder.path.name}: is {state} already{note}; simplify logs -f {folder.run_id}{where} shows it")
         return
     if state == "done" and not force:
         print(f"already done: {folder.path} (--force runs it again)")
@@ -41,7 +43,8 @@ def submit_one(config: RunConfig, command: list[str], force: bool) -> None:
         submitted = submit(root, [(folder, config)], Asked(command))
     say_submitted(submitted)
     if submitted.added:
-        print(f"{folder.path.name}: simplify status {folder.run_id}, simplify logs -f {folder.run_id}")
+        typed = f"{folder.run_id}{where}"
+        print(f"{folder.path.name}: simplify status {typed}, simplify logs -f {typed}")
 
 
 def say_submitted(submitted: Submitted) -> None:

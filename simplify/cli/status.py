@@ -105,16 +105,21 @@ def _how_it_ended(attempt: Mapping[str, Any], run: RunView) -> str:
 
 def _what_to_type(run: RunView) -> list[str]:
     config = run.folder.path / "config.yaml"
-    alone = []
+    alone: list[str] = []
+    here = ["--here"] if run.config.get("cluster", {}).get("kind") == "slurm" else []
     if config.exists():
-        here = ["--here"] if run.config.get("cluster", {}).get("kind") == "slurm" else []
         words = ["simplify", "train", *here, "--config", str(config)]
         words.append(f"run_root={_quoted(str(run.folder.path.parent))}")
         alone = [f"in the foreground: {shlex.join(words)}"]
     if run.state in ("failed", "lost", "stopped", "cancelled"):
         begun = any(run.folder.checkpoints.glob("*.json"))
         again = f"again, {'from its last checkpoint' if begun else 'from the start'}: simplify retry {run.run_id}"
-        if (run.facts.error or {}).get("cause") == "non_finite":
+        root = run.folder.path.parent
+        again += "" if root == root_path(None) else f" --run-root {shlex.quote(str(root))}"
+        why = (run.facts.error or {}).get("cause")
+        if why == "out_of_memory" and here:
+            again += " --set cluster.mem=..."
+        if why == "non_finite":
             again += "; as it stands it will come to the same, and another optimiser.lr makes another run"
         return [again, *alone]
     if run.waits_for_lane:
@@ -139,6 +144,11 @@ def logs_command(word: str, run_root: Path | None, follow: bool) -> None:
         raise RunFolderError(
             f"{run.name}: has no log.txt ({run.state}); a lane writes one, a run in the foreground prints to its "
             f"terminal; its numbers are in {run.folder.metrics_path}"
+        )
+    if not run.folder.log.exists():
+        print(
+            f"{run.name}: {run.state}{f' ({run.note})' if run.note else ''}; waiting for its first line",
+            file=sys.stderr,
         )
     position = 0
     while True:

@@ -173,7 +173,12 @@ def _dispatch(
     counts = plan.counts()
     if not added:
         failed = counts.get("failed", 0)
-        print("nothing new to train" + (f"; {failed} failed: --retry trains them again" if failed else ""))
+        more = f"; {failed} failed: --retry trains them again" if failed else ""
+        more += f"; {counts['unknown']} unknown: Slurm does not answer" if counts.get("unknown") else ""
+        taken = (
+            "nothing is left to train: another command has taken it on meanwhile" if todo else "nothing new to train"
+        )
+        print(taken + more)
     else:
         shown = str(question.file) if question.file else question.name
         print(f"{added} runs queued; simplify status {shown} shows them, simplify watch {shown} stays with them")

@@ -33,11 +33,11 @@ _UNSEEN = ("device", "attempt", "tokens/s")  # columns that do not move; `status
 def watch_command(words: Sequence[str], run_root: Path | None) -> None:
     """Watch the chosen runs until none of them waits or is being trained."""
     chosen = select(words, run_root)
-    watch(chosen.store, [run.run_id for run in chosen.runs], chosen.title)
+    watch(chosen.store, [run.run_id for run in chosen.runs], chosen.title, chosen.unstarted)
 
 
-def watch(store: RunStore, run_ids: Sequence[str], title: str) -> None:
-    """Stay until all runs have ended, then show them as a table.
+def watch(store: RunStore, run_ids: Sequence[str], title: str, unbegun: Sequence[str] = ()) -> None:
+    """Stay until all runs have ended, then show them as a table, and the names of those that nothing works on.
 
     Raises TrainingFailed if some failed, TryAgain if some stopped or nothing works on them. Ctrl-C
     ends the watching alone.
@@ -50,8 +50,10 @@ def watch(store: RunStore, run_ids: Sequence[str], title: str) -> None:
         print("\nno longer watching; the runs go on (simplify status shows them, simplify cancel stops them)")
         raise SystemExit(130) from None
     left = {run.run_id for run in runs}
-    print_runs(runs, f"{title}: {counted([run.state for run in runs])}", [n for i, n in names.items() if i not in left])
-    _judge(runs, len(names))
+    gone = [*unbegun, *(name for run_id, name in names.items() if run_id not in left)]
+    states = [*(run.state for run in runs), *("new" for _ in gone)]
+    print_runs(runs, f"{title}: {counted(states)}", gone)
+    _judge(runs, len(states))
 
 
 def _judge(runs: Sequence[RunView], total: int) -> None:

@@ -40,9 +40,7 @@ class ClusterConfig(Settings):
     gpus_per_node: int | None = Field(None, ge=1, description="Slurm: --gpus-per-node")
     gres: Word | None = Field(None, description="Slurm: --gres, as in gpu:a100:2, for clusters that want it so")
     cpus_per_task: int | None = Field(None, ge=1, description="Slurm: --cpus-per-task")
-    mem: str | None = Field(
-        None, pattern=r"^\d+[KMGT]?B?$", description="Slurm: --mem of a node, as in 32G; null: the partition's default"
-    )
+    mem: str | None = Field(None, description="Slurm: --mem of a node, as in 32G; null: the partition's default")
     timeout: str | None = Field(
         None, description='Slurm: --time, as in "12:00:00" or "2-00:00:00"; null: the partition\'s default'
     )
@@ -61,6 +59,14 @@ class ClusterConfig(Settings):
     additional_parameters: dict[Word, bool | int | Word] = Field(
         {}, description="Slurm: any other option of sbatch by its long name, as in {reservation: mine}"
     )
+
+    @field_validator("mem", mode="before")
+    @classmethod
+    def _memory_has_a_unit(cls, value: Any) -> Any:
+        if value is None or (isinstance(value, str) and re.fullmatch(r"\d+[KMGT]B?", value)):
+            return value
+        unit = f" (or {value}M)" if isinstance(value, int) else ""
+        raise ValueError(f"cluster.mem={show(value)}: valid: a number with its unit, as in 64G{unit}")
 
     @field_validator("timeout", mode="before")
     @classmethod
@@ -89,6 +95,11 @@ class ClusterConfig(Settings):
             raise ValueError(
                 f"cluster.gres={self.gres}: and cluster.gpus_per_node={self.gpus_per_node} both ask for GPUs; valid: "
                 "one of the two"
+            )
+        if self.seconds is not None and self.signal_seconds >= self.seconds:
+            raise ValueError(
+                f"cluster.signal_seconds={self.signal_seconds}: a run would be told to save before it has begun; "
+                f"valid: less than cluster.timeout={self.timeout}"
             )
         return self
 

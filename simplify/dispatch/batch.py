@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from simplify.config import ClusterConfig, RunConfig
+from simplify.config import ClusterConfig, RunConfig, show
 from simplify.errors import UserError
 from simplify.program import program
 from simplify.runs.folder import RunFolder
@@ -53,11 +53,12 @@ class Request:
     runs: Runs
     parallel: int | None
     after: int | None = None  # the number of the array it waits for, where fewer than one run each would be allowed
+    behind: tuple[str, ...] = ()  # jobs of an earlier submission that it waits for, for the same reason
 
 
 def script(array_folder: Path, count: int, request: Request, name: str, code: Path | None) -> str:
     """The text that sbatch is given for an array of `count` runs."""
-    executor = _executor(array_folder, count, request, name, None)
+    executor = _executor(array_folder, count, request, name, ())
     return executor._make_submission_file_text(_task_command(array_folder, code), "")
 
 
@@ -76,8 +77,8 @@ def test_only(text: str) -> str:
     return explained("\n".join(said), request=None) if said else "sbatch --test-only says nothing"
 
 
-def sbatch(array: Array, request: Request, code: Path | None, after: str | None) -> str:
-    """Submit an array, to begin once job `after` has ended; returns Slurm's id. Raises UserError if refused."""
+def sbatch(array: Array, request: Request, code: Path | None, after: Sequence[str]) -> str:
+    """Submit an array, to begin once the jobs `after` have ended; returns Slurm's id. Raises UserError if refused."""
     from submitit.core.utils import FailedJobError, FailedSubmissionError
 
     executor = _executor(array.folder, len(array.runs), request, array.name, after)
@@ -101,7 +102,7 @@ def _clean() -> Iterator[None]:
         yield
 
 
-def _executor(folder: Path, count: int, request: Request, name: str, after: str | None) -> submitit.SlurmExecutor:
+def _executor(folder: Path, count: int, request: Request, name: str, after: Sequence[str]) -> submitit.SlurmExecutor:
     import submitit
 
     cluster = request.cluster
@@ -109,7 +110,7 @@ def _executor(folder: Path, count: int, request: Request, name: str, after: str 
     output = f"{place}/%A_%a.out" if count > 1 else f"{place}/%j_0.out"
     # not the job's own --output: each line of every process, as it comes
     srun = ["--output", output, "--kill-on-bad-exit=1"]
-    setup = [*cluster.setup]
+    setup = ["set -e", *cluster.setup, "set +e"] if cluster.setup else []  # training without it would be another run
     if cluster.cpus_per_task is not None:
         setup.append(f"export SRUN_CPUS_PER_TASK={cluster.cpus_per_task}")  # srun no longer inherits it
         if cluster.cpu_threads is None:
@@ -124,7 +125,7 @@ def _executor(folder: Path, count: int, request: Request, name: str, after: str 
         **{key: getattr(cluster, key) for key in _SAME_NAMES},
         signal_delay_s=cluster.signal_seconds,
         array_parallelism=request.parallel or count,
-        dependency=f"afterany:{after}" if after else None,
+        dependency=f"afterany:{':'.join(after)}" if after else None,
         setup=setup or None,
         srun_args=srun,
         stderr_to_stdout=True,
@@ -141,20 +142,23 @@ def _task_command(folder: Path, code: Path | None) -> str:
 
 def explained(said: str, request: Request | None) -> str:
     """What sbatch refuses, with the setting that asks for it."""
-    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    lines = [line.strip() for line in said.splitlines() if line.strip() and not line.startswith('Try "sbatch')]
     errors = [line.removeprefix("sbatch: error: ") for line in lines if line.startswith("sbatch: error: ")]
     # the last line only says that it failed, unless it is the only one
-    text = errors[0].removeprefix("Batch job submission failed: ") if errors else lines[-1].removeprefix("sbatch: ")
+    text = errors[0].removeprefix("Batch job submission failed: ") if errors else _told(lines)
     cluster = request.cluster if request else None
-
-    def setting(name: str) -> str:
-        return f"cluster.{name}" + (f"={getattr(cluster, name)}" if cluster else "")
-
-    for words, name, valid in _REFUSALS:
+    for words, names, valid in _REFUSALS:
         if words in text:
+            asked = {name: getattr(cluster, name) for name in names} if cluster else dict.fromkeys(names)
+            shown = " ".join(f"cluster.{name}={show(value)}" for name, value in asked.items() if value)
             listed = valid() if callable(valid) else valid
-            return f"{setting(name)}: Slurm refuses it: {text}" + (f"; valid: {listed}" if listed else "")
+            return f"{shown or f'cluster.{names[0]}'}: Slurm refuses it: {text}; valid: {listed}"
     return f"sbatch: {text}"
+
+
+def _told(lines: Sequence[str]) -> str:
+    told = [line.removeprefix("sbatch: ") for line in lines if line.startswith("sbatch: ")] or list(lines)
+    return next((line for line in told if "unrecognized" in line), told[-1] if told else "it says nothing")
 
 
 def _partitions() -> str:
@@ -162,13 +166,17 @@ def _partitions() -> str:
     return ", ".join(dict.fromkeys(out.split()))
 
 
-_REFUSALS: tuple[tuple[str, str, str | Callable[[], str]], ...] = (
-    ("invalid partition", "partition", _partitions),
-    ("Invalid account", "account", "an account of yours (sacctmgr show associations user=$USER)"),
-    ("Invalid qos", "qos", "a QOS of yours (sacctmgr show qos)"),
-    ("Invalid generic resource", "gres", "GPUs as this cluster names them (sinfo -o %G)"),
-    ("Memory specification can not be satisfied", "mem", "less than a node has (sinfo -o %m)"),
-    ("time limit", "timeout", "less than the partition's limit (sinfo -o %l)"),
-    ("node configuration is not available", "cpus_per_task", "what some node has (sinfo -o '%c %m %G')"),
-    ("Invalid feature", "constraint", "features of nodes (sinfo -o %f)"),
+_NODE = ("nodes", "tasks_per_node", "cpus_per_task", "gpus_per_node", "gres", "mem")
+_REFUSALS: tuple[tuple[str, tuple[str, ...], str | Callable[[], str]], ...] = (
+    ("invalid partition", ("partition",), _partitions),
+    ("Invalid account", ("account",), "an account of yours (sacctmgr show associations user=$USER)"),
+    ("Invalid qos", ("qos",), "a QOS of yours (sacctmgr show qos)"),
+    ("Invalid generic resource", ("gres", "gpus_per_node"), "GPUs as this cluster names them (sinfo -o %G)"),
+    ("Memory specification can not be satisfied", ("mem",), "less than a node has (sinfo -o %m)"),
+    ("time limit", ("timeout",), "less than the partition's limit (sinfo -o %l)"),
+    ("node configuration is not available", _NODE, "what some node has (sinfo -o '%c %m %G')"),
+    ("CPU count per node can not be satisfied", _NODE, "what some node has (sinfo -o '%c %m %G')"),
+    ("Invalid feature", ("constraint",), "features of nodes (sinfo -o %f)"),
+    ("unrecognized option", ("additional_parameters",), "long names of sbatch's options (sbatch --help)"),
+    ("eservation", ("additional_parameters",), "a reservation of yours (scontrol show reservation)"),
 )

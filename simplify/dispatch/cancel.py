@@ -18,6 +18,7 @@ from simplify.runs.queue import Queue, read_job
 from simplify.runs.scheduler import command
 from simplify.runs.slurm_board import Element, SlurmBoard
 
+_OVER = ("Invalid job id", "already completing", "no longer", "not running")  # it has ended in the meantime
 _AT_ONCE = 200  # ids in one scancel
 
 
@@ -27,9 +28,7 @@ class Cancelled:
 
     dequeued: list[str] = field(default_factory=list)
     asked_to_stop: list[str] = field(default_factory=list)
-    out_of_reach: list[str] = field(
-        default_factory=list
-    )  # trained on another host; or Slurm does not answer, and will find it cancelled
+    out_of_reach: dict[str, str] = field(default_factory=dict)  # with the reason
 
 
 def cancel(queue: Queue, run_ids: Collection[str] | None = None, sweep: str | None = None) -> Cancelled:
@@ -58,7 +57,7 @@ def _cancel_local(queue: Queue, run_ids: Collection[str] | None, sweep: str | No
         claim = claims.get(run_id) if queue.held(claims.get(run_id)) else None
         target = _target(queue.root / name, claim)
         if (target or claim) and not is_local(target or claim or {}):
-            found.out_of_reach.append(name)
+            found.out_of_reach[name] = "is trained on another host; cancel it there"
         elif target is None:  # it waits; or is so close to its start that it will not find its job any more
             found.dequeued.append(name)
         else:
@@ -88,19 +87,23 @@ def _cancel_submitted(root: Path, run_ids: Collection[str] | None, sweep: str | 
         (stops if training else ends).append(element)
     for elements, words, names in ((ends, [], found.dequeued), (stops, ["--signal=USR2"], found.asked_to_stop)):
         for element, problem in _scancel(elements, words):
-            (found.out_of_reach if problem else names).append(element.name)
+            if problem:  # its mark is set all the same
+                found.out_of_reach[element.name] = f"Slurm cannot be told ({problem}); it will not begin again"
+            else:
+                names.append(element.name)
     return chosen
 
 
-def _scancel(elements: Iterable[Element], words: list[str]) -> Iterator[tuple[Element, bool]]:
-    """Tell Slurm; for each element whether it could not be told."""
+def _scancel(elements: Iterable[Element], words: list[str]) -> Iterator[tuple[Element, str]]:
+    """Tell Slurm; for each element why it could not be told, if so."""
     todo = list(elements)
     for start in range(0, len(todo), _AT_ONCE):
         part = todo[start : start + _AT_ONCE]
         ids = [slurm_id for element in part if (slurm_id := element.slurm_id)]
         code, _, problem = command("scancel", *words, *ids) if ids else (0, "", "")
-        lost = bool(code) and "Invalid job id" not in problem and "already completing" not in problem
-        yield from ((element, lost and element.slurm_id is not None) for element in part)
+        over = any(words in problem for words in _OVER)
+        why = (problem or f"scancel ended with code {code}") if code and not over else ""
+        yield from ((element, why if element.slurm_id else "") for element in part)
 
 
 def _training(root: Path, run_ids: Collection[str]) -> dict[str, str]:

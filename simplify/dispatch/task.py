@@ -72,8 +72,8 @@ def run_task(folder: Path, train: Train) -> None:
     try:
         train(config, place.job.command, place.origin, config.cluster.max_stalled)
     except Interrupted as stop:
-        if place.rank == 0:  # the others leave without a word: srun would end this one for their exit codes
-            _go_on(place, stop.signal)
+        # the processes other than 0 leave without a word: srun would end 0 for their exit codes
+        if place.rank == 0 and not _goes_on(place, stop):
             raise
     except AlreadyRunning as other:  # the cluster believed a process dead that is not
         print(other, flush=True)
@@ -138,16 +138,18 @@ def _print_into(log: Path) -> None:
     os.close(handle)
 
 
-def _go_on(place: Place, number: int) -> None:
-    """Have the job started again, unless somebody wants it to end."""
+def _goes_on(place: Place, stop: Interrupted) -> bool:
+    """Have the job started again, unless somebody wants it to end; whether all is as it was wanted."""
+    print(stop, flush=True)
     if place.array.cancelled(place.index).exists():
-        return
-    if number in (signal.SIGTERM, signal.SIGINT):  # scancel's signal, and some sites' way to preempt
+        return True
+    if stop.signal in (signal.SIGTERM, signal.SIGINT):  # scancel's signal, and some sites' way to preempt
         _, out, _ = command("squeue", "-h", "-j", place.element, "-o", "%T")
         if out.strip() != "RUNNING":
-            return
+            return False
     code, _, problem = command("scontrol", "requeue", place.element)
     print(f"job {place.element}: requeued" if not code else f"job {place.element}: not requeued: {problem}", flush=True)
+    return not code
 
 
 def _note_failure(place: Place, error: Exception) -> None:

@@ -37,7 +37,7 @@ from simplify.runs.process import this_process
 # stalled: attempt after attempt made no progress; time_limit, node_failure, preempted: as Slurm tells it.
 CAUSES = (
     *("non_finite", "out_of_memory", "disk_full", "storage", "refused", "killed", "exception"),
-    *("stalled", "time_limit", "node_failure", "preempted"),
+    *("stalled", "time_limit", "node_failure", "preempted", "never_began"),
 )
 
 

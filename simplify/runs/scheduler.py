@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-_TIMEOUT = 20.0  # seconds for an answer; a busy controller takes some
+_TIMEOUT = 12.0  # seconds for an answer; a busy controller takes some
 _ACTIVE = (
     "PENDING",
     "RUNNING",

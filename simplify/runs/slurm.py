@@ -19,7 +19,7 @@ import os
 import time
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,7 @@ class Array:
     submitter: Mapping[str, Any]
     sweep: str | None = None
     fail_fast: bool = False
+    parallel: int | None = None  # runs of it at the same time
 
     @property
     def token(self) -> str:
@@ -96,7 +97,7 @@ def arrays_folder(root: Path) -> Path:
     return root / ".slurm"
 
 
-def new_array(root: Path, label: str, jobs: Sequence[Job]) -> Array:
+def new_array(root: Path, label: str, jobs: Sequence[Job], parallel: int | None = None) -> Array:
     """Write down an array before it is submitted."""
     token = f"{time.time_ns() // 1_000_000:x}-{uuid.uuid4().hex[:6]}"  # sorts by time
     folder = arrays_folder(root) / token
@@ -111,8 +112,9 @@ def new_array(root: Path, label: str, jobs: Sequence[Job]) -> Array:
         submitter=this_process(),
         sweep=jobs[0].sweep,
         fail_fast=jobs[0].fail_fast,
+        parallel=parallel,
     )
-    told = {name: getattr(array, name) for name in ("name", "runs", "created", "submitter", "sweep", "fail_fast")}
+    told = {field.name: getattr(array, field.name) for field in fields(array) if field.name != "folder"}
     write_json(folder / "array.json", told)
     return array
 

@@ -29,8 +29,6 @@ _HOPELESS = {
     "AccountNotAllowed": "the account may not use this partition (cluster.account)",
     "InvalidAccount": "there is no such account (cluster.account)",
     "InvalidQOS": "there is no such QOS (cluster.qos)",
-    "JobHeldAdmin": "held by an administrator",
-    "JobHeldUser": "held; scontrol release lets it go",
 }
 
 
@@ -62,7 +60,7 @@ class SlurmBoard:
     """The submitted runs of a run root at one moment."""
 
     def __init__(self, root: Path) -> None:
-        self._root = root
+        self.root = root
         self._unreachable = ""
         self.arrays = self._known_arrays()
         self._elements = {
@@ -96,7 +94,7 @@ class SlurmBoard:
         if told is not None and told.active:
             return Standing("running", f"job {slurm_id}", told.nodes)
         attempt, out = _attempt_of(element, facts), element.array.out(element.index)
-        return Standing("ended", verdict=verdict(told, attempt, out, self._root / element.name))
+        return Standing("ended", verdict=verdict(told, attempt, out, self.root / element.name))
 
     @functools.cached_property
     def _answer(self) -> Answer:
@@ -104,17 +102,17 @@ class SlurmBoard:
         wanted = [
             slurm_id
             for element in self._elements.values()
-            if (slurm_id := element.slurm_id) and not has_ended(element, read_facts(self._root / element.name))
+            if (slurm_id := element.slurm_id) and not has_ended(element, read_facts(self.root / element.name))
         ]
         answer = ask(wanted)
         if answer.problem is None:
             with contextlib.suppress(OSError):
-                (arrays_folder(self._root) / "answered").touch()
+                (arrays_folder(self.root) / "answered").touch()
         return answer
 
     def _known_arrays(self) -> list[Array]:
         found: list[Array] = []
-        for array in open_arrays(self._root):
+        for array in open_arrays(self.root):
             problem = adopt(array)
             self._unreachable = problem or self._unreachable
             if not array.is_over:
@@ -127,7 +125,7 @@ class SlurmBoard:
         return Standing("unknown", self._since(element, self._unreachable))
 
     def _since(self, element: Element, problem: str) -> str:
-        for file in (arrays_folder(self._root) / "answered", element.array.folder / "array.json"):
+        for file in (arrays_folder(self.root) / "answered", element.array.folder / "array.json"):
             with contextlib.suppress(OSError):
                 return f"unknown since {datetime.fromtimestamp(file.stat().st_mtime):%d %b %H:%M} ({problem})"
         return f"unknown ({problem})"

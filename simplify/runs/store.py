@@ -22,6 +22,7 @@ from simplify.runs.process import SILENT_AFTER, silent_for
 from simplify.runs.queue import read_job
 from simplify.runs.settings import flat
 from simplify.runs.settle import settle
+from simplify.runs.slurm import arrays_folder
 from simplify.runs.state import Board, State
 
 if TYPE_CHECKING:
@@ -178,10 +179,21 @@ def _view(board: Board, run_id: str, path: Path) -> RunView:
     if device is None and state == "running" and element is not None:
         device = (facts.attempt or {}).get("node")
     waiting = board.waiting.get(run_id) or (element and element.array.folder / f"{element.index}.json")
-    if state == "running" and facts.cancelled is not None and facts.attempt is not None:
+    if state == "running" and facts.cancelled is not None and "ended" not in (facts.attempt or {"ended": None}):
         note = "asked to stop"
-    out = element.array.out(element.index) if element else None
+    out = element.array.out(element.index) if element else _out_of(board.slurm.root, facts)
     return RunView(RunFolder(path, run_id), facts, state, waiting, device, note, out)
+
+
+def _out_of(root: Path, facts: Facts) -> Path | None:
+    """Slurm's output of the newest attempt, or of a job that ended before there was one."""
+    if facts.error is not None and facts.error.get("out"):
+        return Path(facts.error["out"])
+    attempt = facts.attempt or {}
+    if not attempt.get("array"):
+        return None
+    job, _, index = attempt["slurm"].partition("_")
+    return arrays_folder(root) / attempt["array"] / f"{job}_{index or 0}.out"
 
 
 def run_folders(root: Path) -> dict[str, Path]:

@@ -63,13 +63,15 @@ def verdict(told: Told | None, attempt: Mapping[str, Any] | None, out: Path, fol
     lines = _tail(out)
     if state == "GONE" and (attempt is not None or not lines):  # cancelled while it waited, or killed: its files tell
         return Verdict("ended")
+    if attempt is None:
+        said_last = f": {lines[-1]}" if lines else "; it said nothing: look at cluster.setup"
+        return _failed("never_began", f"its job ended ({state}){where} before the run began{said_last}", out)
     last = f": {lines[-1]}" if lines else ""
-    when = "" if attempt is not None else " before its first step"
-    return _failed("killed", f"its job ended ({state}){where}{when}{last}", out)
+    return _failed("killed", f"its job ended ({state}){where}{last}", out)
 
 
 def _failed(cause: str, message: str, out: Path) -> Verdict:
-    return Verdict("failed", {"cause": cause, "message": message, "traceback": _tail(out), "told_by": "slurm"})
+    return Verdict("failed", {"cause": cause, "message": message, "traceback": _tail(out), "out": str(out)})
 
 
 def _tail(path: Path) -> list[str]:

@@ -61,6 +61,27 @@ def test_an_array_never_runs_more_than_it_may(simplify: Simplify, cluster: Clust
     assert most == 3
 
 
+def test_what_is_submitted_later_keeps_the_limit(simplify: Simplify, here: Path) -> None:
+    (here / "sweep.yaml").write_text("grid: {seed: [0]}\n")
+    words = ["sweep.yaml", *LONG, "cluster.max_parallel=1"]
+    simplify("sweep", *words)
+    begun(here)
+    (here / "sweep.yaml").write_text("grid: {seed: [0, 1]}\n")
+    simplify("sweep", *words)
+    assert "pending: Dependency" in simplify("status") or "not looked at yet" in simplify("status")
+    until(lambda: "pending: Dependency" in simplify("status"))
+    assert sorted(states(simplify).values()) == ["queued", "running"]
+
+
+def test_what_cannot_begin_says_why(simplify: Simplify, here: Path) -> None:
+    simplify("train", *SLURM, "cluster.setup=['echo there is no module here; exit 3']")
+    wait_for(simplify, "failed")
+    out = simplify("why", "sas")
+    assert "never_began: its job ended (FAILED) on 127.0.0.1" in out and "there is no module here" in out
+    (output,) = (here / "runs" / ".slurm").glob("*/*.out")
+    assert f"Slurm's output: {output}" in out
+
+
 def test_a_plan_submits_nothing(simplify: Simplify, cluster: Cluster, here: Path) -> None:
     words = ["block=pre_ln,sas", "cluster.max_parallel=1", 'cluster.timeout="2:00:00"', "cluster.mem=1G"]
     out = simplify("sweep", *SLURM, "train.steps=5", *words, "--plan")
@@ -135,11 +156,11 @@ def test_cancel_and_retry(simplify: Simplify, cluster: Cluster, here: Path) -> N
     simplify("sweep", *LONG, "seed=0,1,2", "cluster.max_parallel=1")
     run = begun(here)
     out = simplify("cancel", "seed=0,1,2")
-    assert "2 taken out of the queue" in out and "1 asked to stop; it ends its step, saves" in out
+    assert "2 taken out of the queue" in out and "1 asked to stop, to save after the step at hand" in out
     assert wait_for(simplify, "cancelled") == {run.name: "cancelled"}
     until(lambda: not cluster.run("squeue", "-h").strip())  # not requeued
     assert "1 runs queued again" in simplify("retry", run.name)
-    until(lambda: len(attempts(run)) == 2)
+    until(lambda: "asked to stop" not in simplify("status") and len(attempts(run)) == 2)
 
 
 @pytest.mark.parametrize("silently", [False, True])
