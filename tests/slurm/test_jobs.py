@@ -317,7 +317,7 @@ def test_an_unreachable_controller_is_no_error(simplify: Simplify, cluster: Clus
         assert told.pop(run.name) == "running"  # its own heartbeat says so
         assert list(told.values()) == ["unknown"]
         out = simplify("status")
-        assert "unknown since " in out and "Unable to contact slurm controller" in out
+        assert "unknown since " in out and ("Unable to contact" in out or "squeue did not answer within" in out)
         assert "nothing new to train" in simplify("sweep", *LONG, "seed=0,1", "cluster.max_parallel=1")
     finally:
         cluster.start_controller()
