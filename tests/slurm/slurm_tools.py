@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -36,8 +37,10 @@ def _cluster(accounting: bool) -> Iterator[Cluster]:
             _running.pop(accounting).stop()
             raise
     yield _running[accounting]
-    if accounting in _running:
-        _running.pop(accounting).stop()
+    if accounting in _running:  # the last module that uses it has ended
+        ended = _running.pop(accounting)
+        ended.stop()
+        shutil.rmtree(ended.folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
