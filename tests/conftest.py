@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import sysconfig
@@ -16,6 +17,9 @@ from jaxtyping import install_import_hook
 
 # Shapes in the zoo's signatures are checked at run time in every test of this process.
 install_import_hook("simplify.zoo", "beartype.beartype")
+
+# A shell without job control starts what runs in the background with Ctrl-C ignored, and children inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).resolve().parents[1]
 
