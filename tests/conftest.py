@@ -34,6 +34,11 @@ TINY = [*TINY_DATA, *TINY_MODEL, *TINY_TRAIN, "wandb.mode=disabled", "cluster.cp
 TIMING = ("seconds", "step_time", "tokens_per_sec", "peak_mem_gib")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest test first: at the end one worker would wait a minute for the other."""
+    items.sort(key=lambda item: item.path.name != "test_wheel.py")
+
+
 @pytest.fixture(scope="session")
 def cache_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One corpus cache for all workers of the test run: building is safe when they race."""
