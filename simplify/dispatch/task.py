@@ -67,9 +67,9 @@ def run_task(folder: Path, train: Train) -> None:
     place = _place(folder)
     if place is None or not _is_wanted(place):
         return
-    _settle_in(place)
-    config = validate(RunConfig, place.job.config)
     try:
+        _settle_in(place)
+        config = validate(RunConfig, place.job.config)  # by the code of today, if there is no snapshot
         train(config, place.job.command, place.origin, config.cluster.max_stalled)
     except Interrupted as stop:
         # the processes other than 0 leave without a word: srun would end 0 for their exit codes

@@ -137,7 +137,8 @@ def has_ended(element: Element, facts: Facts) -> bool:
         return True
     if facts.error is None:  # a new attempt takes an old one away
         return False
-    return _attempt_of(element, facts) is not None or str(facts.error.get("ended")) >= element.array.created
+    # An error of the very second of the submission is an old one: nothing begins so fast.
+    return _attempt_of(element, facts) is not None or str(facts.error.get("ended")) > element.array.created
 
 
 def _attempt_of(element: Element, facts: Facts) -> Mapping[str, Any] | None:

@@ -82,6 +82,19 @@ def test_what_cannot_begin_says_why(simplify: Simplify, here: Path) -> None:
     assert f"Slurm's output: {output}" in out
 
 
+def test_a_run_that_todays_code_refuses_says_so(simplify: Simplify, cluster: Cluster, here: Path) -> None:
+    """The code was changed while the job waited: the frozen settings are no longer valid."""
+    simplify("train", *SLURM, "cluster.additional_parameters={hold:true}")
+    (job_id,) = cluster.run("squeue", "-h", "-o", "%A").split()
+    (frozen,) = (here / "runs" / ".slurm").glob("*/0.json")
+    job = json.loads(frozen.read_text())
+    job["config"]["train"]["no_such_setting"] = 1
+    frozen.write_text(json.dumps(job))
+    cluster.run("scontrol", "release", job_id)
+    wait_for(simplify, "failed")
+    assert "refused: train.no_such_setting: unknown key" in simplify("why", "sas")
+
+
 def test_a_plan_submits_nothing(simplify: Simplify, cluster: Cluster, here: Path) -> None:
     words = ["block=pre_ln,sas", "cluster.max_parallel=1", 'cluster.timeout="2:00:00"', "cluster.mem=1G"]
     out = simplify("sweep", *SLURM, "train.steps=5", *words, "--plan")
