@@ -15,13 +15,13 @@ from simplify.diagnose.measures import STREAM, attention_entropy
 from simplify.zoo.attention import Attention
 from simplify.zoo.block import Block, ParallelBlock
 from simplify.zoo.context import Context
-from simplify.zoo.gains import Gain
 from simplify.zoo.model import Transformer, token_loss
+from simplify.zoo.readings import BLOCK_GAINS, HEAD_GAINS, gain_of, value_of
 
 # A list for each measure: of the stream from the embedding (0) to the last block (L), or of layers 1..L.
 Reading = dict[str, list[float | None]]
 
-GAINS = ("alpha", "beta", "gamma", "attn_skip", "attn_branch", "mlp_skip", "mlp_branch")
+GAINS = (*HEAD_GAINS, *BLOCK_GAINS)
 WEIGHTS = {
     "W_Q": "attention.query",
     "W_K": "attention.key",
@@ -95,7 +95,7 @@ def _inside(block: Block, found: dict[str, float]) -> list[Any]:
 
         return note
 
-    gains = {name: getattr(block, name) for name in ("attn_skip", "attn_branch", "mlp_skip", "mlp_branch")}
+    gains = {name: getattr(block, name) for name in BLOCK_GAINS}
     hooks = [gain.register_forward_hook(size(name)) for name, gain in gains.items() if gain is not None]
     return [block.attention.register_forward_pre_hook(look), *hooks]
 
@@ -111,9 +111,8 @@ def _ratio(block: nn.Module, branch: str, found: dict[str, float]) -> float | No
 def _gains(model: Transformer, name: str) -> dict[str, list[float | None]]:
     """Mean, least and largest value over heads (or channels) of one gain in each layer."""
     kinds: dict[str, Callable[[Tensor], Tensor]] = {"": torch.mean, " least": torch.min, " largest": torch.max}
-    owners = [block.attention if name in ("alpha", "beta", "gamma") else block for block in model.blocks]
-    gains: list[Gain | None] = [getattr(owner, name) for owner in owners]
-    values = [None if gain is None else getattr(gain, "gain", torch.tensor(gain.value)).detach() for gain in gains]
+    gains = [gain_of(block, name) for block in model.blocks if isinstance(block, Block)]
+    values = [None if gain is None else value_of(gain) for gain in gains]
     return {
         kind: [None if value is None else float(function(value.double())) for value in values]
         for kind, function in kinds.items()

@@ -7,6 +7,7 @@ runs/<label>-<id>/
   heartbeat        touched while it is being trained
   log.txt          what it printed, where a lane trains it
   metrics.jsonl    one object a logged step
+  gains.jsonl      one object a validation: the trained gains of each layer
   checkpoint/      the newest and the last but one
   done.json | error.json    exactly one at the end; cancelled.json if it was cancelled
   loss.png         the curves, drawn at the end
@@ -72,6 +73,11 @@ class RunFolder:
     def metrics(self) -> MetricsFile:
         """The metrics file, to append to."""
         return MetricsFile(self.metrics_path)
+
+    @property
+    def gains(self) -> MetricsFile:
+        """The gains' values over training: mean and deviation over heads, a layer each."""
+        return MetricsFile(self.path / "gains.jsonl")
 
     def rows(self) -> list[dict[str, Any]]:
         """All logged rows."""

@@ -18,7 +18,7 @@ class MetricsFile:
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def append(self, row: Mapping[str, float | int]) -> None:
+    def append(self, row: Mapping[str, Any]) -> None:
         """Write one row. Numbers that JSON cannot hold become null."""
         clean = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in row.items()}
         line = json.dumps(clean, allow_nan=False) + "\n"

@@ -21,6 +21,7 @@ from simplify.training.schedules import Budget, learning_rate
 from simplify.training.signals import StopRequest
 from simplify.training.trainer import Trainer
 from simplify.training.world import World
+from simplify.zoo.readings import trained_gains
 
 
 class Loop:
@@ -49,6 +50,9 @@ class Loop:
         config, trainer, budget = self._config, self._trainer, Budget.of(self._config)
         clock, timer = RunClock(seconds_before), StepTimer(self._device.synchronise)
         seconds = seconds_before
+        if first == 0:
+            self._folder.gains.rewind(-1)
+            self._write_gains(0)
         for step in itertools.count(first):
             rate = learning_rate(config.optimiser, budget.progress(step, seconds))
             loss, norm = trainer.step(step, rate, lambda n, s=step: line.micro_batch(s, n, clock.seconds()))
@@ -64,6 +68,7 @@ class Loop:
                 if last or self._due(done, config.train.val_every):
                     with timer.paused():
                         row |= self._validation(done)
+                        self._write_gains(done)
                 self._write(row)
             line.stepped(done, row, seconds)
             if last or stopped_by or self._save_due(done):
@@ -80,6 +85,11 @@ class Loop:
             self._folder.check_owner()
             self._folder.metrics.append(row)
             self._tracker.log(row)
+
+    def _write_gains(self, done: int) -> None:
+        gains = trained_gains(self._trainer.model) if self._world.leads else None
+        if gains:
+            self._folder.gains.append({"step": done, **gains})
 
     @staticmethod
     def _due(done: int, every: int) -> bool:

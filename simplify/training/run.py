@@ -46,6 +46,7 @@ def train_run(task: Task, stop: StopRequest) -> dict[str, Any]:
         folder.create(config, {**task.facts, **device.facts()})
         with beating(folder.heartbeat), _attempt(task, first):
             folder.metrics.rewind(first)
+            folder.gains.rewind(first)
             with ErrorMarker(task, device):
                 _refuse_stalled(task, first)
                 compiled = _train(task, device, saved, stop)

@@ -133,7 +133,7 @@ def test_preemption_is_survived_bit_for_bit(simplify: Simplify, cluster: Cluster
 
 
 def test_the_time_limit_requeues(simplify: Simplify, here: Path) -> None:
-    """The least limit is a minute; Slurm looks every 30 s and counts those in: the signal comes 20 to 50 s after the start.
+    """The least limit is a minute; Slurm looks every 30 s and counts those in: the signal comes after 20 to 50 s.
 
     Asked for earlier it may come while the process still imports torch, and then there is no step to go on from.
     """
