@@ -5,9 +5,15 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Float64 = NDArray[np.float64]
 
 _TAIL = 16 * 1024  # bytes at the end of a file that hold some sixty rows
 
@@ -52,6 +58,29 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
     except FileNotFoundError:
         return []
     return [row for row in rows if row is not None]
+
+
+def read_columns(path: Path, keys: Sequence[str]) -> dict[str, Float64]:
+    """Some keys of all whole rows as arrays of equal length; NaN where a row has no such number.
+
+    The whole file is parsed at once, five times as fast as line by line: reports read a thousand of them.
+    """
+    import numpy as np
+    from pydantic_core import from_json
+
+    try:
+        data = path.read_bytes()
+    except OSError:
+        data = b""
+    lines = data[: data.rfind(b"\n") + 1].splitlines()
+    try:
+        rows = from_json(b"[" + b",".join(lines) + b"]")
+        steps = [row["step"] for row in rows]
+    except (ValueError, TypeError, KeyError):  # a line was torn, or is none of ours
+        rows = read_metrics(path)
+        steps = [row["step"] for row in rows]
+    found = {"step": np.array(steps, dtype=float)}
+    return found | {key: np.array([row.get(key) for row in rows], dtype=float) for key in keys if key != "step"}
 
 
 def last_row(path: Path) -> dict[str, Any]:

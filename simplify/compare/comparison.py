@@ -1,0 +1,168 @@
+"""A sweep's answer in numbers: one row a variant, held against its baseline."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from simplify.compare.curves import Logged
+from simplify.compare.statistics import Difference, compare, mean_sd
+from simplify.compare.variants import Variant, apart, baseline_of, bases, group, seeds
+from simplify.runs.store import RunView
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """A number of this variant over the baseline's: over pairs of one seed, median and extremes."""
+
+    middle: float
+    least: float
+    most: float
+    n: int
+
+
+@dataclass(frozen=True)
+class Reach:
+    """How far training had to go to the baseline's own final loss, as a part of what the baseline took."""
+
+    reached: int
+    of: int  # pairs
+    step: Ratio | None  # over the pairs that reached it
+    seconds: Ratio | None
+
+
+@dataclass(frozen=True)
+class Row:
+    """One variant. Losses in nats a token."""
+
+    variant: Variant
+    base: Variant | None  # what it is held against: another variant, or itself
+    loss: tuple[float, float | None] | None  # mean and standard deviation over seeds
+    gap: Difference | None  # None for the baseline itself, and where nothing can be compared
+    also: tuple[str, ...] = ()  # settings beside the block in which it differs from its baseline
+    speed: Ratio | None = None
+    memory: Ratio | None = None
+    reach: Reach | None = None
+
+    @property
+    def is_base(self) -> bool:
+        """Whether others are held against it."""
+        return self.base is self.variant
+
+    @property
+    def parameters_share(self) -> float | None:
+        """Its parameters over the baseline's."""
+        mine, its = self.variant.costs, self.base.costs if self.base else None
+        return mine.parameters / its.parameters if mine and its else None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """All variants among some runs, and what is not among them."""
+
+    rows: list[Row]
+    not_begun: list[RunView]
+    logged: Logged = field(repr=False)
+    metric: str = "val/loss"
+    baseline: str | None = None  # as it was asked for
+
+    @property
+    def variants(self) -> list[Variant]:
+        """In the order of the rows."""
+        return [row.variant for row in self.rows]
+
+    @property
+    def unfinished(self) -> list[RunView]:
+        """Runs that have no result, for whatever reason."""
+        return [run for v in self.variants for run in v.runs if run.state != "done"] + self.not_begun
+
+    def apart_in(self, what: str) -> list[str]:
+        """The different values among finished runs of a fact of run.json: device, torch, precision."""
+        return sorted({_fact(run, what) for v in self.variants for run in v.done})
+
+
+def comparison(runs: Sequence[RunView], baseline: str | None = None, margin: float | None = None) -> Comparison:
+    """Group runs, choose each variant's baseline, and compare."""
+    variants, not_begun = group(runs)
+    chosen, logged = bases(variants, baseline), Logged()
+    rows = [_row(variant, baseline_of(variant, chosen), margin, logged) for variant in variants]
+    return Comparison(rows, not_begun, logged, baseline=baseline)
+
+
+def _row(variant: Variant, base: Variant | None, margin: float | None, logged: Logged) -> Row:
+    finals = variant.final()
+    loss = mean_sd(list(finals.values())) if finals else None
+    if base is None or base is variant:
+        return Row(variant, base, loss, None)
+    return Row(
+        variant,
+        base,
+        loss,
+        compare(finals, base.final(), margin),
+        tuple(apart(base, variant)),
+        _ratio_of(variant, base, "tokens_per_sec") if _same_machine(variant, base) else None,
+        _ratio_of(variant, base, "peak_mem_gib") if _same_machine(variant, base) else None,
+        _reach(variant, base, logged),
+    )
+
+
+def _ratio_of(variant: Variant, base: Variant, key: str) -> Ratio | None:
+    mine, its = variant.final(key), base.final(key)
+    return _ratio([mine[seed] / its[seed] for seed in mine if its.get(seed)])
+
+
+def _ratio(parts: Sequence[float]) -> Ratio | None:
+    return Ratio(statistics.median(parts), min(parts), max(parts), len(parts)) if parts else None
+
+
+def _same_machine(variant: Variant, base: Variant) -> bool:
+    """Whether times may be put side by side: one device, torch, precision and compile mode in all runs."""
+    keys = {tuple(_fact(run, what) for what in FACTS) for run in [*variant.done, *base.done]}
+    return len(keys) == 1
+
+
+FACTS = ("device", "threads", "torch", "precision", "compiled")
+
+
+def _fact(run: RunView, what: str) -> str:
+    device = run.about.get("device") or {}
+    found = {
+        "device": device.get("name"),
+        "threads": device.get("cpu_threads") if device.get("kind") == "cpu" else "any",
+        "torch": (run.about.get("versions") or {}).get("torch"),
+        "precision": device.get("precision"),
+        "compiled": run.last.get("compiled"),
+    }
+    return str(found[what])
+
+
+def _reach(variant: Variant, base: Variant, logged: Logged) -> Reach | None:
+    """Where each pair's validation loss first is as low as the baseline's last one."""
+    others = {seeds(run): run for run in base.done}
+    steps: list[float] = []
+    times: list[float] = []
+    pairs = [(run, others[seeds(run)]) for run in variant.done if seeds(run) in others]
+    for run, other in pairs:
+        goal = other.last.get("val/loss")
+        found = None if goal is None else _first(logged, run, float(goal))
+        if found is not None:
+            steps.append(found[0] / other.last["step"])
+            times.append(found[1] / other.last["seconds"])
+    seconds = _ratio(times) if _same_machine(variant, base) else None
+    return Reach(len(steps), len(pairs), _ratio(steps), seconds) if pairs else None
+
+
+def _first(logged: Logged, run: RunView, goal: float) -> tuple[float, float] | None:
+    """Step and seconds at which a run's validation loss reaches `goal`, straight between two validations."""
+    steps, seconds, losses = logged.series(run, "val/loss")
+    below = np.flatnonzero(losses <= goal)
+    if not len(below):
+        return None
+    at = int(below[0])
+    if at == 0:
+        return float(steps[0]), float(seconds[0])
+    share = float((losses[at - 1] - goal) / (losses[at - 1] - losses[at]))
+    return tuple(float(x[at - 1] + share * (x[at] - x[at - 1])) for x in (steps, seconds))  # type: ignore[return-value]

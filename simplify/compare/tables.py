@@ -1,0 +1,231 @@
+"""The comparison as a table of texts: for the terminal, HTML, Markdown and LaTeX alike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from simplify.compare.comparison import FACTS, Comparison, Ratio, Row
+
+NONE = "-"
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column: its head, what stands in it, and whether the terminal's short table has it."""
+
+    head: str
+    cell: Callable[[Row], str]
+    short: bool = True
+
+
+@dataclass(frozen=True)
+class PaperNumbers:
+    """What the paper says of the same question: a column for each quantity, by block."""
+
+    where: str
+    columns: Mapping[str, Mapping[str, str]]
+
+
+def columns_of(found: Comparison, paper: PaperNumbers | None = None) -> list[Column]:
+    """The columns that say anything of these variants."""
+    against = baseline_name(found)
+    all_columns = [
+        Column("variant", lambda row: row.variant.name),
+        Column("runs", runs_cell),
+        Column("final loss", loss_cell),
+        Column(f"minus {against} (95%)", gap_cell),
+        Column("verdict", verdict_cell),
+        Column("parameters", parameters_cell),
+        Column("FLOPs a token", flops_cell, short=False),
+        Column("tokens/s", lambda row: ratio_cell(row, row.speed)),
+        Column("peak memory", lambda row: ratio_cell(row, row.memory), short=False),
+        Column("steps to its loss", lambda row: reach_cell(row, "step"), short=False),
+        Column("seconds to its loss", lambda row: reach_cell(row, "seconds"), short=False),
+    ]
+    for head, values in (paper.columns if paper else {}).items():
+        cell = _paper_cell(values)
+        all_columns.append(Column(f"paper: {head}", cell, short=False))
+    keep = {"variant", "runs", "final loss"}
+    return [c for c in all_columns if c.head in keep or any(c.cell(row) != NONE for row in found.rows)]
+
+
+def rows_of(found: Comparison, paper: PaperNumbers | None = None, short: bool = False) -> list[list[str]]:
+    """The table with its head as the first row."""
+    columns = [c for c in columns_of(found, paper) if c.short or not short]
+    return [[c.head for c in columns], *([c.cell(row) for c in columns] for row in found.rows)]
+
+
+def baseline_name(found: Comparison) -> str:
+    """The baseline where there is one, else a word for it."""
+    names = {row.base.name for row in found.rows if row.base is not None}
+    return names.pop() if len(names) == 1 else "baseline"
+
+
+def _paper_cell(values: Mapping[str, str]) -> Callable[[Row], str]:
+    return lambda row: str(values.get(row.variant.name, values.get(row.variant.block, NONE)))
+
+
+def runs_cell(row: Row) -> str:
+    """Finished runs of all; diverged ones are said."""
+    variant = row.variant
+    text = f"{len(variant.done)}" if len(variant.done) == len(variant.runs) else f"{len(variant.done)} of {len(variant.runs)}"
+    return f"{text}, {len(variant.diverged)} diverged" if variant.diverged else text
+
+
+def loss_cell(row: Row) -> str:
+    """Mean and standard deviation over seeds; censored where runs have diverged."""
+    if row.loss is None:
+        return "diverged" if row.variant.diverged else NONE
+    mean, sd = row.loss
+    text = f"{mean:.4f}" if sd is None else f"{mean:.4f} ± {sd:.4f}"
+    return f"{text} *" if row.variant.diverged else text
+
+
+def gap_cell(row: Row) -> str:
+    """Difference to the baseline with its interval."""
+    gap = row.gap
+    if gap is None:
+        return "baseline" if row.is_base else NONE
+    text = f"{gap.mean:+.4f}" if gap.low is None else f"{gap.mean:+.4f} ({gap.low:+.4f} to {gap.high:+.4f})"
+    return text if gap.paired else f"{text} unpaired"
+
+
+def verdict_cell(row: Row) -> str:
+    """Better, worse or not decided; a variant that diverged is not judged by its survivors."""
+    if row.variant.diverged:
+        return f"diverged in {len(row.variant.diverged)} of {len(row.variant.runs)}"
+    return row.gap.sentence if row.gap else NONE
+
+
+def parameters_cell(row: Row) -> str:
+    """Parameters, and how many more or less than the baseline's."""
+    costs = row.variant.costs
+    if costs is None:
+        return NONE
+    text, share = short_number(costs.parameters), row.parameters_share
+    return text if share is None or row.is_base else f"{text} ({100 * (share - 1):+.1f}%)"
+
+
+def flops_cell(row: Row) -> str:
+    """FLOPs of training on a token, and how many more or less."""
+    mine, its = row.variant.costs, row.base.costs if row.base else None
+    if mine is None:
+        return NONE
+    text = short_number(mine.training_flops)
+    return text if its is None or row.is_base else f"{text} ({100 * (mine.training_flops / its.training_flops - 1):+.1f}%)"
+
+
+def ratio_cell(row: Row, ratio: Ratio | None) -> str:
+    """A ratio to the baseline with its extremes over pairs."""
+    if row.is_base:
+        return "1"
+    if ratio is None:
+        return NONE
+    return f"{ratio.middle:.2f}" if ratio.n == 1 else f"{ratio.middle:.2f} ({ratio.least:.2f} to {ratio.most:.2f})"
+
+
+def reach_cell(row: Row, what: str) -> str:
+    """How far to the baseline's final loss, over what the baseline took; how many pairs got there."""
+    if row.is_base:
+        return "1"
+    if row.reach is None:
+        return NONE
+    ratio = row.reach.step if what == "step" else row.reach.seconds
+    if ratio is None:
+        return "not reached" if not row.reach.reached else NONE
+    of = "" if row.reach.reached == row.reach.of else f" in {row.reach.reached} of {row.reach.of}"
+    return f"{ratio.middle:.2f}{of}"
+
+
+def short_number(value: float) -> str:
+    """1,066,112 is 1.07M."""
+    for size, letter in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if value >= size:
+            return f"{value / size:.3g}{letter}"
+    return f"{value:g}"
+
+
+def notes_of(found: Comparison, paper: PaperNumbers | None = None) -> list[str]:
+    """What a reader has to know to read the table rightly."""
+    against = baseline_name(found)
+    unit = "a hidden token" if any(v.settings.get("model.kind") == "encoder" for v in found.variants) else "a token"
+    notes = [
+        f"Final loss: validation, nats {unit}, mean ± standard deviation over seeds.",
+        f"minus {against}: mean difference over pairs of the same seed, which see the same batches in the same order, with "
+        "the 95% interval of Student's t. Each verdict stands for itself; none is corrected for several comparisons.",
+    ]
+    rows = found.rows
+    if any(row.gap is not None and not row.gap.paired for row in rows):
+        notes.append("unpaired: no seed in common with the baseline; Welch's interval.")
+    if any(row.variant.diverged for row in rows):
+        notes.append("*: mean of the runs that did not diverge; the others are censored, so this is the better half.")
+    if any(row.speed for row in rows):
+        notes.append(
+            "tokens/s and peak memory over the baseline's, pair by pair, median (extremes): of runs at different times, a "
+            "hint; simplify bench measures. On a CPU the memory is that of the whole process."
+        )
+    if any(row.reach for row in rows):
+        notes.append(
+            "steps to its loss: where the validation loss first is as low as the baseline's last one, as a part of the "
+            "baseline's steps (and so of its tokens), median over pairs."
+        )
+    others = {name for row in rows for name in row.also}
+    if others:
+        notes.append(f"Some variants differ from their baseline beside the block: in {', '.join(sorted(others))}.")
+    notes += _apart(found)
+    if any(row.base is None for row in rows):
+        notes.append("No verdict where no baseline has the same batches and budget.")
+    if paper:
+        notes.append(f"paper: {paper.where} of arXiv 2311.01906, at the paper's own size, data and hardware.")
+    return notes
+
+
+def _apart(found: Comparison) -> list[str]:
+    """Runs of different machines: what is not compared, and why."""
+    parts = {what: values for what in FACTS if len(values := found.apart_in(what)) > 1}
+    if not parts:
+        return []
+    told = "; ".join(f"{what}: {', '.join(values[:4])}" for what, values in parts.items())
+    return [f"These runs are not of one machine and setting ({told}): no ratio of speed or memory across them."]
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """The table as lines of plain text in columns."""
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
+def markdown(rows: Sequence[Sequence[str]], notes: Sequence[str]) -> str:
+    """A table for a README."""
+
+    def line(cells: Sequence[str]) -> str:
+        return "| " + " | ".join(cell.replace("\\", "\\\\").replace("|", "\\|").replace("*", "\\*") for cell in cells) + " |"
+
+    body = [line(rows[0]), "|" + "---|" * len(rows[0]), *(line(row) for row in rows[1:])]
+    return "\n".join([*body, "", *(f"{note}\n" for note in notes)])
+
+
+_LATEX = {
+    **{c: f"\\{c}" for c in "&%$#_{}"},
+    "\\": "\\textbackslash{}",
+    "~": "\\textasciitilde{}",
+    "^": "\\textasciicircum{}",
+    "±": "$\\pm$",
+    "<": "\\textless{}",
+    ">": "\\textgreater{}",
+}
+
+
+def latex(rows: Sequence[Sequence[str]], notes: Sequence[str]) -> str:
+    """A tabular for a paper; needs the package booktabs."""
+
+    def text(cell: str) -> str:
+        return "".join(_LATEX.get(c, c) for c in cell)
+
+    def line(cells: Sequence[str]) -> str:
+        return " & ".join(text(cell) for cell in cells) + r" \\"
+
+    comments = [f"% {note}" for note in notes]
+    head = ["% needs \\usepackage{booktabs}", *comments, f"\\begin{{tabular}}{{{'l' * len(rows[0])}}}", "\\toprule"]
+    return "\n".join([*head, line(rows[0]), "\\midrule", *map(line, rows[1:]), "\\bottomrule", "\\end{tabular}", ""])

@@ -1,0 +1,162 @@
+"""Runs grouped into variants: the same but for the seed. What can be paired, and with what."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from simplify.runs.costs import Costs, costs_of
+from simplify.runs.settings import differing_settings, flat
+from simplify.runs.store import RunView
+
+DIVERGED = "non_finite"  # the cause in error.json of a loss that is no number
+
+
+@dataclass(eq=False)
+class Variant:
+    """Runs of one configuration over seeds."""
+
+    name: str  # what tells it from the others, as in "sas" or "sas, n_layers=16"
+    block: str
+    settings: Mapping[str, Any]  # its configuration, flat
+    identity: Mapping[str, Any]  # without seeds
+    runs: list[RunView] = field(repr=False)
+
+    @cached_property
+    def done(self) -> list[RunView]:
+        """Its finished runs."""
+        return [run for run in self.runs if run.state == "done"]
+
+    @cached_property
+    def diverged(self) -> list[RunView]:
+        """Its runs whose loss was no number any more."""
+        return [run for run in self.runs if run.state == "failed" and (run.facts.error or {}).get("cause") == DIVERGED]
+
+    @property
+    def drawn(self) -> list[RunView]:
+        """The runs that its curves are the mean of: finished ones; where there are none, all that have begun."""
+        return self.done or self.runs
+
+    @cached_property
+    def costs(self) -> Costs | None:
+        """Parameters and FLOPs."""
+        return costs_of(self.runs[0].config)
+
+    @property
+    def batch_tokens(self) -> int:
+        """Tokens in a step."""
+        return int(self.settings["train.batch_tokens"])
+
+    @property
+    def devices(self) -> int:
+        """How many devices train one of its runs."""
+        per_node = max(self.settings.get(f"cluster.{name}") or 1 for name in ("gpus_per_node", "tasks_per_node"))
+        return int(self.settings.get("cluster.nodes") or 1) * int(per_node)
+
+    def final(self, key: str = "val/loss") -> dict[Hashable, float]:
+        """A number of the finished runs' results by seed."""
+        return {seeds(run): run.last[key] for run in self.done if run.last.get(key) is not None}
+
+    @cached_property
+    def data(self) -> str:
+        """What decides the batches beside the seed: two runs with the same answer and seed see the same ones."""
+        wanted = {"data": self.identity["data"], "tokens": self.identity["train"]["batch_tokens"]}
+        masked = self.identity["train"].get("mlm_probability")
+        return json.dumps({**wanted, "masked": masked, "length": self.settings["model.seq_len"]}, sort_keys=True)
+
+
+def seeds(run: RunView) -> Hashable:
+    """Initial and data seed: what pairs two runs."""
+    return tuple(sorted(run.about["identity"]["seeds"].items()))
+
+
+def group(runs: Sequence[RunView]) -> tuple[list[Variant], list[RunView]]:
+    """Variants in the order of the runs, and the runs that have not begun and so belong to none yet."""
+    begun = [run for run in runs if isinstance(run.about.get("identity"), dict)]
+    found: dict[str, list[RunView]] = {}
+    for run in begun:
+        key = {name: value for name, value in run.about["identity"].items() if name != "seeds"}
+        found.setdefault(json.dumps(key, sort_keys=True), []).append(run)
+    names = _names([members[0] for members in found.values()])
+    variants = [
+        Variant(name, str(members[0].config["block"]["name"]), flat(members[0].config), json.loads(key), members)
+        for name, (key, members) in zip(names, found.items(), strict=True)
+    ]
+    known = {id(run) for run in begun}
+    return variants, [run for run in runs if id(run) not in known]
+
+
+def _names(runs: Sequence[RunView]) -> list[str]:
+    """A short name for each variant; the same name twice gets a number."""
+    told = differing_settings([{k: v for k, v in run.config.items() if k != "seed"} for run in runs])
+    names: list[str] = []
+    for run, cells in zip(runs, told, strict=True):
+        block = str(run.config["block"]["name"])
+        others = [f"{_short(key, cells)}={_text(value)}" for key, value in cells.items() if key != "block"]
+        names.append(", ".join([block, *others]))
+    for name in {name for name in names if names.count(name) > 1}:
+        places = [i for i, other in enumerate(names) if other == name]
+        for number, place in enumerate(places, start=1):
+            names[place] = f"{name} ({number})"
+    return names
+
+
+def _short(key: str, among: Mapping[str, Any]) -> str:
+    """The last part of a key, unless two keys end alike."""
+    last = key.rpartition(".")[2]
+    return last if sum(other.rpartition(".")[2] == last for other in among) == 1 else key
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return " ".join(f"{part}" for part in value.values())
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def baseline_of(variant: Variant, bases: Sequence[Variant]) -> Variant | None:
+    """The baseline a variant is held against: on the same batches, and otherwise differing least outside the block."""
+    fit = [base for base in bases if base.data == variant.data and _budget(base) == _budget(variant)]
+    if variant in fit:
+        return variant
+    return min(fit, key=lambda base: len(apart(base, variant)), default=None)
+
+
+def _budget(variant: Variant) -> tuple[Any, ...]:
+    return tuple(variant.identity["train"].get(name) for name in ("steps", "hours"))
+
+
+def apart(base: Variant, variant: Variant) -> list[str]:
+    """The settings, beside those of the block, in which two variants differ: part of what is compared."""
+    parts = [(name, base.identity[name], variant.identity[name]) for name in ("model", "optimiser", "train")]
+    return [
+        f"{name}.{key}"
+        for name, mine, other in parts
+        for key in sorted({*mine, *other})
+        if mine.get(key) != other.get(key)
+    ]
+
+
+def bases(variants: Sequence[Variant], wanted: str | None) -> list[Variant]:
+    """The variants that `wanted` names: a block, or settings such as "block=sas optimiser.lr=1e-3".
+
+    Without a wish Pre-LN where there is any, else the first variant.
+    """
+    if not variants:
+        return []
+    if wanted is None:
+        return [v for v in variants if v.block == "pre_ln"] or list(variants[:1])
+    pairs = [word.partition("=") if "=" in word else ("block", "=", word) for word in wanted.split()]
+    return [v for v in variants if all(_has(v, key, value) for key, _, value in pairs)]
+
+
+def _has(variant: Variant, key: str, value: str) -> bool:
+    found = variant.settings.get(key, variant.settings.get(f"{key}.name"))
+    if isinstance(found, (int, float)) and not isinstance(found, bool):
+        try:
+            return float(value) == found
+        except ValueError:
+            return False
+    return str(found).lower() == value.lower()
