@@ -6,6 +6,14 @@
   const { WHOLE, format, alone, rangeX, rangeY, logTicks } = scales;
   const FEW = 12; // so many points are marked one by one
   const data = JSON.parse(document.getElementById("data").textContent);
+  for (const panel of data.panels) {
+    const view = panel.views.find(({ key }) => key === panel.first);
+    panel.x_label = view.label;
+    panel.curves = view.curves.map(({ name, x, y, low, high }) => {
+      const [xs, ys, lows, highs] = [x, y, low, high].map((place) => (place === null ? null : data.columns[place]));
+      return { name, x: xs, y: ys, low: lows, high: highs };
+    });
+  }
   const styles = new Map(data.styles.map((style) => [style.name, style]));
   const dark = matchMedia("(prefers-color-scheme: dark)");
   const hidden = new Set(); // names of curves that are switched off
@@ -142,7 +150,7 @@
     log.type = "checkbox";
     log.checked = panel.log_y;
     label.prepend(log);
-    head.append(element("h2", "", panel.title), label);
+    head.append(element("h3", "", panel.title), label);
     const plot = element("div", "plot");
     const values = element("div", panel.curves.some(({ low }) => low) ? "values banded" : "values");
     const places = element("div", "place");
@@ -156,7 +164,7 @@
       return { row, value };
     });
     section.append(head, plot, values, element("p", "", panel.explanation));
-    document.getElementById("charts").append(section);
+    document.querySelector(`[data-section="${panel.section}"]`).append(section);
     const chart = { panel, plot, places, rows, log: panel.log_y, u: null };
     charts.push(chart);
     draw(chart);
@@ -208,7 +216,7 @@
 
   function drawAll() {
     document.getElementById("legend").replaceChildren();
-    document.getElementById("charts").replaceChildren();
+    document.querySelectorAll(".charts").forEach((place) => place.replaceChildren());
     for (const chart of charts.splice(0)) {
       chart.observer.disconnect();
       chart.u.destroy();
