@@ -16,7 +16,7 @@ from simplify.runs.files import write_whole
 
 _ASSETS = Path(__file__).parent / "assets"
 _STYLES = ("uPlot.min.css", "page.css")
-_SCRIPTS = ("scales.js", "page.js")
+_SCRIPTS = ("scales.js", "curves.js", "looks.js", "state.js", "chart.js", "panel.js", "controls.js", "page.js")
 _TOO_MANY = 3  # more sections than this, and the page begins with a list of them
 
 
