@@ -13,8 +13,19 @@ from xml.etree import ElementTree
 import pytest
 
 from simplify.compare import page
-from simplify.compare.page import write_page
-from simplify.compare.panels import FORMATS, PALETTE, Curve, Panel, colour_of, draw_panels, names_of, style_of
+from simplify.compare.page import Section, Table, write_page
+from simplify.compare.panels import (
+    FORMATS,
+    PALETTE,
+    Curve,
+    Panel,
+    View,
+    colour_of,
+    draw_panels,
+    names_of,
+    style_of,
+    with_views,
+)
 
 BLOCKS = ["pre_ln", "parallel", "v_skipinit", "sas", "sas_p", "sas_p_no_norm"]
 HOSTILE = [
@@ -32,8 +43,8 @@ HOSTILE = [
 NAN = math.nan
 
 
-def panel(*curves: Curve, key: str = "size", log_y: bool = False) -> Panel:
-    return Panel(key, f"Title of {key}", "What it means.", "layer", "rms", curves, log_y)
+def panel(*curves: Curve, key: str = "size", log_y: bool = False, log_x: bool = False) -> Panel:
+    return Panel(key, f"Title of {key}", "What it means.", "layer", "rms", curves, log_y, log_x)
 
 
 # Each one is a panel that has broken some drawing code somewhere.
@@ -48,6 +59,8 @@ EDGES = {
     "some positive": panel(Curve("sas", range(4), [0.0, 1e-30, -1.0, 1e30], [-1] * 4, [1e31] * 4), log_y=True),
     "gaps": panel(Curve("sas", range(5), [1.0, None, NAN, math.inf, 2.0], [None] * 5, [NAN] * 5)),
     "no place": panel(Curve("sas", [1, NAN, 3], [1.0, 2.0, 3.0])),
+    "log x": panel(Curve("sas", [-1.0, 0.0, 1.0, 1e6], [1.0, 2.0, 3.0, 4.0]), log_x=True),
+    "nothing on log x": panel(Curve("sas", [0.0], [1.0]), log_x=True),
     "twenty": panel(*(Curve(f"block_{i}", range(72), [i + math.sin(x / 9) for x in range(72)]) for i in range(20))),
     "hostile": panel(*(Curve(name, [1, 2], [i, i + 1.0]) for i, name in enumerate(HOSTILE)), key="</script>$_<&"),
 }
@@ -58,7 +71,7 @@ EDGES = {
 def test_every_panel_can_be_drawn(shape: Panel, tmp_path: Path) -> None:
     draw_panels([shape], "$_<&", tmp_path / "a.svg")
     ElementTree.parse(tmp_path / "a.svg")
-    write_page([shape], "$_<&", "", [], tmp_path / "a.html")
+    write_page([Section("", panels=[shape])], "$_<&", "", tmp_path / "a.html")
     assert [p["key"] for p in Page(tmp_path / "a.html").data["panels"]] == [shape.key]
 
 
@@ -139,30 +152,62 @@ class Page(HTMLParser):
             self.texts.append((self._in, data.strip()))
 
 
+def curves_of(page: Page, panel: int = 0, view: int = 0) -> list[dict[str, Any]]:
+    """A panel's curves with their columns put in."""
+    columns = page.data["columns"]
+    return [
+        {key: columns[value] if isinstance(value, int) else value for key, value in curve.items()}
+        for curve in page.data["panels"][panel]["views"][view]["curves"]
+    ]
+
+
 def test_the_page_holds_the_data(tmp_path: Path) -> None:
     curve = Curve("sas", [3, 1, 2], [0.1, NAN, None], [0.0, -math.inf, None], [1 / 3, 1.0, 2.0])
-    write_page(
-        [panel(curve, log_y=True)], "Title", "Subtitle", [["block", "loss"], ["sas", "3.1"]], tmp_path / "a.html"
-    )
+    table = Table("Losses", [["block", "loss"], ["sas", "3.1"]], ["from one seed"])
+    write_page([Section("Part", "Text", [table], [panel(curve, log_y=True)])], "Title", "Subtitle", tmp_path / "a.html")
     found = Page(tmp_path / "a.html")
     (shape,) = found.data["panels"]
-    assert shape["curves"] == [
-        {"name": "sas", "x": [1, 2, 3], "y": [None, None, 0.1], "low": [None, None, 0.0], "high": [1.0, 2.0, 1 / 3]}
+    third = 0.3333333333
+    assert curves_of(found) == [
+        {"name": "sas", "x": [1, 2, 3], "y": [None, None, 0.1], "low": [None, None, 0.0], "high": [1.0, 2.0, third]}
     ]
     assert (shape["title"], shape["explanation"], shape["log_y"]) == ("Title of size", "What it means.", True)
     assert [style["colour"] for style in found.data["styles"]] == [*colour_of(["sas"]).values()]
-    assert [text for tag, text in found.texts if tag in ("h1", "p", "th", "td")][:6] == [
-        "Title",
-        "Subtitle",
-        "block",
-        "loss",
-        "sas",
-        "3.1",
+    texts = [text for tag, text in found.texts if tag in ("h1", "h2", "h3", "p", "th", "td", "li")]
+    assert texts[:-2] == ["Title", "Subtitle", "Part", "Text", "Losses", "block", "loss", "sas", "3.1"]
+    assert texts[-2] == "from one seed"
+
+
+def test_views_share_their_columns(tmp_path: Path) -> None:
+    x, y = [list(map(float, range(50))), [7.0 * i for i in range(50)]], [1 / (i + 1) for i in range(50)]
+    views = [View(key, key.title(), [Curve("sas", x[i], y, y, y)]) for i, key in enumerate(("step", "tokens"))]
+    views.append(View("seconds", "Seconds", [Curve("sas", [*reversed(x[0])], y), Curve("late", [1.0], [2.0])]))
+    shape = with_views("loss", "Loss", "", "nats", views, first="tokens", log_x=True, smooth=True)
+    assert (shape.x_label, shape.curves) == ("Tokens", views[1].curves) and names_of([shape]) == ["sas", "late"]
+    write_page([Section("", panels=[shape])], "Title", "", tmp_path / "a.html")
+    found = Page(tmp_path / "a.html")
+    (data,) = found.data["panels"]
+    assert (data["first"], data["log_x"], data["smooth"]) == ("tokens", True, True)
+    assert [len(column) for column in found.data["columns"]] == [50, 50, 50, 50, 1, 1]  # y once as it is, once reversed
+    assert curves_of(found, view=1)[0]["x"] == x[1] and curves_of(found, view=0)[0]["y"] == [
+        float(f"{v:.10g}") for v in y
     ]
+    with pytest.raises(ValueError, match="same key"):
+        with_views("loss", "Loss", "", "nats", [views[0], views[0]])
+    with pytest.raises(ValueError, match="none of its views"):
+        Panel("loss", "Loss", "", "Step", "nats", [], views=views)
+
+
+def test_a_page_lists_its_sections_where_they_are_many(tmp_path: Path) -> None:
+    for n, links in ((3, 0), (4, 4)):
+        write_page([Section(f"Part {i}") for i in range(n)], "Title", "", tmp_path / "a.html")
+        assert [tag for tag, _ in Page(tmp_path / "a.html").texts].count("a") == links
+    with pytest.raises(ValueError, match="two panels have the key 'size'"):
+        write_page([Section("", panels=[panel()]), Section("", panels=[panel()])], "Title", "", tmp_path / "a.html")
 
 
 def test_the_page_needs_nothing_else(tmp_path: Path) -> None:
-    write_page([EDGES["twenty"]], "Title", "", [], tmp_path / "a.html")
+    write_page([Section("", panels=[EDGES["twenty"]])], "Title", "", tmp_path / "a.html")
     found = Page(tmp_path / "a.html")
     assert not found.attributes & {"src", "href", "srcset", "action", "background", "poster"}
     assert not {"link", "iframe", "img", "object", "embed", "base"} & {*found.tags}
@@ -176,13 +221,16 @@ def test_the_page_needs_nothing_else(tmp_path: Path) -> None:
 
 
 def test_texts_stay_texts(tmp_path: Path) -> None:
-    write_page([panel()], "plain", "plain", [["plain"], ["plain"]], tmp_path / "plain.html")
+    def write(text: str, shape: Panel, name: str) -> Page:
+        sections = [Section(text, text, [Table(text, [[text], [text]], [text])], [shape])] + 3 * [Section(text)]
+        write_page(sections, text, text, tmp_path / name)
+        return Page(tmp_path / name)
+
+    plain = write("plain", panel(), "plain.html")
     for name in HOSTILE:
-        hostile = panel(Curve(name, [1], [1.0]), key=name)
-        write_page([hostile], name, name, [[name], [name]], tmp_path / "a.html")
-        found = Page(tmp_path / "a.html")
-        assert found.tags == Page(tmp_path / "plain.html").tags
-        assert found.data["panels"][0]["curves"][0]["name"] == name == found.data["styles"][0]["name"]
+        found = write(name, panel(Curve(name, [1], [1.0]), key=name), "a.html")
+        assert found.tags == plain.tags
+        assert curves_of(found)[0]["name"] == name == found.data["styles"][0]["name"]
 
 
 def test_no_asset_ends_the_element_that_holds_it() -> None:

@@ -110,7 +110,8 @@ def _folder(names: Sequence[str], *configs: RunConfig) -> Path:
 
 
 def _show(found: Mapping[str, Sequence[Reading]], told: str, out: Path) -> None:
-    from simplify.compare.page import write_page
+    from simplify.compare.page import Section, write_page
+    from simplify.compare.page import Table as PageTable
     from simplify.compare.panels import draw_panels
     from simplify.diagnose.findings import collapsed, panels, table
 
@@ -127,7 +128,8 @@ def _show(found: Mapping[str, Sequence[Reading]], told: str, out: Path) -> None:
         out.mkdir(parents=True, exist_ok=True)
         write_json(out / "probe.json", {"what": told, "readings": {name: list(r) for name, r in found.items()}})
         draw_panels(panels(found, only_main=True), told, out / "probe.png")
-        write_page(panels(found), "Signal propagation", told, rows, out / "probe.html")
+        section = Section("", tables=[PageTable("", rows)], panels=panels(found))
+        write_page([section], "Signal propagation", told, out / "probe.html")
     except OSError as error:
         raise RunFolderError(
             f"--out={out}: cannot be written: {error.strerror or error}; valid: a folder to write to"

@@ -45,8 +45,25 @@ class Curve:
 
 
 @dataclass(frozen=True)
+class View:
+    """One choice of what a panel's x axis counts: `key` names it in all panels (step, tokens), `label` is for the eye.
+
+    Views of one panel usually share their lists of y, low and high; a page stores each list once.
+    """
+
+    key: str
+    label: str
+    curves: Sequence[Curve]
+
+
+@dataclass(frozen=True)
 class Panel:
-    """Curves that share two axes. `explanation` is a sentence or two for a reader who meets the quantity first here."""
+    """Curves that share two axes. `explanation` is a sentence or two for a reader who meets the quantity first here.
+
+    With `views` a page lets its reader choose the x axis; `x_label` and `curves` are then those of the view that is
+    shown first and that pictures show (`with_views` sees to it). `smooth`: the values are noisy enough that a moving
+    average helps.
+    """
 
     key: str
     title: str
@@ -55,6 +72,24 @@ class Panel:
     y_label: str
     curves: Sequence[Curve]
     log_y: bool = False
+    log_x: bool = False
+    smooth: bool = False
+    views: Sequence[View] = ()
+
+    def __post_init__(self) -> None:
+        keys = [view.key for view in self.views]
+        if len(set(keys)) < len(keys):
+            raise ValueError(f"panel {self.key!r}: two views have the same key")
+        if self.views and not any(v.label == self.x_label and v.curves is self.curves for v in self.views):
+            raise ValueError(f"panel {self.key!r}: x_label and curves are none of its views'")
+
+
+def with_views(
+    key: str, title: str, explanation: str, y_label: str, views: Sequence[View], first: str = "", **look: bool
+) -> Panel:
+    """A panel that shows the view with the key `first` (else the first of `views`); `look`: log_y, log_x, smooth."""
+    shown = next((view for view in views if view.key == first), views[0])
+    return Panel(key, title, explanation, shown.label, y_label, shown.curves, views=views, **look)
 
 
 @dataclass(frozen=True)
@@ -68,7 +103,8 @@ class Style:
 
 def names_of(panels: Sequence[Panel]) -> list[str]:
     """The curves' names, each once, in the order in which they come up."""
-    return list(dict.fromkeys(curve.name for panel in panels for curve in panel.curves))
+    groups = [curves for panel in panels for curves in (panel.curves, *(view.curves for view in panel.views))]
+    return list(dict.fromkeys(curve.name for curves in groups for curve in curves))
 
 
 def style_of(names: Sequence[str]) -> dict[str, Style]:
@@ -123,11 +159,11 @@ def _draw(axes: Axes, panel: Panel, styles: dict[str, Style]) -> None:
     """One panel: bands below, lines above, gaps where a value is missing or cannot stand on a log axis."""
     from matplotlib.ticker import FixedLocator, MaxNLocator
 
-    places = [x for curve in panel.curves for x in _nans(curve.x) if math.isfinite(x)]
+    places = [x for curve in panel.curves for x in _nans(curve.x, panel.log_x) if math.isfinite(x)]
     heights: list[float] = []
     for curve in panel.curves:
         style = styles[curve.name]
-        x, y = _nans(curve.x), _nans(curve.y, panel.log_y)
+        x, y = _nans(curve.x, panel.log_x), _nans(curve.y, panel.log_y)
         there = [math.isfinite(v) for v in y]
         alone = [i for i, here in enumerate(there) if here and not any(there[max(0, i - 1) : i] + there[i + 1 : i + 2])]
         if curve.low is not None and curve.high is not None:
@@ -146,11 +182,14 @@ def _draw(axes: Axes, panel: Panel, styles: dict[str, Style]) -> None:
     axes.set_ylabel(panel.y_label, parse_math=False)
     axes.grid(alpha=0.25, linewidth=0.6)
     axes.spines[["top", "right"]].set_visible(False)
-    spread = MaxNLocator(nbins=6, integer=all(x.is_integer() for x in places))
-    axes.xaxis.set_major_locator(FixedLocator(places) if 0 < len(set(places)) < 4 else spread)
+    if panel.log_x and places:
+        axes.set_xscale("log", nonpositive="mask")
+    else:
+        spread = MaxNLocator(nbins=6, integer=all(x.is_integer() for x in places))
+        axes.xaxis.set_major_locator(FixedLocator(places) if 0 < len(set(places)) < 4 else spread)
     if panel.log_y and heights:
         axes.set_yscale("log", nonpositive="clip")
-    axes.set(xlim=_limits(places), ylim=_limits(heights, panel.log_y))
+    axes.set(xlim=_limits(places, panel.log_x), ylim=_limits(heights, panel.log_y))
     if not heights:
         axes.set_yticks([])
         axes.text(0.5, 0.5, "no values", ha="center", va="center", color="0.5", transform=axes.transAxes)

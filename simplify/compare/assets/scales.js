@@ -3,12 +3,30 @@
 // How numbers become places and texts on an axis. Knows nothing of the page.
 const scales = (() => {
   const FLAT = 1e-4; // less variation than this part of the size is rounding, and drawn flat
-  const WHOLE = Array.from({ length: 30 }, (_, k) => [1, 2, 5][k % 3] * 10 ** Math.floor(k / 3));
+  const WHOLE = Array.from({ length: 60 }, (_, k) => [1, 2, 5][k % 3] * 10 ** Math.floor(k / 3));
+  const PREFIXES = [[1e15, ""], [1e12, "T"], [1e9, "G"], [1e6, "M"], [1e4, "k"]];
 
+  const exponential = (value) => value.toExponential().replace("e+", "e");
+
+  // A number with so many significant digits: 0.0312, 12345, 1.2M, 3e15, 2e-7.
   function format(value, digits) {
     const rounded = Number(value.toPrecision(digits));
     const size = Math.abs(rounded);
-    return size !== 0 && (size < 1e-3 || size >= 1e6) ? rounded.toExponential() : String(rounded);
+    if (size < 1e6) return size !== 0 && size < 1e-3 ? exponential(rounded) : String(rounded);
+    const [unit, prefix] = PREFIXES.find(([least]) => size >= least);
+    return prefix ? Number((rounded / unit).toPrecision(digits)) + prefix : exponential(rounded);
+  }
+
+  // The texts of an axis' ticks: all with the prefix of the largest, or each with its own.
+  function tickTexts(ticks, each) {
+    const there = ticks.filter((v) => v !== null);
+    const common = PREFIXES.find(([least]) => Math.max(...there.map(Math.abs)) >= least);
+    return ticks.map((v) => {
+      if (v === null) return "";
+      const [unit, prefix] = (each ? PREFIXES.find(([least]) => Math.abs(v) >= least) : common) || [1, ""];
+      const plain = v === 0 || !prefix;
+      return plain ? format(v, 10) : Number((v / unit).toPrecision(10)) + prefix;
+    });
   }
 
   // Points with a gap on both sides, which no line shows.
@@ -19,9 +37,12 @@ const scales = (() => {
     return found.length ? found : null;
   }
 
-  function rangeX(u, low, high) {
-    if (low === null) return [0, 1];
-    return low === high ? [low - 1, high + 1] : [low, high];
+  function rangeX(log) {
+    return (u, low, high) => {
+      if (low === null || !Number.isFinite(low + high)) return log ? [1, 10] : [0, 1];
+      if (low !== high) return [low, high];
+      return log ? [low / 2, high * 2] : [low - 1, high + 1];
+    };
   }
 
   function rangeY(log) {
@@ -43,7 +64,7 @@ const scales = (() => {
     const ticks = [];
     if (decades < 0.5) {
       const step = 10 ** Math.floor(Math.log10((high - low) / 2));
-      for (let k = Math.ceil(low / step); k * step <= high; k += 1) ticks.push(k * step);
+      for (let k = Math.ceil(low / step); k * step <= high; k += 1) ticks.push(Number((k * step).toPrecision(12)));
       return ticks.length > 10 ? ticks.filter((tick) => Math.round(tick / step) % 5 === 0) : ticks;
     }
     const digits = decades > 2 ? [1] : decades > 0.8 ? [1, 2, 5] : [1, 2, 3, 4, 5, 6, 7, 8, 9];
@@ -54,5 +75,5 @@ const scales = (() => {
     return ticks.filter((tick) => tick >= low && tick <= high);
   }
 
-  return { WHOLE, format, alone, rangeX, rangeY, logTicks };
+  return { WHOLE, format, tickTexts, alone, rangeX, rangeY, logTicks };
 })();

@@ -1,0 +1,89 @@
+"use strict";
+
+// The bar at the top: x axis, smoothing, common range, and the legend. Acts on all charts.
+const controls = (() => {
+  const { element, swatch, names, panels } = looks;
+  const { chosen, axes, WEIGHTS } = state;
+  const all = document.getElementById("controls");
+  const legend = document.getElementById("legend");
+
+  function group(title) {
+    const made = element("fieldset", "");
+    made.append(element("legend", "", title));
+    all.append(made);
+    return made;
+  }
+
+  // One of several values, as a row of buttons.
+  function segments(title, key, texts, changed) {
+    const made = group(title);
+    for (const [value, text] of texts) {
+      const [label, input] = [element("label", "segment"), element("input", "")];
+      Object.assign(input, { type: "radio", name: key, value: String(value) });
+      label.append(input, element("span", "", text));
+      input.addEventListener("change", () => {
+        chosen[key] = value;
+        changed();
+      });
+      made.append(label);
+    }
+  }
+
+  function addControls(changed) {
+    const chosenAxes = panels.some(({ views }) => views[0].key);
+    const smooth = panels.some((panel) => panel.smooth);
+    all.hidden = !chosenAxes && !smooth;
+    if (chosenAxes) segments("x axis", "axis", axes, changed);
+    if (smooth) segments("smoothing", "weight", WEIGHTS.map((weight) => [weight, weight ? String(weight) : "off"]), changed);
+    if (!chosenAxes) return;
+    const [label, box] = [element("label", "check", " common range"), element("input", "")];
+    Object.assign(box, { type: "checkbox", id: "common" });
+    label.title = "cut all curves that are shown to the x range that they share";
+    label.prepend(box);
+    box.addEventListener("change", () => {
+      chosen.common = box.checked;
+      changed();
+    });
+    all.append(label);
+  }
+
+  function addLegend(changed) {
+    legend.hidden = !names.length;
+    for (const name of names) {
+      const button = element("button", "");
+      button.type = "button";
+      button.dataset.name = name;
+      button.title = "click: show or hide in all charts; double click: this one alone, or all";
+      button.append(swatch(name), element("span", "", name));
+      button.addEventListener("click", () => {
+        if (!chosen.hidden.delete(name)) chosen.hidden.add(name);
+        changed();
+      });
+      button.addEventListener("dblclick", () => {
+        const others = names.filter((other) => other !== name);
+        const single = others.every((other) => chosen.hidden.has(other));
+        chosen.hidden.clear();
+        if (!single) others.forEach((other) => chosen.hidden.add(other));
+        changed();
+      });
+      legend.append(button);
+    }
+  }
+
+  function show() {
+    for (const input of all.querySelectorAll("[type=radio]")) input.checked = String(chosen[input.name]) === input.value;
+    const box = document.getElementById("common");
+    if (box) box.checked = chosen.common;
+    for (const button of legend.children) {
+      button.setAttribute("aria-pressed", String(!chosen.hidden.has(button.dataset.name)));
+    }
+  }
+
+  function add(changed) {
+    addControls(changed);
+    addLegend(changed);
+    show();
+  }
+
+  return { add, show };
+})();

@@ -1,0 +1,82 @@
+"use strict";
+
+// What is drawn of curves: smoothed, cut, and joined to the columns that uPlot wants. Knows nothing of the page.
+// A curve is {name, x, y, low, high}, with low and high null where it has no band; in its columns null is a gap.
+const curves = (() => {
+  // Exponential moving average over the points, its start put right; gaps stay gaps.
+  function smoothed(values, weight) {
+    let [sum, total] = [0, 0];
+    return values.map((v) => {
+      if (v === null) return null;
+      sum = weight * sum + (1 - weight) * v;
+      total = weight * total + (1 - weight);
+      return sum / total;
+    });
+  }
+
+  function where(curve, wanted) {
+    const kept = curve.x.map((x, i) => i).filter((i) => wanted(curve.x[i]));
+    if (kept.length === curve.x.length) return curve;
+    const pick = (values) => values && kept.map((i) => values[i]);
+    const [x, y, low, high, raw] = [curve.x, curve.y, curve.low, curve.high, curve.raw].map(pick);
+    return { name: curve.name, x, y, low, high, raw };
+  }
+
+  // The x range in which every curve has values: [largest first x, smallest last x]. Curves without values do not count.
+  function shared(all) {
+    let range = [-Infinity, Infinity];
+    for (const { x, y } of all) {
+      const there = (v) => v !== null;
+      const first = y.findIndex(there);
+      if (first >= 0) range = [Math.max(range[0], x[first]), Math.min(range[1], x[y.findLastIndex(there)])];
+    }
+    return range;
+  }
+
+  // Curves as they are drawn; `range` is the range they were cut to, null where nothing had to go, and "none" where
+  // they have no x in common and nothing was cut.
+  function prepared(all, { weight, common, logX, logY }) {
+    let kept = all;
+    if (weight) {
+      kept = kept.map((curve) => {
+        const [y, low, high] = [curve.y, curve.low, curve.high].map((values) => values && smoothed(values, weight));
+        return { ...curve, y, low, high, raw: curve.y };
+      });
+    }
+    if (logX) kept = kept.map((curve) => where(curve, (x) => x > 0));
+    let range = null;
+    if (common) {
+      const [first, last] = shared(kept);
+      const cut = kept.map((curve) => where(curve, (x) => x >= first && x <= last));
+      if (first > last) range = "none";
+      else if (cut.some((curve, i) => curve !== kept[i])) [kept, range] = [cut, [first, last]];
+    }
+    const positive = (values) => values && values.map((v) => (v > 0 ? v : null));
+    // A band that reaches below the positive numbers goes down to the edge of a log axis.
+    if (logY) kept = kept.map((c) => ({ ...c, y: positive(c.y), high: positive(c.high), raw: positive(c.raw) }));
+    return { kept, range };
+  }
+
+  // All x, then the raw curves, then each curve's y and, where it has a band, low and high. A curve that has no point
+  // at an x of another one is drawn through (undefined). `lines` says which column is what; 0 is none.
+  function joined(all) {
+    const places = [...new Set(all.flatMap(({ x }) => x))].sort((a, b) => a - b);
+    const index = new Map(places.map((x, i) => [x, i]));
+    const columns = [places];
+    const add = ({ x }, values) => {
+      if (!values) return 0;
+      const column = new Array(places.length).fill(undefined);
+      x.forEach((place, i) => {
+        column[index.get(place)] = values[i];
+      });
+      return columns.push(column) - 1;
+    };
+    const lines = all.map((curve) => ({ name: curve.name, raw: add(curve, curve.raw) }));
+    all.forEach((curve, i) => {
+      for (const part of ["y", "low", "high"]) lines[i][part] = add(curve, curve[part]);
+    });
+    return { columns, lines };
+  }
+
+  return { smoothed, prepared, joined };
+})();
