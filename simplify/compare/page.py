@@ -11,7 +11,7 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from simplify.compare.panels import Curve, Panel, Values, View, names_of, number, style_of
+from simplify.compare.panels import Curve, Panel, Values, View, number, styles_of
 from simplify.runs.files import write_whole
 
 _ASSETS = Path(__file__).parent / "assets"
@@ -100,7 +100,7 @@ class _Data:
     def __init__(self, sections: Sequence[Section]) -> None:
         panels = [panel for section in sections for panel in section.panels]
         self._columns: dict[tuple[float | None, ...], int] = {}
-        self._styles = [{"name": name, **asdict(style)} for name, style in style_of(names_of(panels)).items()]
+        self._styles = [{"name": name, **asdict(style)} for name, style in styles_of(panels).items()]
         self._panels = [self._panel(panel) | {"section": i} for i, s in enumerate(sections) for panel in s.panels]
 
     def text(self) -> str:
@@ -112,7 +112,7 @@ class _Data:
     def _panel(self, panel: Panel) -> dict[str, Any]:
         views = panel.views or [View("", panel.x_label, panel.curves)]
         first = next(view.key for view in views if view.curves is panel.curves and view.label == panel.x_label)
-        plain = ("key", "title", "explanation", "y_label", "log_x", "log_y", "smooth")
+        plain = ("key", "title", "explanation", "y_label", "log_x", "log_y", "smooth", "focus")
         return {name: getattr(panel, name) for name in plain} | {
             "first": first,
             "views": [

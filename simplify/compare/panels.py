@@ -28,13 +28,17 @@ _FLAT = 1e-4  # a curve that varies by less than this part of its size is drawn 
 
 @dataclass(frozen=True)
 class Curve:
-    """One line, with a band from `low` to `high` around it if both are given. None is a gap."""
+    """One line, with a band from `low` to `high` around it if both are given. None is a gap.
+
+    `colour`: as #rrggbb, or the name of what it shares its colour with, a block say; empty: a colour of its own.
+    """
 
     name: str
     x: Sequence[float]
     y: Values
     low: Values | None = None
     high: Values | None = None
+    colour: str = ""
 
     def __post_init__(self) -> None:
         if (self.low is None) != (self.high is None):
@@ -62,7 +66,8 @@ class Panel:
 
     With `views` a page lets its reader choose the x axis; `x_label` and `curves` are then those of the view that is
     shown first and that pictures show (`with_views` sees to it). `smooth`: the values are noisy enough that a moving
-    average helps.
+    average helps. `focus`: so large a part of x at the start does not count for the limits of y, since a loss falls
+    from its first value so steeply that nothing else could be seen.
     """
 
     key: str
@@ -75,6 +80,7 @@ class Panel:
     log_x: bool = False
     smooth: bool = False
     views: Sequence[View] = ()
+    focus: float = 0.0
 
     def __post_init__(self) -> None:
         keys = [view.key for view in self.views]
@@ -85,9 +91,9 @@ class Panel:
 
 
 def with_views(
-    key: str, title: str, explanation: str, y_label: str, views: Sequence[View], first: str = "", **look: bool
+    key: str, title: str, explanation: str, y_label: str, views: Sequence[View], first: str = "", **look: Any
 ) -> Panel:
-    """A panel that shows the view with the key `first` (else the first of `views`); `look`: log_y, log_x, smooth."""
+    """A panel that shows the view with the key `first` (else the first of `views`); `look`: log_y, smooth, focus, ..."""
     shown = next((view for view in views if view.key == first), views[0])
     return Panel(key, title, explanation, shown.label, y_label, shown.curves, views=views, **look)
 
@@ -101,10 +107,25 @@ class Style:
     width: float
 
 
-def names_of(panels: Sequence[Panel]) -> list[str]:
-    """The curves' names, each once, in the order in which they come up."""
+def curves_of(panels: Sequence[Panel]) -> list[Curve]:
+    """All curves, those of views that are not shown first too."""
     groups = [curves for panel in panels for curves in (panel.curves, *(view.curves for view in panel.views))]
-    return list(dict.fromkeys(curve.name for curves in groups for curve in curves))
+    return [curve for curves in groups for curve in curves]
+
+
+def styles_of(panels: Sequence[Panel]) -> dict[str, Style]:
+    """A line style for each name among the panels' curves; curves of one colour are told apart by their dashes."""
+    keys = {curve.name: curve.colour or curve.name for curve in curves_of(panels)}
+    own = style_of([key for key in keys.values() if not key.startswith("#")])
+    found: dict[str, Style] = {}
+    for name, key in keys.items():
+        if key.startswith("#"):
+            found[name] = Style(key, (), 1.3)
+            continue
+        before = sum(keys[other] == key for other in found)
+        dash = _DASHES[(_DASHES.index(own[key].dash) + before) % len(_DASHES)]
+        found[name] = Style(own[key].colour, dash, own[key].width)
+    return found
 
 
 def style_of(names: Sequence[str]) -> dict[str, Style]:
@@ -130,16 +151,19 @@ def number(value: float | None) -> float | None:
     return None if value is None or not math.isfinite(value) else float(value)
 
 
-def draw_panels(panels: Sequence[Panel], title: str, path: Path) -> None:
-    """Write a picture of all panels with one legend; `path` says in which of FORMATS."""
+def draw_panels(panels: Sequence[Panel], title: str, path: Path, width: float | None = None) -> None:
+    """Write a picture of all panels with one legend; `path` says in which of FORMATS.
+
+    `width`: of the whole picture in inches (a column of a paper has 3.3); otherwise as many as the panels need.
+    """
     import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    styles = style_of(names_of(panels))
+    styles = styles_of(panels)
     columns = 3 if len(panels) > 4 else min(2, max(1, len(panels)))
     rows = max(1, math.ceil(len(panels) / columns))
-    width = 3.3 * columns if columns > 1 else 5.2
+    width = width or (3.3 * columns if columns > 1 else 5.2)
     # Text stays text in SVG and PDF, and the same panels give the same bytes.
     settings: dict[Any, Any] = {"svg.fonttype": "none", "svg.hashsalt": "simplify", "pdf.fonttype": 42}
     undated = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(path.suffix.lower(), {})
@@ -147,7 +171,8 @@ def draw_panels(panels: Sequence[Panel], title: str, path: Path) -> None:
         height = 2.35 * rows + 0.6 + 0.17 * math.ceil(len(styles) / _legend_columns(styles, width))
         figure = Figure(figsize=(width, height), dpi=200, layout="constrained")
         FigureCanvasAgg(figure)
-        figure.suptitle(textwrap.fill(title, round(12 * width)), fontsize=10, parse_math=False)
+        if title:
+            figure.suptitle(textwrap.fill(title, round(12 * width)), fontsize=10, parse_math=False)
         for i, panel in enumerate(panels):
             _draw(figure.add_subplot(rows, columns, i + 1), panel, styles)
         if styles:
@@ -161,6 +186,7 @@ def _draw(axes: Axes, panel: Panel, styles: dict[str, Style]) -> None:
 
     places = [x for curve in panel.curves for x in _nans(curve.x, panel.log_x) if math.isfinite(x)]
     heights: list[float] = []
+    start = min(places) + panel.focus * (max(places) - min(places)) if places else 0.0
     for curve in panel.curves:
         style = styles[curve.name]
         x, y = _nans(curve.x, panel.log_x), _nans(curve.y, panel.log_y)
@@ -172,10 +198,10 @@ def _draw(axes: Axes, panel: Panel, styles: dict[str, Style]) -> None:
             axes.fill_between(x, low, high, color=style.colour, alpha=0.16, linewidth=0)
             x1, low1, high1 = ([part[i] for i in alone] for part in (x, low, high))
             axes.vlines(x1, low1, high1, color=style.colour, alpha=0.5, linewidth=1)
-            heights += low + high
+            heights += [v for parts in (low, high) for at, v in zip(x, parts, strict=True) if at >= start]
         marks = list(range(len(y))) if sum(there) <= _FEW else alone
         axes.plot(x, y, marker="o", markersize=style.width + 1.2, markevery=marks, **_look(style))
-        heights += y
+        heights += [v for at, v in zip(x, y, strict=True) if at >= start]
     heights = [v for v in heights if math.isfinite(v) and (v > 0 or not panel.log_y)]
     axes.set_title(textwrap.fill(panel.title, 44), fontsize=8.5, fontweight="bold", parse_math=False)
     axes.set_xlabel(panel.x_label, parse_math=False)

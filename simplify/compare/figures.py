@@ -1,0 +1,200 @@
+"""The figures of a report as panels: loss curves, gaps to the baseline, final losses, gains of the layers."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from simplify.compare.comparison import Comparison
+from simplify.compare.curves import (
+    AXES,
+    TIMED,
+    Line,
+    common_range,
+    factor,
+    gap_line,
+    mean_line,
+    smoothed,
+    thinned,
+)
+from simplify.compare.panels import Curve, Panel, View, with_views
+from simplify.compare.variants import Variant
+from simplify.runs.metrics import read_metrics
+from simplify.runs.store import RunView
+
+LOSSES = {"val/loss": "validation loss", "train/loss": "training loss"}
+MOST_CURVES = 60  # more can be told apart in no picture; the table has them all
+_POINTS = 60_000  # of all curves of a panel together: a page stays below 5 MB
+_UNIT = "nats a token"
+_WINDOW = 40  # a printed training loss is the mean over a fortieth of its points
+
+
+def shown(found: Comparison) -> list[Variant]:
+    """The variants that have curves; the first ones, where they are too many."""
+    return found.variants[:MOST_CURVES]
+
+
+def loss_panel(found: Comparison, metric: str, axis: str) -> Panel:
+    """A loss against every axis, mean and standard deviation over seeds."""
+    variants = shown(found)
+    most = max(60, _POINTS // (8 * max(len(variants), 1)))
+    lines: dict[tuple[str, bool], Line] = {}
+    for variant in variants:
+        for timed in (False, True):
+            line = mean_line(variant, found.logged, metric, timed)
+            if line is not None:
+                lines[variant.name, timed] = thinned(line, most)
+    views = [View(key, label, _curves(variants, lines, key)) for key, label in AXES.items()]
+    told = "Mean over seeds, the band one standard deviation. Against seconds and device hours: each run's own time."
+    told += " One batch a point, so noisy." if metric == "train/loss" else " Over the fixed validation set."
+    return with_views(metric, LOSSES[metric], told, _UNIT, views, axis, smooth=metric == "train/loss")
+
+
+def _curves(variants: Sequence[Variant], lines: Mapping[tuple[str, bool], Line], axis: str) -> list[Curve]:
+    found: list[Curve] = []
+    for variant in variants:
+        line, unit = lines.get((variant.name, axis in TIMED)), factor(variant, axis)
+        if line is not None and unit is not None:
+            found.append(_curve(variant, line.times(unit)))
+    return found
+
+
+def _curve(variant: Variant, line: Line) -> Curve:
+    banded = line.n > 1
+    low, high = (line.low.tolist(), line.high.tolist()) if banded else (None, None)
+    return Curve(variant.name, line.x.tolist(), line.y.tolist(), low, high, colour=variant.block)
+
+
+def printed_loss(found: Comparison, metric: str, axis: str) -> Panel:
+    """A loss against one axis for paper: cut to the range that all curves share, training loss smoothed."""
+    lines: dict[str, tuple[Variant, Line]] = {}
+    for variant in shown(found):
+        line, unit = mean_line(variant, found.logged, metric, axis in TIMED), factor(variant, axis)
+        if line is not None and unit is not None:
+            if metric == "train/loss":
+                line = smoothed(line, len(line.x) // _WINDOW)
+            lines[variant.name] = (variant, line.times(unit))
+    span = common_range([line for _, line in lines.values()])
+    cut = [(v, line.cut(*span) if span else line) for v, line in lines.values()]
+    curves = [_curve(variant, thinned(line, 1000)) for variant, line in cut]
+    title = LOSSES[metric] + (" (moving mean)" if metric == "train/loss" else "")
+    return Panel(metric, title, "", AXES[axis], _UNIT, curves, focus=0.1)
+
+
+def gap_panel(found: Comparison, metric: str = "val/loss") -> Panel | None:
+    """The loss minus the baseline's over training, by pairs of one seed; None where there are no pairs."""
+    curves: list[Curve] = []
+    for row in found.rows[:MOST_CURVES]:
+        if row.base is None or row.is_base:
+            continue
+        line = gap_line(row.variant, row.base, found.logged, metric)
+        if line is not None:
+            curves.append(_curve(row.variant, thinned(line, 400)))
+    if not curves:
+        return None
+    names = {row.base.name for row in found.rows if row.base}
+    against = names.pop() if len(names) == 1 else "the baseline"
+    told = f"Below 0: lower loss than {against} on the same batches. Mean over seeds; the band is the 95% interval."
+    return Panel("gap", f"{LOSSES[metric]} minus {against}", told, "step", _UNIT, curves, focus=0.1)
+
+
+def setting(config: Mapping[str, Any], path: str) -> Any:
+    """A setting by its full key; of a gain that follows a rule of depth, the value it has at that rule's depth."""
+    found: Any = config
+    for part in path.split("."):
+        found = found.get(part) if isinstance(found, Mapping) else None
+    if isinstance(found, Mapping):
+        return found.get("value", found.get("name"))
+    return found
+
+
+def final_panel(found: Comparison, x: str, by: str = "block", log_x: bool = False) -> Panel | None:
+    """The final loss against a swept setting, a curve for each value of `by` (paper, Figs 3, 9, 14)."""
+    lines: dict[str, list[tuple[float, float, float | None, str]]] = {}
+    for row in found.rows:
+        config = row.variant.runs[0].config
+        place = setting(config, x)
+        if row.loss is None or not isinstance(place, (int, float)):
+            continue
+        line = setting(config, by if by != "block" else "block.name")
+        lines.setdefault(str(line), []).append((float(place), *row.loss, row.variant.block))
+    curves = [_final_curve(name, sorted(points, key=lambda p: p[0])) for name, points in lines.items()]
+    if not curves:
+        return None
+    told = "Mean over seeds, the band one standard deviation."
+    return Panel(f"final-{x}", f"final validation loss against {x}", told, x, _UNIT, curves, log_x=log_x)
+
+
+def _final_curve(name: str, points: Sequence[tuple[float, float, float | None, str]]) -> Curve:
+    x, y = [p[0] for p in points], [p[1] for p in points]
+    low, high = ([None if p[2] is None else p[1] + sign * p[2] for p in points] for sign in (-1, 1))
+    banded = any(value is not None for value in low)
+    return Curve(name, x, y, low if banded else None, high if banded else None, colour=points[0][3])
+
+
+def gain_panels(found: Comparison, wanted: Sequence[str] = ()) -> list[Panel]:
+    """The trained gains of every layer over training (paper, Figs 4 and 16-22); `wanted`: only these."""
+    panels: list[Panel] = []
+    for variant in shown(found):
+        tables = [rows for run in variant.drawn if (rows := read_metrics(run.folder.path / "gains.jsonl"))]
+        names = [key for key in (tables[0][0] if tables else {}) if key != "step" and (not wanted or key in wanted)]
+        panels += [_gain_panel(variant, name, tables) for name in names]
+    return panels
+
+
+def _gain_panel(variant: Variant, name: str, tables: Sequence[Sequence[Mapping[str, Any]]]) -> Panel:
+    steps = sorted(set.intersection(*({row["step"] for row in rows} for rows in tables)))
+    by_step = [{row["step"]: row[name] for row in rows if name in row} for rows in tables]
+    layers = len(by_step[0][steps[0]]["mean"])
+    curves: list[Curve] = []
+    for layer in range(layers):
+        means = [_over_runs(by_step, step, "mean", layer, statistics.fmean) for step in steps]
+        sds = [_over_runs(by_step, step, "sd", layer, _root_mean_square) for step in steps]
+        if all(mean is None for mean in means):
+            continue
+        pairs = list(zip(means, sds, strict=True))
+        low, high = ([None if m is None or s is None else m + sign * s for m, s in pairs] for sign in (-1, 1))
+        spread = any(s for s in sds)
+        colour = depth_colour(layer / max(layers - 1, 1))
+        bands = (low, high) if spread else (None, None)
+        curves.append(Curve(f"layer {layer + 1}", steps, means, *bands, colour=colour))
+    told = "Mean over heads (and seeds); the band is one standard deviation over heads."
+    return Panel(f"{name}-{variant.name}", f"{variant.name}: {name}", told, "step", name, curves)
+
+
+def _over_runs(
+    tables: Sequence[Mapping[int, Any]], step: int, kind: str, layer: int, how: Callable[[list[float]], float]
+) -> float | None:
+    values = [table[step][kind][layer] for table in tables]
+    there = [value for value in values if value is not None]
+    return how(there) if there else None
+
+
+def _root_mean_square(values: Sequence[float]) -> float:
+    return math.sqrt(statistics.fmean(value * value for value in values))
+
+
+# Anchors of cividis (Nuñez et al. 2018), made to read the same to any eye; its lightest end is left out on white.
+_DEPTH = ((0, 32, 77), (61, 78, 107), (124, 123, 120), (188, 173, 108), (224, 200, 80))
+
+
+def depth_colour(share: float) -> str:
+    """A colour for a layer's place in depth, 0 the first, 1 the last."""
+    place = share * (len(_DEPTH) - 1)
+    first = min(int(place), len(_DEPTH) - 2)
+    mixed = (round(a + (place - first) * (b - a)) for a, b in zip(_DEPTH[first], _DEPTH[first + 1], strict=True))
+    return "#" + "".join(f"{part:02x}" for part in mixed)
+
+
+def states_table(runs: Sequence[RunView], unstarted: Sequence[str]) -> list[list[str]]:
+    """Runs without a result: why, and how far they came."""
+    rows = [["run", "state", "step", "why"]]
+    for run in runs:
+        error = run.facts.error or {}
+        why = str(error.get("message") or run.note or "")
+        if error.get("cause") == "non_finite":
+            why = f"diverged, censored: {why}"
+        rows.append([run.name, run.state, str(run.last.get("step", "-")), why[:300]])
+    return rows + [[name, "new", "-", "not begun, and in no queue"] for name in unstarted]

@@ -1,0 +1,149 @@
+"""A report over runs: one page, figures for paper, the table in three forms, all numbers as JSON. Written from run
+folders alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from simplify.compare.comparison import Comparison, Row
+from simplify.compare.draw import draw_panels
+from simplify.compare.figures import (
+    MOST_CURVES,
+    final_panel,
+    gain_panels,
+    gap_panel,
+    loss_panel,
+    printed_loss,
+    states_table,
+)
+from simplify.compare.page import Section, Table, write_page
+from simplify.compare.panels import FORMATS, Panel
+from simplify.compare.scaling import scaling_panel
+from simplify.compare.tables import PaperNumbers, latex, markdown, notes_of, rows_of
+from simplify.runs.files import read_json, write_json, write_whole
+
+COLUMN = 3.4  # inches, of a column of a paper
+_MANIFEST = "report.json"
+
+
+@dataclass(frozen=True)
+class FigureWish:
+    """A figure beyond loss and gap: `final` against the setting `x`, `gains` of the layers, or `scaling` in `x`."""
+
+    kind: str
+    x: str = ""
+    by: str = "block"
+    of: tuple[str, ...] = ()
+    log_x: bool = False
+
+
+@dataclass(frozen=True)
+class ReportOptions:
+    """How the answer is shown."""
+
+    title: str
+    question: Sequence[str] = ()
+    x: str = "step"
+    figures: Sequence[FigureWish] = ()
+    paper: PaperNumbers | None = None
+    unstarted: Sequence[str] = ()  # runs that nothing knows but the sweep
+    about: str = ""  # what was selected, when and from what code
+
+
+@dataclass
+class Drawn:
+    """The parts of a report as they come up."""
+
+    printed: dict[str, list[Panel]] = field(default_factory=dict)
+    sections: list[Section] = field(default_factory=list)
+
+
+def write_report(found: Comparison, options: ReportOptions, out: Path, extra: Sequence[Section] = ()) -> list[Path]:
+    """Write everything into `out`, and take away what an earlier report left there; returns the files."""
+    out.mkdir(parents=True, exist_ok=True)
+    drawn = _draw(found, options)
+    rows, notes = rows_of(found, options.paper), notes_of(found, options.paper)
+    sections = [Section("Answer", "", [Table("", rows, notes)]), *drawn.sections, *extra, *_left(found, options)]
+    earlier = set((read_json(out / _MANIFEST) or {}).get("files", []))
+    files = [out / "index.html", out / "table.md", out / "table.tex"]
+    write_page(sections, options.title, "\n".join([*options.question, options.about]), files[0])
+    write_whole(files[1], markdown(rows, notes))
+    write_whole(files[2], latex(rows, notes))
+    for name, panels in drawn.printed.items():
+        for suffix in FORMATS:
+            files.append(out / f"{name}{suffix}")
+            draw_panels(panels, "", files[-1], COLUMN if len(panels) == 1 else None)
+    names = [path.name for path in files]
+    for name in earlier - set(names):
+        if name == Path(name).name:
+            (out / name).unlink(missing_ok=True)
+    write_json(out / _MANIFEST, {"title": options.title, "files": names, "rows": [numbers(row) for row in found.rows]})
+    return [*files, out / _MANIFEST]
+
+
+def _draw(found: Comparison, options: ReportOptions) -> Drawn:
+    drawn = Drawn()
+    losses = [loss_panel(found, metric, options.x) for metric in ("val/loss", "train/loss")]
+    losses = [panel for panel in losses if panel.curves or any(view.curves for view in panel.views)]
+    gap = gap_panel(found)
+    hidden = len(found.variants) - MOST_CURVES
+    text = f"The first {MOST_CURVES} variants; {hidden} more are in the table alone." if hidden > 0 else ""
+    if losses:
+        drawn.sections.append(Section("Loss", text, (), [*losses, *([gap] if gap else [])]))
+        printed = [printed_loss(found, "val/loss", options.x), printed_loss(found, "train/loss", options.x)]
+        drawn.printed["loss"], drawn.printed["training_loss"] = [printed[0]], [printed[1]]
+        if gap:
+            drawn.printed["gap"] = [gap]
+            drawn.printed["overview"] = [printed[0], gap]
+    for wish in options.figures:
+        _add_figure(drawn, found, wish)
+    return drawn
+
+
+def _add_figure(drawn: Drawn, found: Comparison, wish: FigureWish) -> None:
+    if wish.kind == "gains":
+        panels = gain_panels(found, wish.of)
+        if panels:
+            drawn.sections.append(Section("Gains of the layers", "", (), panels))
+            drawn.printed["gains"] = panels
+        return
+    table: list[list[str]] = []
+    if wish.kind == "scaling":
+        panel, table = scaling_panel(found, wish.x or "parameters")
+    else:
+        panel = final_panel(found, wish.x, wish.by, wish.log_x)
+    if panel is None:
+        drawn.sections.append(Section(f"{wish.kind} against {wish.x}", "No finished run has a number there."))
+        return
+    drawn.sections.append(Section(panel.title, "", [Table("", table)] if table else (), [panel]))
+    drawn.printed[panel.key.replace(".", "_")] = [panel]
+
+
+def _left(found: Comparison, options: ReportOptions) -> list[Section]:
+    rows = states_table(found.unfinished, options.unstarted)
+    if len(rows) == 1:
+        return []
+    text = "Not in the final losses. Of these, diverged runs are censored: no number stands for them."
+    return [Section("Runs without a result", text, [Table("", rows)])]
+
+
+def numbers(row: Row) -> dict[str, Any]:
+    """A row for programs."""
+    gap, costs = row.gap, row.variant.costs
+    return {
+        "variant": row.variant.name,
+        "block": row.variant.block,
+        "baseline": row.base.name if row.base else None,
+        "runs": {run.run_id: run.state for run in row.variant.runs},
+        "loss": None if row.loss is None else {"mean": row.loss[0], "sd": row.loss[1]},
+        "difference": None if gap is None else {**vars(gap)},
+        "parameters": costs.parameters if costs else None,
+        "training_flops_a_token": costs.training_flops if costs else None,
+        "tokens_per_sec_ratio": None if row.speed is None else {**vars(row.speed)},
+        "peak_mem_ratio": None if row.memory is None else {**vars(row.memory)},
+        "steps_to_baseline_ratio": None if row.reach is None or row.reach.step is None else {**vars(row.reach.step)},
+        "diverged": len(row.variant.diverged),
+    }
