@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -84,14 +85,22 @@ def _section(place: int, section: Section) -> str:
 
 def _table(table: Table) -> str:
     """A table that scrolls alone where it is wider than the page, with its notes below."""
-    head = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in table.rows[0])
-    body = "\n".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in table.rows[1:])
+    texts = [' class="text"' if _is_text(column) else "" for column in zip(*table.rows[1:], strict=False)]
+    texts += [""] * len(table.rows[0])
+    head = "".join(f'<th scope="col"{texts[i]}>{escape(cell)}</th>' for i, cell in enumerate(table.rows[0]))
+    rows = ("".join(f"<td{texts[i]}>{escape(cell)}</td>" for i, cell in enumerate(row)) for row in table.rows[1:])
+    body = "\n".join(f"<tr>{row}</tr>" for row in rows)
     title = f"<h3>{escape(table.title)}</h3>\n" if table.title else ""
     notes = "".join(f"<li>{escape(note)}</li>" for note in table.notes)
     return (
         f'{title}<div class="wide" tabindex="0"><table>\n<thead><tr>{head}</tr></thead>\n'
         f"<tbody>\n{body}\n</tbody>\n</table></div>" + (f'\n<ul class="notes">{notes}</ul>' if notes else "")
     )
+
+
+def _is_text(cells: Sequence[str]) -> bool:
+    """Whether most of a column are words, which stand on the left, and not numbers, which stand on the right."""
+    return 2 * sum(bool(re.match(r"\W*[^\W\d]", cell)) for cell in cells) > len(cells)
 
 
 class _Data:

@@ -2,11 +2,10 @@
 
 // One chart: a panel's curves, as the state says, with their values below.
 const chart = (() => {
-  const HEIGHT = 260;
   const FEW = 12; // so many points are marked one by one
   const FAR = 0.02; // a curve that ends farther from the hover line than this part of the axis has no value there
   const { element, theme, colourOf, widthOf, dashOf } = looks;
-  const { WHOLE, format, tickTexts, alone, rangeX, rangeY, logTicks } = scales;
+  const { WHOLE, format, figures, tickTexts, alone, rangeX, rangeY, logTicks } = scales;
   const { chosen } = state;
 
   function seriesOf(columns, lines) {
@@ -47,7 +46,7 @@ const chart = (() => {
     const last = u.data[column].findLastIndex(there);
     if (at == null || last < 0) return last;
     const [x, { min, max }] = [u.data[0], u.scales.x];
-    const far = (FAR * (max - min));
+    const far = FAR * (max - min);
     if (x[at] > x[last] + far || x[at] < x[u.data[column].findIndex(there)] - far) return -1;
     return u.cursor.idxs[column] ?? at;
   }
@@ -63,9 +62,9 @@ const chart = (() => {
       if (!line) continue;
       const index = indexOf(u, line.y);
       const [y, low, high] = [line.y, line.low, line.high].map((column) => (column ? u.data[column][index] : null));
-      value.textContent = y == null ? "–" : format(y, 4);
+      value.textContent = y == null ? "–" : figures(y, 4);
       if (y != null && low != null && high != null) {
-        value.append(element("span", "band", ` (${format(low, 4)} … ${format(high, 4)})`));
+        value.append(element("span", "band", ` (${figures(low, 4)} … ${figures(high, 4)})`));
       }
     }
   }
@@ -80,7 +79,7 @@ const chart = (() => {
     const longest = (u, ticks) => Math.max(3, ...(ticks || []).map((text) => text.length));
     return {
       width: drawn.plot.clientWidth,
-      height: HEIGHT,
+      height: drawn.plot.clientHeight,
       padding: [10, 16, 0, 0], // half of the last tick's text stands beyond the axis
       ...seriesOf(columns, drawn.lines),
       legend: { show: false },
@@ -98,7 +97,7 @@ const chart = (() => {
         { ...axis, ...lines, ...(logX ? splits : whole), size: 32, label: drawn.view.label, values: texts(logX) },
         {
           ...{ ...axis, ...lines, ...(logY ? splits : {}), label: drawn.panel.y_label, values: texts(logY) },
-          size: (u, ticks) => 14 + 7 * longest(u, ticks),
+          size: (u, ticks) => 18 + 7 * longest(u, ticks),
         },
       ],
       hooks: {
@@ -109,7 +108,8 @@ const chart = (() => {
   }
 
   function noteOf(weight, range, lines) {
-    const smooth = weight ? `smoothed (EMA ${weight}), raw behind${lines.some(({ low }) => low) ? "; bands smoothed alike" : ""}` : "";
+    const alike = lines.some(({ low }) => low) ? "; bands smoothed alike" : "";
+    const smooth = weight ? `smoothed (EMA ${weight}), raw behind${alike}` : "";
     const [first, last] = Array.isArray(range) ? range.map((x) => format(x, 4)) : [];
     const cut = range === "none" ? "no common range: nothing cut" : range ? `common range ${first} … ${last}` : "";
     return [smooth, cut].filter(Boolean).join(" · ");
@@ -143,7 +143,7 @@ const chart = (() => {
     showValues(drawn);
   }
 
-  const resize = ({ u, plot }) => u?.setSize({ width: plot.clientWidth, height: HEIGHT });
+  const resize = ({ u, plot }) => u?.setSize({ width: plot.clientWidth, height: plot.clientHeight });
 
   return { draw, resize };
 })();

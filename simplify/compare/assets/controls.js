@@ -34,7 +34,8 @@ const controls = (() => {
     const smooth = panels.some((panel) => panel.smooth);
     all.hidden = !chosenAxes && !smooth;
     if (chosenAxes) segments("x axis", "axis", axes, changed);
-    if (smooth) segments("smoothing", "weight", WEIGHTS.map((weight) => [weight, weight ? String(weight) : "off"]), changed);
+    const weights = WEIGHTS.map((weight) => [weight, weight ? String(weight) : "off"]);
+    if (smooth) segments("smoothing", "weight", weights, changed);
     if (!chosenAxes) return;
     const [label, box] = [element("label", "check", " common range"), element("input", "")];
     Object.assign(box, { type: "checkbox", id: "common" });

@@ -42,5 +42,6 @@ const looks = (() => {
     });
   };
 
-  return { panels: data.panels, names: [...styles.keys()], element, theme, colourOf, widthOf, dashOf, swatch, viewOf, curvesOf };
+  const of = { panels: data.panels, names: [...styles.keys()] };
+  return { ...of, element, theme, colourOf, widthOf, dashOf, swatch, viewOf, curvesOf };
 })();

@@ -4,28 +4,35 @@
 const scales = (() => {
   const FLAT = 1e-4; // less variation than this part of the size is rounding, and drawn flat
   const WHOLE = Array.from({ length: 60 }, (_, k) => [1, 2, 5][k % 3] * 10 ** Math.floor(k / 3));
-  const PREFIXES = [[1e15, ""], [1e12, "T"], [1e9, "G"], [1e6, "M"], [1e4, "k"]];
+  // From which size on, the unit, its prefix. Larger numbers are powers of ten.
+  const PREFIXES = [[1e12, 1, ""], [1e9, 1e9, "G"], [1e6, 1e6, "M"], [1e4, 1e3, "k"]];
 
-  const exponential = (value) => value.toExponential().replace("e+", "e");
+  const plain = (value) => {
+    const size = Math.abs(value);
+    return size !== 0 && (size < 1e-3 || size >= 1e12) ? value.toExponential().replace("e+", "e") : String(value);
+  };
 
   // A number with so many significant digits: 0.0312, 12345, 1.2M, 3e15, 2e-7.
   function format(value, digits) {
     const rounded = Number(value.toPrecision(digits));
     const size = Math.abs(rounded);
-    if (size < 1e6) return size !== 0 && size < 1e-3 ? exponential(rounded) : String(rounded);
-    const [unit, prefix] = PREFIXES.find(([least]) => size >= least);
-    return prefix ? Number((rounded / unit).toPrecision(digits)) + prefix : exponential(rounded);
+    const [, unit, prefix] = (size >= 1e6 && PREFIXES.find(([least]) => size >= least)) || [0, 1, ""];
+    return plain(Number((rounded / unit).toPrecision(digits))) + prefix;
+  }
+
+  // The same, with zeros at the end kept, so that numbers below each other line up.
+  function figures(value, digits) {
+    const text = value.toPrecision(digits);
+    return text.includes("e") || Math.abs(value) < 1e-3 ? format(value, digits) : text;
   }
 
   // The texts of an axis' ticks: all with the prefix of the largest, or each with its own.
   function tickTexts(ticks, each) {
-    const there = ticks.filter((v) => v !== null);
-    const common = PREFIXES.find(([least]) => Math.max(...there.map(Math.abs)) >= least);
+    const largest = Math.max(0, ...ticks.map(Math.abs)); // |null| is 0
     return ticks.map((v) => {
+      const [, unit, prefix] = PREFIXES.find(([least]) => (each ? Math.abs(v) : largest) >= least) || [0, 1, ""];
       if (v === null) return "";
-      const [unit, prefix] = (each ? PREFIXES.find(([least]) => Math.abs(v) >= least) : common) || [1, ""];
-      const plain = v === 0 || !prefix;
-      return plain ? format(v, 10) : Number((v / unit).toPrecision(10)) + prefix;
+      return plain(Number((v / unit).toPrecision(10))) + (v === 0 ? "" : prefix);
     });
   }
 
@@ -75,5 +82,5 @@ const scales = (() => {
     return ticks.filter((tick) => tick >= low && tick <= high);
   }
 
-  return { WHOLE, format, tickTexts, alone, rangeX, rangeY, logTicks };
+  return { WHOLE, format, figures, tickTexts, alone, rangeX, rangeY, logTicks };
 })();
