@@ -41,7 +41,7 @@ KNOWN_ONLY_BY = {
     "omegaconf": {"compose/base.py", "compose/grammar.py", "compose/points.py", "compose/zoo.py"},
     "wandb": {"runs/tracker.py"},
     "typer": {"cli/app.py", "cli/complete.py", "cli/many_runs.py", "cli/one_run.py", "cli/options.py"},
-    "matplotlib": {"compare/picture.py", "compare/panels.py"},
+    "matplotlib": {"compare/picture.py", "compare/draw.py"},
     "tokenizers": {"data/tokenisers.py", "data/build.py", "data/corpus.py"},
     "submitit": {"dispatch/launch.py", "dispatch/batch.py", "dispatch/task.py"},
     "pandas": {"runs/store.py"},

@@ -13,19 +13,9 @@ from xml.etree import ElementTree
 import pytest
 
 from simplify.compare import page
+from simplify.compare.draw import FORMATS, draw_panels
 from simplify.compare.page import Section, Table, write_page
-from simplify.compare.panels import (
-    FORMATS,
-    PALETTE,
-    Curve,
-    Panel,
-    View,
-    colour_of,
-    draw_panels,
-    names_of,
-    style_of,
-    with_views,
-)
+from simplify.compare.panels import PALETTE, Curve, Panel, View, colour_of, style_of, styles_of, with_views
 
 BLOCKS = ["pre_ln", "parallel", "v_skipinit", "sas", "sas_p", "sas_p_no_norm"]
 HOSTILE = [
@@ -119,7 +109,7 @@ def test_many_names_differ_by_colour_or_dashes() -> None:
 
 def test_names_come_in_the_order_in_which_they_are_drawn() -> None:
     first, second = panel(Curve("b", [], []), Curve("a", [], [])), panel(Curve("c", [], []), Curve("a", [], []))
-    assert names_of([first, second]) == ["b", "a", "c"]
+    assert list(styles_of([first, second])) == ["b", "a", "c"]
 
 
 def test_curves_that_do_not_fit_together() -> None:
@@ -183,7 +173,7 @@ def test_views_share_their_columns(tmp_path: Path) -> None:
     views = [View(key, key.title(), [Curve("sas", x[i], y, y, y)]) for i, key in enumerate(("step", "tokens"))]
     views.append(View("seconds", "Seconds", [Curve("sas", [*reversed(x[0])], y), Curve("late", [1.0], [2.0])]))
     shape = with_views("loss", "Loss", "", "nats", views, first="tokens", log_x=True, smooth=True)
-    assert (shape.x_label, shape.curves) == ("Tokens", views[1].curves) and names_of([shape]) == ["sas", "late"]
+    assert (shape.x_label, shape.curves) == ("Tokens", views[1].curves) and list(styles_of([shape])) == ["sas", "late"]
     write_page([Section("", panels=[shape])], "Title", "", tmp_path / "a.html")
     found = Page(tmp_path / "a.html")
     (data,) = found.data["panels"]

@@ -77,6 +77,39 @@ def why(run: Run, run_root: RunRoot = None) -> None:
     why_command(run, run_root)
 
 
+def report(
+    words: Select = None,
+    x: Annotated[
+        str | None,
+        typer.Option(
+            help="the axis of curves: step, tokens, flops, seconds or device_hours; default: the file's, or step"
+        ),
+    ] = None,
+    baseline: Annotated[
+        str | None, typer.Option(help='what the others are held against: a block, or "block=sas optimiser.lr=1e-3"')
+    ] = None,
+    margin: Annotated[
+        float | None,
+        typer.Option(help="losses that surely differ by less, in nats, count as equal", show_default=False),
+    ] = None,
+    figure: Annotated[
+        list[str] | None,
+        typer.Option(help="one more figure: gains, final=block.mlp_branch, scaling=parameters", show_default=False),
+    ] = None,
+    out: Annotated[Path, typer.Option(help="the folder to write; what an earlier report left there goes")] = Path(
+        "report"
+    ),
+    run_root: RunRoot = None,
+) -> None:
+    """Compare runs: losses with intervals and verdicts, costs, curves; as table, page, figures, Markdown and LaTeX.
+
+    Exit codes: 0 written, 2 something typed is wrong, or no run has logged anything.
+    """
+    from simplify.cli.report import Shown, report_command
+
+    report_command(words or [], run_root, Shown(x, baseline, margin, tuple(figure or ()), out))
+
+
 def cancel(words: Select = None, run_root: RunRoot = None) -> None:
     """Take runs out of the queue, and ask those that are being trained to save and stop."""
     from simplify.cli.manage import cancel_command

@@ -110,9 +110,9 @@ def _folder(names: Sequence[str], *configs: RunConfig) -> Path:
 
 
 def _show(found: Mapping[str, Sequence[Reading]], told: str, out: Path) -> None:
+    from simplify.compare.draw import draw_panels
     from simplify.compare.page import Section, write_page
     from simplify.compare.page import Table as PageTable
-    from simplify.compare.panels import draw_panels
     from simplify.diagnose.findings import collapsed, panels, table
 
     rows = table(found)

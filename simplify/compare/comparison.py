@@ -84,9 +84,11 @@ class Comparison:
         return sorted({_fact(run, what) for v in self.variants for run in v.done})
 
 
-def comparison(runs: Sequence[RunView], baseline: str | None = None, margin: float | None = None) -> Comparison:
+def comparison(
+    runs: Sequence[RunView], baseline: str | None = None, margin: float | None = None, colour: str = "block"
+) -> Comparison:
     """Group runs, choose each variant's baseline, and compare."""
-    variants, not_begun = group(runs)
+    variants, not_begun = group(runs, colour)
     chosen, logged = bases(variants, baseline), Logged()
     rows = [_row(variant, baseline_of(variant, chosen), margin, logged) for variant in variants]
     return Comparison(rows, not_begun, logged, baseline=baseline)

@@ -20,7 +20,7 @@ from simplify.compare.curves import (
     thinned,
 )
 from simplify.compare.panels import Curve, Panel, View, with_views
-from simplify.compare.variants import Variant
+from simplify.compare.variants import Variant, setting
 from simplify.runs.metrics import read_metrics
 from simplify.runs.store import RunView
 
@@ -64,7 +64,7 @@ def _curves(variants: Sequence[Variant], lines: Mapping[tuple[str, bool], Line],
 def _curve(variant: Variant, line: Line) -> Curve:
     banded = line.n > 1
     low, high = (line.low.tolist(), line.high.tolist()) if banded else (None, None)
-    return Curve(variant.name, line.x.tolist(), line.y.tolist(), low, high, colour=variant.block)
+    return Curve(variant.name, line.x.tolist(), line.y.tolist(), low, high, colour=variant.colour)
 
 
 def printed_loss(found: Comparison, metric: str, axis: str) -> Panel:
@@ -100,16 +100,6 @@ def gap_panel(found: Comparison, metric: str = "val/loss") -> Panel | None:
     return Panel("gap", f"{LOSSES[metric]} minus {against}", told, "step", _UNIT, curves, focus=0.1)
 
 
-def setting(config: Mapping[str, Any], path: str) -> Any:
-    """A setting by its full key; of a gain that follows a rule of depth, the value it has at that rule's depth."""
-    found: Any = config
-    for part in path.split("."):
-        found = found.get(part) if isinstance(found, Mapping) else None
-    if isinstance(found, Mapping):
-        return found.get("value", found.get("name"))
-    return found
-
-
 def final_panel(found: Comparison, x: str, by: str = "block", log_x: bool = False) -> Panel | None:
     """The final loss against a swept setting, a curve for each value of `by` (paper, Figs 3, 9, 14)."""
     lines: dict[str, list[tuple[float, float, float | None, str]]] = {}
@@ -118,8 +108,8 @@ def final_panel(found: Comparison, x: str, by: str = "block", log_x: bool = Fals
         place = setting(config, x)
         if row.loss is None or not isinstance(place, (int, float)):
             continue
-        line = setting(config, by if by != "block" else "block.name")
-        lines.setdefault(str(line), []).append((float(place), *row.loss, row.variant.block))
+        line = setting(config, by)
+        lines.setdefault(str(line), []).append((float(place), *row.loss, row.variant.colour))
     curves = [_final_curve(name, sorted(points, key=lambda p: p[0])) for name, points in lines.items()]
     if not curves:
         return None

@@ -113,9 +113,7 @@ def _means(block: str, points: Sequence[tuple[float, float]]) -> Curve:
     groups = [[y for x, y in points if x == place] for place in places]
     means = [math.fsum(group) / len(group) for group in groups]
     sds = [float(np.std(group, ddof=1)) if len(group) > 1 else None for group in groups]
-    low, high = (
-        [None if s is None else m + sign * s for m, s in zip(means, sds, strict=True)] for sign in (-1, 1)
-    )
+    low, high = ([None if s is None else m + sign * s for m, s in zip(means, sds, strict=True)] for sign in (-1, 1))
     banded = any(s is not None for s in sds)
     return Curve(block, places, means, low if banded else None, high if banded else None, colour=block)
 

@@ -69,7 +69,11 @@ def _paper_cell(values: Mapping[str, str]) -> Callable[[Row], str]:
 def runs_cell(row: Row) -> str:
     """Finished runs of all; diverged ones are said."""
     variant = row.variant
-    text = f"{len(variant.done)}" if len(variant.done) == len(variant.runs) else f"{len(variant.done)} of {len(variant.runs)}"
+    text = (
+        f"{len(variant.done)}"
+        if len(variant.done) == len(variant.runs)
+        else f"{len(variant.done)} of {len(variant.runs)}"
+    )
     return f"{text}, {len(variant.diverged)} diverged" if variant.diverged else text
 
 
@@ -113,7 +117,9 @@ def flops_cell(row: Row) -> str:
     if mine is None:
         return NONE
     text = short_number(mine.training_flops)
-    return text if its is None or row.is_base else f"{text} ({100 * (mine.training_flops / its.training_flops - 1):+.1f}%)"
+    return (
+        text if its is None or row.is_base else f"{text} ({100 * (mine.training_flops / its.training_flops - 1):+.1f}%)"
+    )
 
 
 def ratio_cell(row: Row, ratio: Ratio | None) -> str:
@@ -200,7 +206,11 @@ def markdown(rows: Sequence[Sequence[str]], notes: Sequence[str]) -> str:
     """A table for a README."""
 
     def line(cells: Sequence[str]) -> str:
-        return "| " + " | ".join(cell.replace("\\", "\\\\").replace("|", "\\|").replace("*", "\\*") for cell in cells) + " |"
+        return (
+            "| "
+            + " | ".join(cell.replace("\\", "\\\\").replace("|", "\\|").replace("*", "\\*") for cell in cells)
+            + " |"
+        )
 
     body = [line(rows[0]), "|" + "---|" * len(rows[0]), *(line(row) for row in rows[1:])]
     return "\n".join([*body, "", *(f"{note}\n" for note in notes)])

@@ -24,6 +24,7 @@ class Variant:
     settings: Mapping[str, Any]  # its configuration, flat
     identity: Mapping[str, Any]  # without seeds
     runs: list[RunView] = field(repr=False)
+    colour: str = ""  # what it shares its colour with: the value of the setting that has the colours
 
     @cached_property
     def done(self) -> list[RunView]:
@@ -73,8 +74,21 @@ def seeds(run: RunView) -> Hashable:
     return tuple(sorted(run.about["identity"]["seeds"].items()))
 
 
-def group(runs: Sequence[RunView]) -> tuple[list[Variant], list[RunView]]:
-    """Variants in the order of the runs, and the runs that have not begun and so belong to none yet."""
+def setting(config: Mapping[str, Any], path: str) -> Any:
+    """A setting by its full key, or a group by its name; of a gain that follows a rule of depth, the rule's value."""
+    found: Any = config
+    for part in path.split("."):
+        found = found.get(part) if isinstance(found, Mapping) else None
+    if isinstance(found, Mapping):
+        return found.get("value", found.get("name"))
+    return found
+
+
+def group(runs: Sequence[RunView], colour: str = "block") -> tuple[list[Variant], list[RunView]]:
+    """Variants in the order of the runs, and the runs that have not begun and so belong to none yet.
+
+    `colour`: the setting whose values have a colour each.
+    """
     begun = [run for run in runs if isinstance(run.about.get("identity"), dict)]
     found: dict[str, list[RunView]] = {}
     for run in begun:
@@ -82,11 +96,18 @@ def group(runs: Sequence[RunView]) -> tuple[list[Variant], list[RunView]]:
         found.setdefault(json.dumps(key, sort_keys=True), []).append(run)
     names = _names([members[0] for members in found.values()])
     variants = [
-        Variant(name, str(members[0].config["block"]["name"]), flat(members[0].config), json.loads(key), members)
+        _variant(name, json.loads(key), members, colour)
         for name, (key, members) in zip(names, found.items(), strict=True)
     ]
     known = {id(run) for run in begun}
     return variants, [run for run in runs if id(run) not in known]
+
+
+def _variant(name: str, identity: Mapping[str, Any], runs: list[RunView], colour: str) -> Variant:
+    config = runs[0].config
+    value = str(setting(config, colour))
+    key = value if colour == "block" else f"{colour}={value}"  # only blocks have colours of their own
+    return Variant(name, str(config["block"]["name"]), flat(config), identity, runs, key)
 
 
 def _names(runs: Sequence[RunView]) -> list[str]:

@@ -1,0 +1,160 @@
+"""`simplify report`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.markup import escape
+from rich.table import Table
+
+from simplify.cli.select import Selected, select
+from simplify.config import nearest
+from simplify.display import console, is_terminal
+from simplify.errors import ConfigError, RunFolderError
+from simplify.sweep.file import Figure, Report, read_sweep
+
+if TYPE_CHECKING:
+    from simplify.compare.comparison import Comparison
+    from simplify.compare.report import ReportOptions
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What the command line says of how the answer is shown; None: the sweep file's word, or the usual."""
+
+    x: str | None
+    baseline: str | None
+    margin: float | None
+    figures: tuple[str, ...]
+    out: Path
+
+
+def report_command(words: Sequence[str], run_root: Path | None, shown: Shown) -> None:
+    """Compare the runs that `words` choose."""
+    wish = _wish(shown, Report.model_validate({}))  # a slip is said before a thousand runs are read
+    chosen = select(words, run_root)
+    asked = _report_of(chosen)
+    wish = _wish(shown, asked)
+
+    from simplify.compare.comparison import comparison
+    from simplify.compare.report import write_report
+
+    found = comparison(chosen.runs, wish.baseline, wish.margin, wish.colour)
+    _refuse_empty(found, chosen, wish)
+    options = _options(chosen, wish)
+    _print(found, options)
+    try:
+        files = write_report(found, options, shown.out)
+    except OSError as error:
+        raise RunFolderError(
+            f"--out={shown.out}: cannot be written: {error.strerror or error}; valid: a folder to write to"
+        ) from None
+    _print_files(files, shown.out)
+
+
+def _report_of(chosen: Selected) -> Report:
+    """What the sweep's file says of its report, if one file was chosen and is still there."""
+    files = {record.file for record in chosen.sweeps}
+    file = files.pop() if len(files) == 1 else None
+    if file is None or not os.path.exists(file):
+        return Report.model_validate({})
+    return read_sweep(Path(file)).report
+
+
+def _wish(shown: Shown, asked: Report) -> Report:
+    """The file's words, over which the command line's win."""
+    typed = {name: value for name in ("x", "baseline", "margin") if (value := getattr(shown, name)) is not None}
+    axes = ("step", "tokens", "flops", "seconds", "device_hours")
+    if shown.x is not None and shown.x not in axes:
+        raise ConfigError(f"--x={shown.x}: {nearest(shown.x, axes)}valid: {', '.join(axes)}")
+    if shown.margin is not None and not shown.margin > 0:
+        raise ConfigError(f"--margin={shown.margin:g}: is no margin; valid: a number of nats above 0, such as 0.01")
+    figures = (*asked.figures, *map(_figure, shown.figures))
+    return asked.model_copy(update={**typed, "figures": figures})
+
+
+def _figure(word: str) -> Figure:
+    kind, _, x = word.partition("=")
+    kinds = ("gains", "final", "scaling")
+    sizes = ("parameters", "flops", "tokens")
+    if kind not in kinds or (kind == "final" and not x) or (kind == "scaling" and x and x not in sizes):
+        raise ConfigError(
+            f"--figure={word}: {nearest(kind, kinds)}valid: gains, gains=alpha,beta, final=SETTING such as "
+            f"final=block.mlp_branch, scaling=parameters, scaling=flops, scaling=tokens"
+        )
+    if kind == "gains":
+        return Figure.model_validate({"kind": kind, "of": [name for name in x.split(",") if name]})
+    return Figure.model_validate({"kind": kind, "x": x or None})
+
+
+def _refuse_empty(found: Comparison, chosen: Selected, wish: Report) -> None:
+    if not any(run.last for variant in found.variants for run in variant.runs):
+        raise RunFolderError(
+            f"report: {len(chosen.runs)} runs in {chosen.store.root}, and none has logged a step; valid: runs that have "
+            "begun (simplify status shows all)"
+        )
+    if wish.baseline is not None and not any(row.is_base for row in found.rows):
+        blocks = dict.fromkeys(variant.block for variant in found.variants)
+        raise ConfigError(
+            f"--baseline={wish.baseline}: {nearest(wish.baseline, blocks)}none of these runs is that; valid here: "
+            f"{', '.join(blocks)}"
+        )
+
+
+def _options(chosen: Selected, wish: Report) -> ReportOptions:
+    from simplify import __version__
+    from simplify.compare.report import FigureWish, ReportOptions
+    from simplify.compare.tables import PaperNumbers
+
+    figures = [FigureWish(f.kind, f.x or "", f.by, f.of, f.log_x) for f in wish.figures]
+    paper = None
+    if wish.paper is not None:
+        columns = {head: {k: str(v) for k, v in cells.items()} for head, cells in wish.paper.columns.items()}
+        paper = PaperNumbers(wish.paper.where, columns)
+    question = chosen.sweeps[0].question if len(chosen.sweeps) == 1 else ()
+    when = datetime.now().astimezone().strftime("%Y-%m-%d %H:%M")
+    about = f"{len(chosen.runs)} runs of {chosen.store.root.name}/, {when}, simplify {__version__}"
+    return ReportOptions(chosen.title, question, wish.x, figures, paper, chosen.unstarted, about)
+
+
+def _print(found: Comparison, options: ReportOptions) -> None:
+    """The short table, the notes, and what is not in it."""
+    from simplify.compare.tables import aligned, notes_of, rows_of
+
+    rows = rows_of(found, options.paper, short=True)
+    lines = aligned(rows)
+    screen = console()
+    if is_terminal() and max(map(len, lines)) + 2 * len(rows[0]) <= screen.width:
+        table = Table(title=escape(options.title), title_justify="left")
+        for i, head in enumerate(rows[0]):
+            table.add_column(escape(head), no_wrap=True, justify="left" if i in (0, 4) else "right")
+        for row in rows[1:]:
+            table.add_row(*map(escape, row))
+        screen.print(table)
+    else:
+        print("\n".join([options.title, *lines]))
+    for note in notes_of(found):
+        print(f"  {note}")
+    _print_unfinished(found, options.unstarted)
+
+
+def _print_unfinished(found: Comparison, unstarted: Sequence[str]) -> None:
+    """How many runs have no result, by state; the page has them one by one."""
+    states = [run.state for run in found.unfinished]
+    told = [f"{states.count(state)} {state}" for state in dict.fromkeys(states)]
+    told += [f"{len(unstarted)} not begun"] if unstarted else []
+    diverged = sum(len(variant.diverged) for variant in found.variants)
+    if told:
+        print(f"without a result: {', '.join(told)}" + (f" ({diverged} diverged, censored)" if diverged else ""))
+
+
+def _print_files(files: Sequence[Path], out: Path) -> None:
+    pictures = sorted({path.stem for path in files if path.suffix == ".png"})
+    print(f"page:    {out / 'index.html'}")
+    print(f"figures: {', '.join(pictures)} in {out}, each as .png, .svg and .pdf")
+    print(f"table:   {out / 'table.md'}, {out / 'table.tex'}; numbers: {out / 'report.json'}", flush=True)
