@@ -108,7 +108,7 @@ const chart = (() => {
   }
 
   function noteOf(weight, range, lines) {
-    const alike = lines.some(({ low }) => low) ? "; bands smoothed alike" : "";
+    const alike = lines.some(({ low }) => low) ? "; bands too" : "";
     const smooth = weight ? `smoothed (EMA ${weight}), raw behind${alike}` : "";
     const [first, last] = Array.isArray(range) ? range.map((x) => format(x, 4)) : [];
     const cut = range === "none" ? "no common range: nothing cut" : range ? `common range ${first} … ${last}` : "";
