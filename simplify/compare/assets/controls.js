@@ -6,8 +6,8 @@ const controls = (() => {
   const { chosen, axes, WEIGHTS } = state;
   const all = document.getElementById("controls");
   const HINT =
-    "Drag in a chart to zoom, double click for the whole range. Click a name to hide its curve everywhere, double click " +
-    "to see it alone. In a chart that has the focus, arrow keys move the hover line and Escape undoes the zoom.";
+    "Drag in a chart to zoom, double click for the whole range. Click a name to hide its curve everywhere, double " +
+    "click to see it alone. In a chart that has the focus, arrow keys move the hover line and Escape undoes the zoom.";
   const legend = document.getElementById("legend");
 
   function group(title) {
@@ -76,7 +76,9 @@ const controls = (() => {
   }
 
   function show() {
-    for (const input of all.querySelectorAll("[type=radio]")) input.checked = String(chosen[input.name]) === input.value;
+    for (const input of all.querySelectorAll("[type=radio]")) {
+      input.checked = String(chosen[input.name]) === input.value;
+    }
     const box = document.getElementById("common");
     if (box) box.checked = chosen.common;
     for (const button of legend.children) {
