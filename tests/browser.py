@@ -100,9 +100,9 @@ class Browser:
     def open(self, url: str) -> None:
         """Load a page from scratch, and wait until it is drawn."""
         self.problems, self._events = [], []
-        self.call("Page.navigate", url="about:blank")  # else a new fragment alone loads nothing
-        self._wait_for("Page.loadEventFired")
-        self.call("Page.navigate", url=url)
+        path, _, fragment = url.partition("#")
+        # Another query each time: a change of the fragment alone loads nothing.
+        self.call("Page.navigate", url=f"{path}?{self._id}#{fragment}")
         self._wait_for("Page.loadEventFired")
         self.settle()
 

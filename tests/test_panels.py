@@ -188,6 +188,13 @@ def test_views_share_their_columns(tmp_path: Path) -> None:
         Panel("loss", "Loss", "", "Step", "nats", [], views=views)
 
 
+def test_words_stand_on_the_left_and_numbers_on_the_right(tmp_path: Path) -> None:
+    rows = [["run", "block", "loss"], ["1", "sas", "3.1"], ["2", "pre_ln", "-"], ["3", "7b", "diverged"]]
+    write_page([Section("", tables=[Table("", rows)])], "Title", "", tmp_path / "a.html")
+    text = (tmp_path / "a.html").read_text()
+    assert re.findall(r'class="text">(\w+)', text) == ["block", "sas", "pre_ln", "7b"]
+
+
 def test_a_page_lists_its_sections_where_they_are_many(tmp_path: Path) -> None:
     for n, links in ((3, 0), (4, 4)):
         write_page([Section(f"Part {i}") for i in range(n)], "Title", "", tmp_path / "a.html")

@@ -2,7 +2,7 @@
 
 // One chart: a panel's curves, as the state says, with their values below.
 const chart = (() => {
-  const FEW = 12; // so many points are marked one by one
+  const FEW = 12; // where no curve has more points, each one is marked
   const FAR = 0.02; // a curve that ends farther from the hover line than this part of the axis has no value there
   const { element, theme, colourOf, widthOf, dashOf } = looks;
   const { WHOLE, format, figures, tickTexts, alone, rangeX, rangeY, logTicks } = scales;
@@ -11,9 +11,9 @@ const chart = (() => {
   function seriesOf(columns, lines) {
     const series = columns.map(() => ({}));
     const bands = [];
+    const few = lines.every(({ y }) => columns[y].filter((v) => v != null).length <= FEW);
     for (const { name, raw, y, low, high } of lines) {
       const [colour, width] = [colourOf(name), widthOf(name)];
-      const few = columns[y].filter((v) => v != null).length <= FEW;
       const points = { show: few, filter: few ? null : alone(columns[y]), size: 5 + width, fill: colour };
       series[y] = { stroke: colour, width, dash: dashOf(name), points, pxAlign: 0 };
       if (raw) series[raw] = { stroke: `${colour}48`, width: 1, points: { show: false }, pxAlign: 0 };
@@ -79,7 +79,7 @@ const chart = (() => {
     const longest = (u, ticks) => Math.max(3, ...(ticks || []).map((text) => text.length));
     return {
       width: drawn.plot.clientWidth,
-      height: drawn.plot.clientHeight,
+      height: drawn.plot.clientHeight || 260, // 0 where the medium is paper already
       padding: [10, 16, 0, 0], // half of the last tick's text stands beyond the axis
       ...seriesOf(columns, drawn.lines),
       legend: { show: false },
@@ -108,7 +108,7 @@ const chart = (() => {
   }
 
   function noteOf(weight, range, lines) {
-    const alike = lines.some(({ low }) => low) ? "; bands smoothed alike" : "";
+    const alike = lines.some(({ low }) => low) ? "; bands too" : "";
     const smooth = weight ? `smoothed (EMA ${weight}), raw behind${alike}` : "";
     const [first, last] = Array.isArray(range) ? range.map((x) => format(x, 4)) : [];
     const cut = range === "none" ? "no common range: nothing cut" : range ? `common range ${first} … ${last}` : "";
@@ -143,7 +143,11 @@ const chart = (() => {
     showValues(drawn);
   }
 
-  const resize = ({ u, plot }) => u?.setSize({ width: plot.clientWidth, height: plot.clientHeight });
+  // On paper the style sheet makes pictures fit.
+  function resize({ u, plot }) {
+    const paper = document.documentElement.classList.contains("paper");
+    if (u && !paper) u.setSize({ width: plot.clientWidth, height: plot.clientHeight });
+  }
 
   return { draw, resize };
 })();

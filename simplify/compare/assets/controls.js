@@ -5,6 +5,9 @@ const controls = (() => {
   const { element, swatch, names, panels } = looks;
   const { chosen, axes, WEIGHTS } = state;
   const all = document.getElementById("controls");
+  const HINT =
+    "Drag in a chart to zoom, double click for the whole range. Click a name to hide its curve everywhere, double " +
+    "click to see it alone. In a chart that has the focus, arrow keys move the hover line and Escape undoes the zoom.";
   const legend = document.getElementById("legend");
 
   function group(title) {
@@ -50,6 +53,7 @@ const controls = (() => {
 
   function addLegend(changed) {
     legend.hidden = !names.length;
+    if (names.length) document.getElementById("bar").before(element("p", "hint", HINT));
     for (const name of names) {
       const button = element("button", "");
       button.type = "button";
@@ -72,7 +76,9 @@ const controls = (() => {
   }
 
   function show() {
-    for (const input of all.querySelectorAll("[type=radio]")) input.checked = String(chosen[input.name]) === input.value;
+    for (const input of all.querySelectorAll("[type=radio]")) {
+      input.checked = String(chosen[input.name]) === input.value;
+    }
     const box = document.getElementById("common");
     if (box) box.checked = chosen.common;
     for (const button of legend.children) {
@@ -84,6 +90,9 @@ const controls = (() => {
     addControls(changed);
     addLegend(changed);
     show();
+    // Where the bar is narrower than what it holds, the chosen axis is in sight.
+    const axis = all.querySelector("[name=axis]:checked");
+    if (axis) all.scrollLeft = axis.parentElement.offsetLeft - 48;
   }
 
   return { add, show };

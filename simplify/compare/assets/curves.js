@@ -22,7 +22,7 @@ const curves = (() => {
     return { name: curve.name, x, y, low, high, raw };
   }
 
-  // The x range in which every curve has values: [largest first x, smallest last x]. Curves without values do not count.
+  // The x range in which every curve has values: [largest first x, smallest last x]. Empty curves do not count.
   function shared(all) {
     let range = [-Infinity, Infinity];
     for (const { x, y } of all) {

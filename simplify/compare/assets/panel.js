@@ -68,7 +68,8 @@ const panelFrame = (() => {
     const values = element("div", banded ? "values banded" : "values");
     const [plot, places, note] = [element("div", "plot"), element("div", "place"), element("p", "note")];
     plot.tabIndex = 0;
-    plot.title = "drag: zoom; double click: whole range; arrow keys: move the hover line";
+    plot.setAttribute("role", "img");
+    plot.setAttribute("aria-label", `chart: ${panel.title}; arrow keys move the hover line`);
     values.append(places);
     const rows = new Map(
       names.map((name) => {
