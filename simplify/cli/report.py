@@ -95,8 +95,8 @@ def _figure(word: str) -> Figure:
 def _refuse_empty(found: Comparison, chosen: Selected, wish: Report) -> None:
     if not any(run.last for variant in found.variants for run in variant.runs):
         raise RunFolderError(
-            f"report: {len(chosen.runs)} runs in {chosen.store.root}, and none has logged a step; valid: runs that have "
-            "begun (simplify status shows all)"
+            f"report: {len(chosen.runs)} runs in {chosen.store.root}, and none has logged a step; valid: runs that "
+            "have begun (simplify status shows all)"
         )
     if wish.baseline is not None and not any(row.is_base for row in found.rows):
         blocks = dict.fromkeys(variant.block for variant in found.variants)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -16,7 +17,7 @@ from simplify.runs.store import RunView
 
 Array = NDArray[np.float64]
 
-# The axes of curves, with their names on paper. `seconds` and `device_hours` are the runs' own time, validation included.
+# The axes of curves, with their names on paper. Seconds and device hours are the runs' own time, validation included.
 AXES = {
     "step": "step",
     "tokens": "training tokens",
@@ -147,7 +148,7 @@ def thinned(line: Line, most: int) -> Line:
         return line
     edges = np.linspace(0, len(line.x), max(most // 2, 1) + 1).astype(int)
     kept = {0, len(line.x) - 1}
-    for first, last in zip(edges[:-1], edges[1:], strict=True):
+    for first, last in itertools.pairwise(edges.tolist()):
         if last > first:
             part = line.y[first:last]
             kept |= {first + int(part.argmin()), first + int(part.argmax())}

@@ -49,7 +49,7 @@ def loss_panel(found: Comparison, metric: str, axis: str) -> Panel:
     views = [View(key, label, _curves(variants, lines, key)) for key, label in AXES.items()]
     told = "Mean over seeds, the band one standard deviation. Against seconds and device hours: each run's own time."
     told += " One batch a point, so noisy." if metric == "train/loss" else " Over the fixed validation set."
-    return with_views(metric, LOSSES[metric], told, _UNIT, views, axis, smooth=metric == "train/loss")
+    return with_views(metric, LOSSES[metric], told, _UNIT, views, axis, smooth=metric == "train/loss", focus=0.1)
 
 
 def _curves(variants: Sequence[Variant], lines: Mapping[tuple[str, bool], Line], axis: str) -> list[Curve]:

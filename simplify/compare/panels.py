@@ -85,7 +85,7 @@ class Panel:
 def with_views(
     key: str, title: str, explanation: str, y_label: str, views: Sequence[View], first: str = "", **look: Any
 ) -> Panel:
-    """A panel that shows the view with the key `first` (else the first of `views`); `look`: log_y, smooth, focus, ..."""
+    """A panel that shows the view with the key `first` (else the first one); `look`: log_y, smooth, focus, ..."""
     shown = next((view for view in views if view.key == first), views[0])
     return Panel(key, title, explanation, shown.label, y_label, shown.curves, views=views, **look)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from simplify.compare.comparison import Comparison, Row
-from simplify.compare.draw import draw_panels
+from simplify.compare.draw import FORMATS, draw_panels
 from simplify.compare.figures import (
     MOST_CURVES,
     final_panel,
@@ -20,7 +20,7 @@ from simplify.compare.figures import (
     states_table,
 )
 from simplify.compare.page import Section, Table, write_page
-from simplify.compare.panels import FORMATS, Panel
+from simplify.compare.panels import Panel
 from simplify.compare.scaling import scaling_panel
 from simplify.compare.tables import PaperNumbers, latex, markdown, notes_of, rows_of
 from simplify.runs.files import read_json, write_json, write_whole
@@ -93,7 +93,7 @@ def _draw(found: Comparison, options: ReportOptions) -> Drawn:
     text = f"The first {MOST_CURVES} variants; {hidden} more are in the table alone." if hidden > 0 else ""
     if losses:
         drawn.sections.append(Section("Loss", text, (), [*losses, *([gap] if gap else [])]))
-        printed = [printed_loss(found, "val/loss", options.x), printed_loss(found, "train/loss", options.x)]
+        printed = [printed_loss(found, metric, options.x) for metric in ("val/loss", "train/loss")]
         drawn.printed["loss"], drawn.printed["training_loss"] = [printed[0]], [printed[1]]
         if gap:
             drawn.printed["gap"] = [gap]

@@ -158,8 +158,8 @@ def notes_of(found: Comparison, paper: PaperNumbers | None = None) -> list[str]:
     unit = "a hidden token" if any(v.settings.get("model.kind") == "encoder" for v in found.variants) else "a token"
     notes = [
         f"Final loss: validation, nats {unit}, mean ± standard deviation over seeds.",
-        f"minus {against}: mean difference over pairs of the same seed, which see the same batches in the same order, with "
-        "the 95% interval of Student's t. Each verdict stands for itself; none is corrected for several comparisons.",
+        f"minus {against}: mean difference over pairs of the same seed, which see the same batches in the same order, "
+        "with the 95% interval of Student's t. Verdicts are not corrected for several comparisons.",
     ]
     rows = found.rows
     if any(row.gap is not None and not row.gap.paired for row in rows):
@@ -168,8 +168,8 @@ def notes_of(found: Comparison, paper: PaperNumbers | None = None) -> list[str]:
         notes.append("*: mean of the runs that did not diverge; the others are censored, so this is the better half.")
     if any(row.speed for row in rows):
         notes.append(
-            "tokens/s and peak memory over the baseline's, pair by pair, median (extremes): of runs at different times, a "
-            "hint; simplify bench measures. On a CPU the memory is that of the whole process."
+            "tokens/s and peak memory over the baseline's, pair by pair, median (extremes): of runs at different "
+            "times, a hint; simplify bench measures. On a CPU the memory is that of the whole process."
         )
     if any(row.reach for row in rows):
         notes.append(

@@ -80,7 +80,7 @@ def setting(config: Mapping[str, Any], path: str) -> Any:
     for part in path.split("."):
         found = found.get(part) if isinstance(found, Mapping) else None
     if isinstance(found, Mapping):
-        return found.get("value", found.get("name"))
+        return found.get("name", found.get("value"))
     return found
 
 

@@ -91,7 +91,7 @@ const chart = (() => {
       },
       scales: {
         x: { time: false, distr: logX ? 3 : 1, range: rangeX(logX) },
-        y: { distr: logY ? 3 : 1, range: rangeY(logY) },
+        y: { distr: logY ? 3 : 1, range: rangeY(logY, drawn.panel.focus) },
       },
       axes: [
         { ...axis, ...lines, ...(logX ? splits : whole), size: 32, label: drawn.view.label, values: texts(logX) },

@@ -52,8 +52,27 @@ const scales = (() => {
     };
   }
 
-  function rangeY(log) {
-    return (u, low, high) => {
+  // Least and largest value of all curves from `focus` of the x range on; null where the chart is zoomed.
+  function focused(u, focus) {
+    const xs = u.data[0];
+    const { min, max } = u.scales.x;
+    if (!focus || !xs.length || (min ?? xs[0]) > xs[0] || (max ?? xs.at(-1)) < xs.at(-1)) return null;
+    const start = xs[0] + focus * (xs.at(-1) - xs[0]);
+    const first = xs.findIndex((x) => x >= start);
+    let [low, high] = [Infinity, -Infinity];
+    u.series.forEach((series, i) => {
+      if (i === 0 || series.show === false) return;
+      for (let k = first; k < xs.length; k += 1) {
+        const v = u.data[i][k];
+        if (v != null) [low, high] = [Math.min(low, v), Math.max(high, v)];
+      }
+    });
+    return low <= high ? [low, high] : null;
+  }
+
+  function rangeY(log, focus) {
+    return (u, allLow, allHigh) => {
+      const [low, high] = focused(u, focus) ?? [allLow, allHigh];
       if (low === null || !Number.isFinite(low + high)) return log ? [1, 10] : [0, 1];
       const size = Math.max(Math.abs(low), Math.abs(high));
       if (log) {
