@@ -59,7 +59,7 @@ EDGES = {
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("shape", EDGES.values(), ids=EDGES)
 def test_every_panel_can_be_drawn(shape: Panel, tmp_path: Path) -> None:
-    draw_panels([shape], "$_<&", tmp_path / "a.svg")
+    draw_panels([shape], "$_<&", [tmp_path / "a.svg"])
     ElementTree.parse(tmp_path / "a.svg")
     write_page([Section("", panels=[shape])], "$_<&", "", tmp_path / "a.html")
     assert [p["key"] for p in Page(tmp_path / "a.html").data["panels"]] == [shape.key]
@@ -69,7 +69,7 @@ def test_every_panel_can_be_drawn(shape: Panel, tmp_path: Path) -> None:
 def test_formats_and_sizes(suffix: str, tmp_path: Path) -> None:
     curves = [Curve(name, range(72), [i + x / 9 for x in range(72)]) for i, name in enumerate(BLOCKS[:3])]
     path = tmp_path / f"probe{suffix}"
-    draw_panels([panel(*curves, key=key) for key in ("abcdef" if suffix == ".png" else "ab")], "panels", path)
+    draw_panels([panel(*curves, key=key) for key in ("abcdef" if suffix == ".png" else "ab")], "panels", [path])
     start = {".png": b"\x89PNG", ".svg": b"<?xml", ".pdf": b"%PDF"}[suffix]
     assert path.read_bytes().startswith(start) and 10_000 < path.stat().st_size < 1_000_000
     if suffix == ".png":
@@ -79,14 +79,14 @@ def test_formats_and_sizes(suffix: str, tmp_path: Path) -> None:
 
 def test_names_are_drawn_as_they_are(tmp_path: Path) -> None:
     names = [name for name in HOSTILE if name.isprintable()]
-    draw_panels([panel(*(Curve(name, [1, 2], [1.0, 2.0]) for name in names))], "a $title$", tmp_path / "a.svg")
+    draw_panels([panel(*(Curve(name, [1, 2], [1.0, 2.0]) for name in names))], "a $title$", [tmp_path / "a.svg"])
     texts = {"".join(node.itertext()) for node in ElementTree.parse(tmp_path / "a.svg").iter() if "text" in node.tag}
     assert {*names, "a $title$", "Title of size", "layer", "rms"} <= texts
 
 
 def test_the_same_panels_give_the_same_picture(tmp_path: Path) -> None:
     for name in ("a.svg", "b.svg"):
-        draw_panels([EDGES["twenty"]], "twice", tmp_path / name)
+        draw_panels([EDGES["twenty"]], "twice", [tmp_path / name])
     assert (tmp_path / "a.svg").read_bytes() == (tmp_path / "b.svg").read_bytes()
 
 

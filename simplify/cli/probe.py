@@ -127,7 +127,7 @@ def _show(found: Mapping[str, Sequence[Reading]], told: str, out: Path) -> None:
     try:
         out.mkdir(parents=True, exist_ok=True)
         write_json(out / "probe.json", {"what": told, "readings": {name: list(r) for name, r in found.items()}})
-        draw_panels(panels(found, only_main=True), told, out / "probe.png")
+        draw_panels(panels(found, only_main=True), told, [out / "probe.png"])
         section = Section("", tables=[PageTable("", rows)], panels=panels(found))
         write_page([section], "Signal propagation", told, out / "probe.html")
     except OSError as error:

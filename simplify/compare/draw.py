@@ -18,8 +18,8 @@ _FEW = 12  # so many points are marked one by one
 _FLAT = 1e-4  # a curve that varies by less than this part of its size is drawn flat: what is left is rounding
 
 
-def draw_panels(panels: Sequence[Panel], title: str, path: Path, width: float | None = None) -> None:
-    """Write a picture of all panels with one legend; `path` says in which of FORMATS.
+def draw_panels(panels: Sequence[Panel], title: str, paths: Sequence[Path], width: float | None = None) -> None:
+    """Write a picture of all panels with one legend, once for each of `paths`, whose endings are among FORMATS.
 
     `width`: of the whole picture in inches (a column of a paper has 3.3); otherwise as many as the panels need.
     """
@@ -33,7 +33,7 @@ def draw_panels(panels: Sequence[Panel], title: str, path: Path, width: float | 
     width = width or (3.3 * columns if columns > 1 else 5.2)
     # Text stays text in SVG and PDF, and the same panels give the same bytes.
     settings: dict[Any, Any] = {"svg.fonttype": "none", "svg.hashsalt": "simplify", "pdf.fonttype": 42}
-    undated = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(path.suffix.lower(), {})
+    undated: dict[str, dict[str, Any]] = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
     with matplotlib.rc_context({**settings, "text.usetex": False, "font.size": 8}):
         height = 2.35 * rows + 0.6 + 0.17 * math.ceil(len(styles) / _legend_columns(styles, width))
         figure = Figure(figsize=(width, height), dpi=200, layout="constrained")
@@ -44,7 +44,9 @@ def draw_panels(panels: Sequence[Panel], title: str, path: Path, width: float | 
             _draw(figure.add_subplot(rows, columns, i + 1), panel, styles)
         if styles:
             _add_legend(figure, styles, _legend_columns(styles, width))
-        figure.savefig(path, format=path.suffix[1:].lower(), metadata=undated)
+        for path in paths:
+            kind = path.suffix.lower()
+            figure.savefig(path, format=kind[1:], metadata=undated.get(kind, {}))
 
 
 def _draw(axes: Axes, panel: Panel, styles: dict[str, Style]) -> None:

@@ -26,6 +26,7 @@ from simplify.runs.store import RunView
 
 LOSSES = {"val/loss": "validation loss", "train/loss": "training loss"}
 MOST_CURVES = 60  # more can be told apart in no picture; the table has them all
+MOST_PRINTED = 16  # and on paper fewer
 _POINTS = 60_000  # of all curves of a panel together: a page stays below 5 MB
 _UNIT = "nats a token"
 _WINDOW = 40  # a printed training loss is the mean over a fortieth of its points
@@ -70,7 +71,7 @@ def _curve(variant: Variant, line: Line) -> Curve:
 def printed_loss(found: Comparison, metric: str, axis: str) -> Panel:
     """A loss against one axis for paper: cut to the range that all curves share, training loss smoothed."""
     lines: dict[str, tuple[Variant, Line]] = {}
-    for variant in shown(found):
+    for variant in found.variants[:MOST_PRINTED]:
         line, unit = mean_line(variant, found.logged, metric, axis in TIMED), factor(variant, axis)
         if line is not None and unit is not None:
             if metric == "train/loss":
@@ -83,10 +84,10 @@ def printed_loss(found: Comparison, metric: str, axis: str) -> Panel:
     return Panel(metric, title, "", AXES[axis], _UNIT, curves, focus=0.1)
 
 
-def gap_panel(found: Comparison, metric: str = "val/loss") -> Panel | None:
-    """The loss minus the baseline's over training, by pairs of one seed; None where there are no pairs."""
+def gap_panel(found: Comparison, most: int, metric: str = "val/loss") -> Panel | None:
+    """The loss of the first `most` variants minus the baseline's, by pairs of one seed; None without pairs."""
     curves: list[Curve] = []
-    for row in found.rows[:MOST_CURVES]:
+    for row in found.rows[:most]:
         if row.base is None or row.is_base:
             continue
         line = gap_line(row.variant, row.base, found.logged, metric)

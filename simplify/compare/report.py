@@ -12,6 +12,7 @@ from simplify.compare.comparison import Comparison, Row
 from simplify.compare.draw import FORMATS, draw_panels
 from simplify.compare.figures import (
     MOST_CURVES,
+    MOST_PRINTED,
     final_panel,
     gain_panels,
     gap_panel,
@@ -73,9 +74,9 @@ def write_report(found: Comparison, options: ReportOptions, out: Path, extra: Se
     write_whole(files[1], markdown(rows, notes))
     write_whole(files[2], latex(rows, notes))
     for name, panels in drawn.printed.items():
-        for suffix in FORMATS:
-            files.append(out / f"{name}{suffix}")
-            draw_panels(panels, "", files[-1], COLUMN if len(panels) == 1 else None)
+        paths = [out / f"{name}{suffix}" for suffix in FORMATS]
+        draw_panels(panels, "", paths, COLUMN if len(panels) == 1 else None)
+        files += paths
     names = [path.name for path in files]
     for name in earlier - set(names):
         if name == Path(name).name:
@@ -88,16 +89,19 @@ def _draw(found: Comparison, options: ReportOptions) -> Drawn:
     drawn = Drawn()
     losses = [loss_panel(found, metric, options.x) for metric in ("val/loss", "train/loss")]
     losses = [panel for panel in losses if panel.curves or any(view.curves for view in panel.views)]
-    gap = gap_panel(found)
+    gap = gap_panel(found, MOST_CURVES)
     hidden = len(found.variants) - MOST_CURVES
     text = f"The first {MOST_CURVES} variants; {hidden} more are in the table alone." if hidden > 0 else ""
+    if len(found.variants) > MOST_PRINTED:
+        text = f"{text} The figures for paper show the first {MOST_PRINTED}.".strip()
     if losses:
         drawn.sections.append(Section("Loss", text, (), [*losses, *([gap] if gap else [])]))
         printed = [printed_loss(found, metric, options.x) for metric in ("val/loss", "train/loss")]
         drawn.printed["loss"], drawn.printed["training_loss"] = [printed[0]], [printed[1]]
-        if gap:
-            drawn.printed["gap"] = [gap]
-            drawn.printed["overview"] = [printed[0], gap]
+        paper_gap = gap_panel(found, MOST_PRINTED)
+        if paper_gap:
+            drawn.printed["gap"] = [paper_gap]
+            drawn.printed["overview"] = [printed[0], paper_gap]
     for wish in options.figures:
         _add_figure(drawn, found, wish)
     return drawn
