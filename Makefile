@@ -19,7 +19,7 @@ $(STAMP): pyproject.toml constraints.txt
 
 demo: $(STAMP) ## train three blocks on Python source and compare them, a few minutes on two CPU cores
 	$(BIN)/simplify sweep sweeps/quickstart.yaml --watch
-	@echo "Two results to look at: the table above, and loss.png in each folder under runs/."
+	$(BIN)/simplify report sweeps/quickstart.yaml
 
 test: $(STAMP) ## run the test suite
 	$(BIN)/python -m pytest -n 2 --ignore=tests/slurm
