@@ -111,8 +111,14 @@ def _train(task: Task, device: Device, saved: checkpoint.Checkpoint | None, stop
             ended = error.exit_code
             raise
         finally:
-            tracker.finish(dict(folder.rows()[-1]) if folder.rows() else {}, ended)
+            tracker.finish(_summary(task) if task.world.leads else {}, ended)
     return trainer.compiled
+
+
+def _summary(task: Task) -> dict[str, Any]:
+    """What the tracker is to show of a run that ends here, done or not."""
+    rows = task.folder.rows()
+    return result_of(rows, task.config, task.corpus) if rows else {}
 
 
 def _announce(shown: Meter, task: Task, trainer: Trainer, device: Device, first: int) -> None:

@@ -1,0 +1,240 @@
+"""The W&B copy of one run: its one name there, what the server has of it, and rows that go to it.
+
+A run has one W&B run, whose id is ours. A run that was trained again from the start (`--force`) has
+the same id and another `created`: it gets a W&B run of its own, `<id>-<created>`, since what W&B has
+of a run cannot be rewritten, and an id that was deleted there cannot be used again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from simplify.errors import UploadError
+from simplify.runs.folder import RunFolder
+
+_SECONDS_TO_ANSWER = 8
+_SECONDS_TO_START = 15
+SECONDS_TO_FINISH = 30
+_BINS = 32
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a W&B run is called and shown with."""
+
+    folder: RunFolder
+    config: Mapping[str, Any]  # complete, plain data
+    about: Mapping[str, Any]  # run.json
+    group: str
+    project: str
+    entity: str | None
+
+    @property
+    def created(self) -> str | None:
+        """When the run was first started."""
+        return self.about.get("created")
+
+
+@dataclass(frozen=True)
+class There:
+    """A run as the server has it."""
+
+    wandb_id: str
+    exists: bool = False
+    last: int = -1  # newest step of its history; -1: none
+    state: str = ""
+    url: str = ""
+
+
+def asked(
+    folder: RunFolder,
+    config: Mapping[str, Any],
+    about: Mapping[str, Any],
+    group: str | None = None,
+    project: str | None = None,
+    entity: str | None = None,
+) -> Asked:
+    """The names of a run's copy: from its own settings, unless given."""
+    own = config["wandb"]
+    fallback = f"{config['model']['name']}-{config['data']['name']}"
+    return Asked(
+        folder, config, about, own["group"] or group or fallback, project or own["project"], entity or own["entity"]
+    )
+
+
+class Mirror:
+    """An open W&B run. `last` is the newest step that it has: rows up to there are left out."""
+
+    def __init__(self, run: Any, last: int) -> None:
+        self._run, self.last = run, last
+        self.sent = 0
+
+    @property
+    def url(self) -> str:
+        """Where it can be seen; empty where it is offline."""
+        return self._run.url or ""
+
+    def log(self, row: Mapping[str, Any]) -> None:
+        """Send a row, unless the server has its step."""
+        step = row["step"]
+        if step > self.last:
+            self._run.log(_payload(row), step=step, commit=True)  # else the summary is set before the last row
+            self.last = step
+            self.sent += 1
+
+    def finish(self, summary: Mapping[str, Any], exit_code: int) -> None:
+        """Close it. 75: it was stopped and is to go on."""
+        self._run.summary.update(_numbers(summary))
+        if exit_code == 75:
+            self._run.mark_preempting()
+        self._run.finish(exit_code=exit_code)
+
+
+def connect() -> Any:
+    """The server, asked once whether it knows us. Raises UploadError with what to do."""
+    os.environ["WANDB_ERROR_REPORTING"] = "false"  # else one look-up of its host, even offline
+    os.environ.setdefault("WANDB_SILENT", "true")
+    import wandb
+
+    with no_questions():
+        try:
+            return wandb.Api(timeout=_SECONDS_TO_ANSWER)
+        except Exception as error:
+            raise refusal(error) from None
+
+
+def look_up(server: Any, wanted: Asked) -> There:
+    """The W&B run of ours, or the name that it would get. Raises UploadError."""
+    found, run = _there(server, wanted, wanted.folder.run_id)
+    theirs = run.config.get("created") if run is not None else None
+    if theirs and wanted.created and theirs != wanted.created:  # trained again from the start
+        digits = "".join(c for c in wanted.created if c.isalnum())
+        return _there(server, wanted, f"{wanted.folder.run_id}-{digits}")[0]
+    return found
+
+
+def open_run(
+    wanted: Asked, mode: Literal["online", "offline"], wandb_id: str, local: Path, patience: int, over: bool = True
+) -> Mirror:
+    """Open a W&B run, there already or not.
+
+    `local`: where wandb may write; `patience`: seconds for the last upload; `over`: closing it ends it.
+    """
+    import wandb
+
+    git = wanted.about.get("git") or {}
+    own = {"created": wanted.created, "git_commit": git.get("commit"), "git_dirty": git.get("dirty")}
+    own |= {key: wanted.about[key] for key in ("device", "host", "versions") if key in wanted.about}
+    run = wandb.init(
+        mode=mode,
+        id=wandb_id,
+        resume="allow" if mode == "online" else None,
+        name=wanted.folder.path.name,
+        project=wanted.project,
+        entity=wanted.entity,
+        group=wanted.group[:128],
+        job_type="train",
+        tags=list(dict.fromkeys([wanted.config["block"]["name"][:64], *wanted.config["wandb"]["tags"]])),
+        config={**wanted.config, **own},
+        dir=str(local),
+        settings=settings(patience, x_update_finish_state=over),
+    )
+    for axis in ("step", "tokens", "seconds"):  # logged like metrics, so that a chart can be drawn against any
+        run.define_metric(axis)
+    run.define_metric("*", step_metric="step")
+    return Mirror(run, run.starting_step - 1)
+
+
+def settings(patience: int, **more: Any) -> Any:
+    """Settings of a client that is quiet, asks nothing and gives up in time; `patience` in seconds."""
+    import wandb
+
+    wished = {
+        "console": "off",
+        "silent": True,
+        "init_timeout": _SECONDS_TO_START,
+        "finish_timeout": patience,
+        "finish_timeout_raises": True,
+        "x_transaction_log_flush_interval": 2,
+        "disable_git": True,  # run.json has the commit of our own code, wherever the user stands
+        **more,
+    }
+    return wandb.Settings(**{k: v for k, v in wished.items() if k in wandb.Settings.model_fields})
+
+
+@contextlib.contextmanager
+def no_questions() -> Iterator[None]:
+    """Without a key wandb would ask on the terminal, and a run nobody watches would wait for ever."""
+    asking = sys.stdin
+    with open(os.devnull) as nothing:
+        sys.stdin = nothing
+        try:
+            yield
+        finally:
+            sys.stdin = asking
+
+
+def tear_down() -> None:
+    """End wandb's service process now: at interpreter exit it would print a traceback if it is dead."""
+    wandb = sys.modules.get("wandb")
+    if wandb is not None:
+        with contextlib.suppress(Exception, SystemExit):
+            wandb.teardown()
+
+
+def short(error: Exception) -> str:
+    """An error of wandb's in one line."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:160]}".rstrip(": ")
+
+
+def _there(server: Any, wanted: Asked, wandb_id: str) -> tuple[There, Any]:
+    try:
+        entity = wanted.entity or os.environ.get("WANDB_ENTITY") or server.default_entity
+        run = server.run(f"{entity}/{wanted.project}/{wandb_id}")
+        return There(wandb_id, True, run.lastHistoryStep, run.state, run.url), run
+    except Exception as error:
+        if isinstance(getattr(error, "exc", error), ValueError) and "find" in str(error):
+            return There(wandb_id), None
+        raise refusal(error) from None
+
+
+def refusal(error: Exception) -> UploadError:
+    """Why the server does not talk to us, and the way out."""
+    text = " ".join(str(error).split())[:200]
+    if "No API key" in text:
+        return UploadError("there is no key", "set WANDB_API_KEY, or run wandb login")
+    address = re.search(r"https?://[\w.\[\]-]+(:\d+)?", text)
+    url = os.environ.get("WANDB_BASE_URL") or (address[0] if address else "the server")
+    if "key" in text.lower() or "permission" in text.lower():
+        return UploadError(f"{url} refused us ({text})", "check WANDB_API_KEY and wandb.entity, or run wandb login")
+    if "is busy" in text or "<no message>" in text:  # what the client says where nobody answers
+        text = "no answer"
+    return UploadError(f"{url} cannot be reached ({text})", "try again with a network")
+
+
+def _payload(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row as wandb takes it: finite numbers, and a histogram over the layers for each gain."""
+    import wandb
+
+    found = _numbers({key: value for key, value in row.items() if key != "gains"})
+    for name, of in (row.get("gains") or {}).items():
+        means = [mean for mean in of.get("mean", []) if _is_number(mean)] if isinstance(of, Mapping) else []
+        if means:
+            found[f"gains/{name}"] = wandb.Histogram(means, num_bins=_BINS)
+    return found
+
+
+def _numbers(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in row.items() if _is_number(value) or isinstance(value, (str, bool))}
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
