@@ -16,6 +16,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any
 
+from wandb_stub_shelf import Shelf
+
 KEY = "0123456789" * 4  # the client wants forty characters
 ENTITY = "me"
 
@@ -45,20 +47,17 @@ class StoredRun:
         return {key: entry["value"] for key, entry in self.config.items() if key != "_wandb"}
 
 
-class WandbStub:
+class WandbStub(Shelf):
     """Use as a context manager; `env` makes a client talk to it."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.runs: dict[str, StoredRun] = {}
-        self.files: dict[str, bytes] = {}  # uploaded files of artifacts by name
-        self.artifacts: list[dict[str, Any]] = []
-        self.reports: dict[str, dict[str, Any]] = {}
         self.refuse = False  # answer 401 to everything
         self.accept: int | None = None  # rows a run's history may hold; then the server fails
         self.unknown: list[str] = []  # operations that the stub does not know
         self._lock = threading.Lock()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"stub": self}))
-        self._server.daemon_threads = True
+        self._server = _Server(("127.0.0.1", 0), type("Handler", (_Handler,), {"stub": self}))
 
     @property
     def url(self) -> str:
@@ -69,6 +68,10 @@ class WandbStub:
     def env(self) -> dict[str, str]:
         """Environment variables of a client."""
         return {"WANDB_BASE_URL": self.url, "WANDB_API_KEY": KEY}
+
+    def upload_url(self, name: str) -> str:
+        """Where a file is to be put."""
+        return f"{self.url}/upload/{name}"
 
     def __enter__(self) -> WandbStub:
         threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
@@ -159,12 +162,9 @@ class WandbStub:
             "state": run.state,
             "group": run.info.get("groupName"),
             "jobType": run.info.get("jobType"),
-            "commit": None,
             "readOnly": False,
-            "createdAt": "2024-01-01T00:00:00Z",
-            "heartbeatAt": "2024-01-01T00:00:00Z",
-            "description": "",
-            "notes": None,
+            **dict.fromkeys(("commit", "notes", "description")),
+            **dict.fromkeys(("createdAt", "heartbeatAt"), "2024-01-01T00:00:00Z"),
             "systemMetrics": "{}",
             "summaryMetrics": json.dumps(run.summary),
             "user": {"name": ENTITY, "username": ENTITY},
@@ -177,6 +177,13 @@ class WandbStub:
 
     def _CreateRunFiles(self, given: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
         return {"createRunFiles": {"runID": given["run"], "uploadHeaders": [], "files": []}}
+
+    def _GetProjects(self, given: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
+        names = dict.fromkeys(run.project for run in self.runs.values())
+        node = {"__typename": "Project", "createdAt": "2024-01-01T00:00:00Z", "isBenchmark": False, "user": None}
+        edges = [{"node": {**node, "id": "UQ==", "name": name, "entityName": given["entity"]}} for name in names]
+        page = {"__typename": "PageInfo", "endCursor": None, "hasNextPage": False}
+        return {"models": {"pageInfo": page, "edges": edges}}
 
     def _bucket(self, run: StoredRun) -> dict[str, Any]:
         return {
@@ -196,6 +203,13 @@ def _project(run: StoredRun) -> dict[str, Any]:
 
 def _history_keys(run: StoredRun) -> dict[str, Any]:
     return {"lastStep": run.steps[-1] if run.steps else -1, "keys": {}, "sets": []}
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that was killed is no news."""
 
 
 class _Handler(BaseHTTPRequestHandler):

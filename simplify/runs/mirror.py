@@ -104,11 +104,20 @@ def connect() -> Any:
     os.environ.setdefault("WANDB_SILENT", "true")
     import wandb
 
-    with no_questions():
-        try:
-            return wandb.Api(timeout=_SECONDS_TO_ANSWER)
-        except Exception as error:
-            raise refusal(error) from None
+    with no_questions(), talking():
+        return wandb.Api(timeout=_SECONDS_TO_ANSWER)
+
+
+@contextlib.contextmanager
+def talking() -> Iterator[None]:
+    """What wandb raises becomes an UploadError; a mistake of ours stays what it is."""
+    try:
+        yield
+    except Exception as error:
+        of = type(error).__module__.partition(".")[0]
+        if of in ("wandb", "requests") or isinstance(error, (ConnectionError, TimeoutError)):
+            raise _refusal(error) from None
+        raise
 
 
 def look_up(server: Any, wanted: Asked) -> There:
@@ -122,9 +131,9 @@ def look_up(server: Any, wanted: Asked) -> There:
 
 
 def open_run(
-    wanted: Asked, mode: Literal["online", "offline"], wandb_id: str, local: Path, patience: int, over: bool = True
+    wanted: Asked, there: There, mode: Literal["online", "offline"], local: Path, patience: int, over: bool = True
 ) -> Mirror:
-    """Open a W&B run, there already or not.
+    """Open the W&B run that `look_up` named, there already or not.
 
     `local`: where wandb may write; `patience`: seconds for the last upload; `over`: closing it ends it.
     """
@@ -135,7 +144,7 @@ def open_run(
     own |= {key: wanted.about[key] for key in ("device", "host", "versions") if key in wanted.about}
     run = wandb.init(
         mode=mode,
-        id=wandb_id,
+        id=there.wandb_id,
         resume="allow" if mode == "online" else None,
         name=wanted.folder.path.name,
         project=wanted.project,
@@ -150,7 +159,7 @@ def open_run(
     for axis in ("step", "tokens", "seconds"):  # logged like metrics, so that a chart can be drawn against any
         run.define_metric(axis)
     run.define_metric("*", step_metric="step")
-    return Mirror(run, run.starting_step - 1)
+    return Mirror(run, max(run.starting_step - 1, there.last))  # either may be behind
 
 
 def settings(patience: int, **more: Any) -> Any:
@@ -195,20 +204,34 @@ def short(error: Exception) -> str:
     return f"{type(error).__name__}: {' '.join(str(error).split())[:160]}".rstrip(": ")
 
 
+def entity_of(server: Any, wanted: str | None) -> str:
+    """The user or team that runs go to."""
+    return wanted or os.environ.get("WANDB_ENTITY") or server.default_entity
+
+
+def find(server: Any, path: str) -> Any:
+    """The server's run at entity/project/id; None where there is none. Raises UploadError."""
+    with talking():
+        try:
+            return server.run(path)
+        except Exception as error:
+            # RunNotFoundError, a ValueError, within the client's own error
+            if isinstance(getattr(error, "exc", error), ValueError) and "find" in str(error):
+                return None
+            raise
+
+
 def _there(server: Any, wanted: Asked, wandb_id: str) -> tuple[There, Any]:
-    try:
-        entity = wanted.entity or os.environ.get("WANDB_ENTITY") or server.default_entity
-        run = server.run(f"{entity}/{wanted.project}/{wandb_id}")
-        return There(wandb_id, True, run.lastHistoryStep, run.state, run.url), run
-    except Exception as error:
-        if isinstance(getattr(error, "exc", error), ValueError) and "find" in str(error):
+    with talking():
+        run = find(server, f"{entity_of(server, wanted.entity)}/{wanted.project}/{wandb_id}")
+        if run is None:
             return There(wandb_id), None
-        raise refusal(error) from None
+        return There(wandb_id, True, run.lastHistoryStep, run.state, run.url), run
 
 
-def refusal(error: Exception) -> UploadError:
+def _refusal(error: Exception) -> UploadError:
     """Why the server does not talk to us, and the way out."""
-    text = " ".join(str(error).split())[:200]
+    text = " ".join(str(error).split())[:200] or type(error).__name__
     if "No API key" in text:
         return UploadError("there is no key", "set WANDB_API_KEY, or run wandb login")
     address = re.search(r"https?://[\w.\[\]-]+(:\d+)?", text)

@@ -85,7 +85,7 @@ def _open(config: RunConfig, folder: RunFolder, facts: Mapping[str, Any], mode: 
     about = {**facts, **(read_json(folder.path / "run.json") or {})}
     wanted = asked(folder, config.model_dump(mode="json"), about)
     there = look_up(connect(), wanted) if mode == "online" else There(folder.run_id)
-    run = open_run(wanted, mode, there.wandb_id, folder.path, SECONDS_TO_FINISH)
+    run = open_run(wanted, there, mode, folder.path, SECONDS_TO_FINISH)
     if mode == "online":  # an offline stretch, or rows that were written after its last upload
         for row in history(folder.path):
             run.log(row)

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from simplify.errors import SimplifyError
 from simplify.runs.history import history
-from simplify.runs.mirror import Asked, There, asked, look_up, open_run, refusal
+from simplify.runs.mirror import Asked, There, asked, look_up, open_run, talking
 from simplify.runs.store import RunView
 
 # How a run that is over is closed there; 75 marks it as preempted. Any other is left open.
@@ -44,12 +43,8 @@ def upload(
     last = rows[-1]["step"]
     if there.last >= last and (run.is_active or there.state == _ended_as(run)):
         return Uploaded(url=there.url)
-    try:
+    with talking():
         sent, url = _send(wanted, there, rows, run)
-    except SimplifyError:
-        raise
-    except Exception as error:
-        raise refusal(error) from None
     now = look_up(server, wanted).last
     lacking = f"the server shows rows to step {now} of {last} so far" if now < last else ""
     return Uploaded(sent, url=url, lacking=lacking)
@@ -79,7 +74,7 @@ def _send(wanted: Asked, there: There, rows: list[dict[str, Any]], run: RunView)
     """Returns the number of rows sent, and where they can be seen."""
     patience = 60 + len(rows) // _ROWS_A_SECOND
     with tempfile.TemporaryDirectory(prefix="simplify-sync-", ignore_cleanup_errors=True) as local:
-        copy = open_run(wanted, "online", there.wandb_id, Path(local), patience, over=not run.is_active)
+        copy = open_run(wanted, there, "online", Path(local), patience, over=not run.is_active)
         for row in rows:
             copy.log(row)
         summary = {key: value for key, value in (run.facts.done or rows[-1]).items() if key != "ended"}
