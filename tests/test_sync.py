@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ROOT, TINY, rows, run_folder
+from conftest import ROOT, TINY, Result, rows, run_folder
 from wandb_stub import KEY, StoredRun, WandbStub
 
 from simplify.runs.history import history
@@ -22,8 +22,8 @@ from simplify.runs.process import this_process
 Spawn = Callable[..., "subprocess.Popen[str]"]
 # Rows leave the client each second, the least it takes: by default it gathers them for fifteen.
 OFTEN = {"WANDB_X_FILE_STREAM_TRANSMIT_INTERVAL": "1"}
-STEPS = 700  # some four seconds
-LONG = [*TINY, f"train.steps={STEPS}", "train.checkpoint_every=20", "train.val_every=100"]
+STEPS = 800  # some four seconds
+LONG = [*TINY, f"train.steps={STEPS}", "train.checkpoint_every=100", "train.val_every=100"]
 
 
 SHORT = ["block=sas", *TINY, "train.checkpoint_every=10"]
@@ -54,14 +54,15 @@ def done(trained: Path, here: Path) -> Path:
 
 
 @pytest.fixture
-def sync(spawn: Spawn, stub: WandbStub) -> Callable[..., str]:
+def sync(cli: Callable[..., Result], stub: WandbStub, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
     """`simplify sync` against the server; returns what it printed."""
 
     def run(*words: str) -> str:
-        process = spawn("sync", *words, env=stub.env)
-        out, err = process.communicate(timeout=60)
-        assert (process.returncode, err) == (0, ""), out
-        return out
+        for name, value in stub.env.items():
+            monkeypatch.setenv(name, value)
+        result = cli("sync", *words)
+        assert (result.code, result.err) == (0, ""), result.out
+        return result.out
 
     return run
 
