@@ -40,7 +40,7 @@ ROOMS: dict[str, set[str]] = {
 KNOWN_ONLY_BY = {
     "hydra": {"compose/base.py", "compose/grammar.py"},
     "omegaconf": {"compose/base.py", "compose/grammar.py", "compose/points.py", "compose/zoo.py"},
-    "wandb": {"runs/mirror.py", "publish/publish.py"},
+    "wandb": {"runs/wandb_client.py"},
     "wandb_workspaces": {"publish/spec.py"},
     "typer": {"cli/app.py", "cli/complete.py", "cli/many_runs.py", "cli/one_run.py", "cli/options.py"},
     "matplotlib": {"compare/picture.py", "compare/panels.py"},

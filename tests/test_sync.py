@@ -202,6 +202,24 @@ def test_how_it_ended_and_what_is_left_out(sync: Callable[..., str], stub: Wandb
     assert (the_run(stub).state, the_run(stub).project, the_run(stub).entity) == ("failed", "other", "team")
 
 
+def test_a_stopped_run_goes_on_there_too(sync: Callable[..., str], stub: WandbStub, done: Path) -> None:
+    (done / "done.json").unlink()
+    (attempt,) = json.loads((done / "job.json").read_text())["attempts"]
+    edit(done / "job.json", attempts=[{**attempt, "how": "stopped"}])
+    assert "uploaded 20 rows" in sync() and "complete already" in sync()
+    assert the_run(stub).state == "preempted"
+
+
+def test_a_server_that_shows_rows_late_gets_none_twice(sync: Callable[..., str], stub: WandbStub, done: Path) -> None:
+    stub.behind = 5
+    assert "uploaded 20 rows; the server shows rows to step 15 of 20 so far" in sync()
+    assert "complete already; the server shows rows to step 15 of 20 so far" in sync()
+    assert the_run(stub).posted == 20
+    stub.behind = 0
+    assert "so far" not in sync()
+    assert_whole(the_run(stub), done)
+
+
 @pytest.mark.parametrize("case", ["no key", "wrong key", "no server"])
 def test_what_stops_it_is_said_once(spawn: Spawn, stub: WandbStub, done: Path, here: Path, case: str) -> None:
     shutil.copytree(done, done.with_name("other-gpt_nano-0123456789"), symlinks=True)

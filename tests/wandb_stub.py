@@ -55,7 +55,7 @@ class WandbStub(Shelf):
         self.runs: dict[str, StoredRun] = {}
         self.refuse = False  # answer 401 to everything
         self.accept: int | None = None  # rows a run's history may hold; then the server fails
-        self.unknown: list[str] = []  # operations that the stub does not know
+        self.behind = 0  # steps that the index of histories lags behind
         self._lock = threading.Lock()
         self._server = _Server(("127.0.0.1", 0), type("Handler", (_Handler,), {"stub": self}))
 
@@ -88,8 +88,7 @@ class WandbStub(Shelf):
         answer = getattr(self, f"_{name}", None)
         with self._lock:
             if answer is None:
-                self.unknown.append(name)
-                return {}
+                return {}  # features that this server does not have
             return answer(given)
 
     def stream(self, name: str, sent: dict[str, Any]) -> bool:
@@ -148,7 +147,8 @@ class WandbStub(Shelf):
         run.info |= {key: value for key, value in given.items() if value is not None}
         if given.get("config"):
             run.config = json.loads(given["config"])
-        run.state = "running"
+        if given.get("host"):  # a client that starts; later ones change the configuration alone
+            run.state = "running"
         return {"upsertBucket": {"bucket": {**self._bucket(run), "description": ""}, "inserted": inserted}}
 
     def _Run(self, given: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
@@ -168,12 +168,12 @@ class WandbStub(Shelf):
             "systemMetrics": "{}",
             "summaryMetrics": json.dumps(run.summary),
             "user": {"name": ENTITY, "username": ENTITY},
-            "historyKeys": _history_keys(run),
+            "historyKeys": self._history_keys(run),
         }
         return {"project": {"run": known}}
 
     def _RunHistoryKeys(self, given: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
-        return {"project": {"run": {"historyKeys": _history_keys(self.runs[given["name"]])}}}
+        return {"project": {"run": {"historyKeys": self._history_keys(self.runs[given["name"]])}}}
 
     def _CreateRunFiles(self, given: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
         return {"createRunFiles": {"runID": given["run"], "uploadHeaders": [], "files": []}}
@@ -184,6 +184,10 @@ class WandbStub(Shelf):
         edges = [{"node": {**node, "id": "UQ==", "name": name, "entityName": given["entity"]}} for name in names]
         page = {"__typename": "PageInfo", "endCursor": None, "hasNextPage": False}
         return {"models": {"pageInfo": page, "edges": edges}}
+
+    def _history_keys(self, run: StoredRun) -> dict[str, Any]:
+        last = run.steps[-1] - self.behind if run.steps else -1
+        return {"lastStep": last, "keys": {}, "sets": []}
 
     def _bucket(self, run: StoredRun) -> dict[str, Any]:
         return {
@@ -201,10 +205,6 @@ def _project(run: StoredRun) -> dict[str, Any]:
     return {"id": "UQ==", "name": run.project, "entity": {"id": "RQ==", "name": run.entity}}
 
 
-def _history_keys(run: StoredRun) -> dict[str, Any]:
-    return {"lastStep": run.steps[-1] if run.steps else -1, "keys": {}, "sets": []}
-
-
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
 
@@ -215,9 +215,6 @@ class _Server(ThreadingHTTPServer):
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     stub: WandbStub
-
-    def do_GET(self) -> None:
-        self._answer({})
 
     def do_PUT(self) -> None:
         self.stub.files[self.path.rsplit("/", 1)[-1]] = self._body()

@@ -11,6 +11,7 @@ from simplify.cli.select import Selected, select
 from simplify.errors import AlreadyRunning
 from simplify.runs.store import RunView
 from simplify.runs.upload import Uploaded, upload
+from simplify.runs.wandb_client import connect, tear_down
 from simplify.sweep.record import records
 
 
@@ -23,8 +24,6 @@ def sync_command(
 
 def sync(chosen: Selected, project: str | None, entity: str | None, disabled_too: bool = False) -> None:
     """The same for runs that were chosen already. Raises UploadError at the first run that cannot be uploaded."""
-    from simplify.runs.mirror import connect, tear_down
-
     if not chosen.runs:
         print(f"{chosen.title}: no run to upload")
         return
@@ -59,10 +58,10 @@ def _groups(root: Path) -> Mapping[str, str]:
 def _told(run: RunView, done: Uploaded) -> str:
     if done.skipped:
         return f"skipped: {done.skipped}"
-    if not done.rows:
-        return "nothing new" if run.is_active else "complete already"
-    rest = f"; {done.lacking}; simplify sync again shows whether they have arrived" if done.lacking else ""
-    return f"uploaded {_counted(done.rows, 'row')}{rest}"
+    what = f"uploaded {_counted(done.rows, 'row')}" if done.rows else "complete already"
+    if run.is_active and not done.rows:
+        what = "nothing new"
+    return f"{what}; {done.lacking}, sync again in a while to see all" if done.lacking else what
 
 
 def _total(found: Sequence[Uploaded]) -> None:

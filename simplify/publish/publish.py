@@ -11,8 +11,10 @@ from typing import Any
 
 from simplify.errors import UserError
 from simplify.publish.spec import Axis, library, report_spec
-from simplify.runs.mirror import Asked, asked, connect, entity_of, find, look_up, settings, talking, tear_down
+from simplify.runs.mirror import Asked, asked, look_up
 from simplify.runs.store import RunView
+from simplify.runs.wandb_client import connect, entity_of, find, settings, talking, tear_down
+from simplify.runs.wandb_client import library as client
 
 _PATIENCE = 120  # seconds for the figures to arrive
 
@@ -81,14 +83,13 @@ def _home(server: Any, wanted: Sequence[Asked]) -> Home:
 
 def _put(server: Any, home: Home, name: str, spec: Any, table: str, files: Sequence[Path]) -> str:
     """Save the report, and remember its id in a small run that has the artifact; returns the report's address."""
+    wandb = client()
     slug = re.sub(r"[^A-Za-z0-9_.-]", "-", name)[:100]
     run_id = f"report-{slug}"
     before = find(server, f"{home.entity}/{home.project}/{run_id}")
     spec.id = before.config.get("report_id", "") if before is not None else ""
     spec.save()
     with tempfile.TemporaryDirectory(prefix="simplify-report-", ignore_cleanup_errors=True) as local:
-        import wandb
-
         run = wandb.init(
             mode="online",
             id=run_id,

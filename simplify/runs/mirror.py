@@ -7,23 +7,16 @@ of a run cannot be rewritten, and an id that was deleted there cannot be used ag
 
 from __future__ import annotations
 
-import contextlib
 import math
-import os
-import re
-import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from simplify.errors import UploadError
 from simplify.runs.folder import RunFolder
+from simplify.runs.wandb_client import entity_of, find, library, settings, talking
 
-_SECONDS_TO_ANSWER = 8
-_SECONDS_TO_START = 15
-SECONDS_TO_FINISH = 30
-_BINS = 32
+_BINS = 32  # of a histogram over the layers
 
 
 @dataclass(frozen=True)
@@ -98,28 +91,6 @@ class Mirror:
         self._run.finish(exit_code=exit_code)
 
 
-def connect() -> Any:
-    """The server, asked once whether it knows us. Raises UploadError with what to do."""
-    os.environ["WANDB_ERROR_REPORTING"] = "false"  # else one look-up of its host, even offline
-    os.environ.setdefault("WANDB_SILENT", "true")
-    import wandb
-
-    with no_questions(), talking():
-        return wandb.Api(timeout=_SECONDS_TO_ANSWER)
-
-
-@contextlib.contextmanager
-def talking() -> Iterator[None]:
-    """What wandb raises becomes an UploadError; a mistake of ours stays what it is."""
-    try:
-        yield
-    except Exception as error:
-        of = type(error).__module__.partition(".")[0]
-        if of in ("wandb", "requests") or isinstance(error, (ConnectionError, TimeoutError)):
-            raise _refusal(error) from None
-        raise
-
-
 def look_up(server: Any, wanted: Asked) -> There:
     """The W&B run of ours, or the name that it would get. Raises UploadError."""
     found, run = _there(server, wanted, wanted.folder.run_id)
@@ -137,12 +108,10 @@ def open_run(
 
     `local`: where wandb may write; `patience`: seconds for the last upload; `over`: closing it ends it.
     """
-    import wandb
-
     git = wanted.about.get("git") or {}
     own = {"created": wanted.created, "git_commit": git.get("commit"), "git_dirty": git.get("dirty")}
     own |= {key: wanted.about[key] for key in ("device", "host", "versions") if key in wanted.about}
-    run = wandb.init(
+    run = library().init(
         mode=mode,
         id=there.wandb_id,
         resume="allow" if mode == "online" else None,
@@ -162,65 +131,6 @@ def open_run(
     return Mirror(run, max(run.starting_step - 1, there.last))  # either may be behind
 
 
-def settings(patience: int, **more: Any) -> Any:
-    """Settings of a client that is quiet, asks nothing and gives up in time; `patience` in seconds."""
-    import wandb
-
-    wished = {
-        "console": "off",
-        "silent": True,
-        "init_timeout": _SECONDS_TO_START,
-        "finish_timeout": patience,
-        "finish_timeout_raises": True,
-        "x_transaction_log_flush_interval": 2,
-        "disable_git": True,  # run.json has the commit of our own code, wherever the user stands
-        **more,
-    }
-    return wandb.Settings(**{k: v for k, v in wished.items() if k in wandb.Settings.model_fields})
-
-
-@contextlib.contextmanager
-def no_questions() -> Iterator[None]:
-    """Without a key wandb would ask on the terminal, and a run nobody watches would wait for ever."""
-    asking = sys.stdin
-    with open(os.devnull) as nothing:
-        sys.stdin = nothing
-        try:
-            yield
-        finally:
-            sys.stdin = asking
-
-
-def tear_down() -> None:
-    """End wandb's service process now: at interpreter exit it would print a traceback if it is dead."""
-    wandb = sys.modules.get("wandb")
-    if wandb is not None:
-        with contextlib.suppress(Exception, SystemExit):
-            wandb.teardown()
-
-
-def short(error: Exception) -> str:
-    """An error of wandb's in one line."""
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:160]}".rstrip(": ")
-
-
-def entity_of(server: Any, wanted: str | None) -> str:
-    """The user or team that runs go to."""
-    return wanted or os.environ.get("WANDB_ENTITY") or server.default_entity
-
-
-def find(server: Any, path: str) -> Any:
-    """The server's run at entity/project/id; None where there is none. Raises UploadError."""
-    with talking():
-        try:
-            return server.run(path)
-        except Exception as error:
-            # RunNotFoundError, a ValueError, within the client's own error
-            if isinstance(getattr(error, "exc", error), ValueError) and "find" in str(error):
-                return None
-            raise
-
-
 def _there(server: Any, wanted: Asked, wandb_id: str) -> tuple[There, Any]:
     with talking():
         run = find(server, f"{entity_of(server, wanted.entity)}/{wanted.project}/{wandb_id}")
@@ -229,29 +139,13 @@ def _there(server: Any, wanted: Asked, wandb_id: str) -> tuple[There, Any]:
         return There(wandb_id, True, run.lastHistoryStep, run.state, run.url), run
 
 
-def _refusal(error: Exception) -> UploadError:
-    """Why the server does not talk to us, and the way out."""
-    text = " ".join(str(error).split())[:200] or type(error).__name__
-    if "No API key" in text:
-        return UploadError("there is no key", "set WANDB_API_KEY, or run wandb login")
-    address = re.search(r"https?://[\w.\[\]-]+(:\d+)?", text)
-    url = os.environ.get("WANDB_BASE_URL") or (address[0] if address else "the server")
-    if "key" in text.lower() or "permission" in text.lower():
-        return UploadError(f"{url} refused us ({text})", "check WANDB_API_KEY and wandb.entity, or run wandb login")
-    if "is busy" in text or "<no message>" in text:  # what the client says where nobody answers
-        text = "no answer"
-    return UploadError(f"{url} cannot be reached ({text})", "try again with a network")
-
-
 def _payload(row: Mapping[str, Any]) -> dict[str, Any]:
     """A row as wandb takes it: finite numbers, and a histogram over the layers for each gain."""
-    import wandb
-
     found = _numbers({key: value for key, value in row.items() if key != "gains"})
     for name, of in (row.get("gains") or {}).items():
         means = [mean for mean in of.get("mean", []) if _is_number(mean)] if isinstance(of, Mapping) else []
         if means:
-            found[f"gains/{name}"] = wandb.Histogram(means, num_bins=_BINS)
+            found[f"gains/{name}"] = library().Histogram(means, num_bins=_BINS)
     return found
 
 

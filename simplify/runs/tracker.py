@@ -14,19 +14,10 @@ from simplify.errors import SimplifyError, UploadError
 from simplify.runs.files import read_json
 from simplify.runs.folder import RunFolder
 from simplify.runs.history import history
-from simplify.runs.mirror import (
-    SECONDS_TO_FINISH,
-    Mirror,
-    There,
-    asked,
-    connect,
-    look_up,
-    no_questions,
-    open_run,
-    short,
-    tear_down,
-)
+from simplify.runs.mirror import Mirror, There, asked, look_up, open_run
+from simplify.runs.wandb_client import connect, no_questions, short, tear_down
 
+_SECONDS_TO_FINISH = 30
 _LATER = "simplify sync uploads it later"
 _WAYS: dict[str, tuple[Literal["online", "offline"], ...]] = {
     "online": ("online", "offline"),
@@ -85,7 +76,7 @@ def _open(config: RunConfig, folder: RunFolder, facts: Mapping[str, Any], mode: 
     about = {**facts, **(read_json(folder.path / "run.json") or {})}
     wanted = asked(folder, config.model_dump(mode="json"), about)
     there = look_up(connect(), wanted) if mode == "online" else There(folder.run_id)
-    run = open_run(wanted, there, mode, folder.path, SECONDS_TO_FINISH)
+    run = open_run(wanted, there, mode, folder.path, _SECONDS_TO_FINISH)
     if mode == "online":  # an offline stretch, or rows that were written after its last upload
         for row in history(folder.path):
             run.log(row)

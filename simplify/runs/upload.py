@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from simplify.runs.history import history
-from simplify.runs.mirror import Asked, There, asked, look_up, open_run, talking
+from simplify.runs.mirror import Asked, There, asked, look_up, open_run
 from simplify.runs.store import RunView
+from simplify.runs.wandb_client import talking
 
 # How a run that is over is closed there; 75 marks it as preempted. Any other is left open.
 _EXIT_CODES = {"done": 0, "failed": 1, "lost": 1, "cancelled": 1, "stopped": 75}
