@@ -4,7 +4,8 @@
     |-- UserError (2)            something typed, written or missing that the user can change
     |   |-- ConfigError          a setting: unknown key, wrong value, settings that exclude each other
     |   |-- DataError            a corpus that is missing, empty or too small
-    |   `-- RunFolderError       a run folder or checkpoint that cannot be used
+    |   |-- RunFolderError       a run folder or checkpoint that cannot be used
+    |   `-- UploadError          W&B: no key, a wrong one, no network
     |-- TrainingFailed (1)       the run itself failed; the cause is in its error.json
     `-- TryAgain (75)            nothing is wrong; the same command continues (sysexits' EX_TEMPFAIL)
         |-- Interrupted          stopped by a signal, state saved
@@ -42,6 +43,14 @@ class DataError(UserError):
 
 class RunFolderError(UserError):
     """The run folder cannot be written, or holds something that belongs to another run."""
+
+
+class UploadError(UserError):
+    """W&B does not talk to us: `reason`, and what to do about it. The run folders have everything."""
+
+    def __init__(self, reason: str, advice: str) -> None:
+        super().__init__(f"wandb: {reason}; {advice}; nothing is lost, the run folders have everything")
+        self.reason = reason
 
 
 class TrainingFailed(SimplifyError):

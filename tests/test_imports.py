@@ -30,16 +30,18 @@ ROOMS: dict[str, set[str]] = {
     "diagnose": {"compare", "config", "data", "errors", "training", "zoo"},
     "export": {"config", "data", "errors", "training", "zoo"},
     "compare": {"display", "runs"},
+    "publish": {"errors", "runs"},
     "cli": {
         *("choices", "compare", "compose", "config", "data", "diagnose", "dispatch", "display", "errors", "export"),
-        *("machine", "runs", "sweep", "training", "zoo"),
+        *("machine", "publish", "runs", "sweep", "training", "zoo"),
     },
 }
 # The only rooms or files that know a library.
 KNOWN_ONLY_BY = {
     "hydra": {"compose/base.py", "compose/grammar.py"},
     "omegaconf": {"compose/base.py", "compose/grammar.py", "compose/points.py", "compose/zoo.py"},
-    "wandb": {"runs/tracker.py"},
+    "wandb": {"runs/wandb_client.py"},
+    "wandb_workspaces": {"publish/spec.py"},
     "typer": {"cli/app.py", "cli/complete.py", "cli/many_runs.py", "cli/one_run.py", "cli/options.py"},
     "matplotlib": {"compare/picture.py", "compare/draw.py"},
     "tokenizers": {"data/tokenisers.py", "data/build.py", "data/corpus.py"},

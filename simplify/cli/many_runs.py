@@ -138,6 +138,24 @@ def diff(first: Run, second: Run, run_root: RunRoot = None, as_json: Json = Fals
     diff_command(first, second, run_root, as_json)
 
 
+def sync(
+    words: Select = None,
+    project: Annotated[str | None, typer.Option(help="W&B project; default: each run's wandb.project")] = None,
+    entity: Annotated[str | None, typer.Option(help="W&B user or team; default: each run's wandb.entity")] = None,
+    disabled_too: Annotated[
+        bool, typer.Option("--disabled-too", help="also runs that were trained with wandb.mode=disabled")
+    ] = False,
+    run_root: RunRoot = None,
+) -> None:
+    """Upload runs that were recorded offline to W&B, any number of times: what is there is skipped.
+
+    Exit codes: 0 all is there, 2 no key, a wrong one or no network, 75 another sync is at work.
+    """
+    from simplify.cli.sync import sync_command
+
+    sync_command(words or [], run_root, project, entity, disabled_too)
+
+
 def clean(
     yes: Annotated[bool, typer.Option("--yes", help="do not ask")] = False,
     checkpoints: Annotated[

@@ -112,8 +112,16 @@ def _train(task: Task, device: Device, saved: checkpoint.Checkpoint | None, stop
             ended = error.exit_code
             raise
         finally:
-            tracker.finish(dict(folder.rows()[-1]) if folder.rows() else {}, ended)
+            tracker.finish(_summary(task, ended), ended)
     return trainer.compiled
+
+
+def _summary(task: Task, ended: int) -> dict[str, Any]:
+    """What the tracker is to show of a run: its result, or its last row where it has none yet."""
+    rows = task.folder.rows()
+    if ended == 0 and task.world.leads:
+        return result_of(rows, task.config, task.corpus)
+    return dict(rows[-1]) if rows else {}
 
 
 def _announce(shown: Meter, task: Task, trainer: Trainer, device: Device, first: int) -> None:

@@ -1,0 +1,75 @@
+"""`simplify sync`: runs that were recorded offline, to W&B."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from simplify.cli.select import Selected, select
+from simplify.errors import AlreadyRunning
+from simplify.runs.store import RunView
+from simplify.runs.upload import Uploaded, upload
+from simplify.runs.wandb_client import connect, tear_down
+from simplify.sweep.record import records
+
+
+def sync_command(
+    words: Sequence[str], run_root: Path | None, project: str | None, entity: str | None, disabled_too: bool
+) -> None:
+    """Upload what the server lacks of the chosen runs, a line a run."""
+    sync(select(words, run_root), project, entity, disabled_too)
+
+
+def sync(chosen: Selected, project: str | None, entity: str | None, disabled_too: bool = False) -> None:
+    """The same for runs that were chosen already. Raises UploadError at the first run that cannot be uploaded."""
+    if not chosen.runs:
+        print(f"{chosen.title}: no run to upload")
+        return
+    root = chosen.store.root
+    locks = root / ".locks"
+    locks.mkdir(exist_ok=True)
+    lock = FileLock(locks / "sync.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise AlreadyRunning(f"sync: another simplify sync works in {root}; try again when it has ended") from None
+    try:
+        server = connect()
+        groups = _groups(root)
+        width = max(len(run.name) for run in chosen.runs)
+        found: list[Uploaded] = []
+        for run in chosen.runs:
+            done = upload(server, run, groups.get(run.run_id), project, entity, disabled_too)
+            found.append(done)
+            print(f"{run.name:{width}}  {_told(run, done)}", flush=True)
+        _total(found)
+    finally:
+        tear_down()
+        lock.release()
+
+
+def _groups(root: Path) -> Mapping[str, str]:
+    """The sweep of each run, the one dispatched last where there are several."""
+    return {run.run_id: record.name for record in records(root) for run in record.runs}
+
+
+def _told(run: RunView, done: Uploaded) -> str:
+    if done.skipped:
+        return f"skipped: {done.skipped}"
+    what = f"uploaded {_counted(done.rows, 'row')}" if done.rows else "complete already"
+    if run.is_active and not done.rows:
+        what = "nothing new"
+    return f"{what}; {done.lacking}, sync again in a while to see all" if done.lacking else what
+
+
+def _total(found: Sequence[Uploaded]) -> None:
+    rows, skipped = sum(done.rows for done in found), sum(bool(done.skipped) for done in found)
+    urls = [done.url for done in found if done.url]
+    where = f"; {urls[0] if len(urls) == 1 else urls[0].rpartition('/runs/')[0]}" if urls else ""
+    print(f"{_counted(len(found), 'run')}: {_counted(rows, 'row')} uploaded, {skipped} skipped{where}")
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"

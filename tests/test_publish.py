@@ -1,0 +1,101 @@
+"""A comparison as a W&B report: its specification without a network, and published with the real client."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import TINY
+from wandb_stub import WandbStub
+
+from simplify.errors import UserError
+from simplify.publish.publish import Published, publish
+from simplify.publish.spec import report_spec
+from simplify.runs.store import RunStore
+
+Spawn = Callable[..., "subprocess.Popen[str]"]
+# wandb-workspaces still uses what pydantic calls old.
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:wandb_workspaces")
+TABLE = "| block | loss |\n|---|---|\n| sas | 1.0 |\n"
+
+
+@pytest.fixture
+def stub(monkeypatch: pytest.MonkeyPatch) -> Iterator[WandbStub]:
+    """A server that clients of this process talk to."""
+    with WandbStub() as server:
+        for name, value in server.env.items():
+            monkeypatch.setenv(name, value)
+        yield server
+
+
+def panels(spec: dict[str, Any]) -> list[dict[str, Any]]:
+    """The panels of a report's stored specification."""
+    grids = [block for block in spec["blocks"] if block["type"] == "panel-grid"]
+    return [panel for grid in grids for panel in grid["metadata"]["panelBankSectionConfig"]["panels"]]
+
+
+def test_what_a_report_shows() -> None:
+    ids = ["0123456789", "x-1"]
+    report = report_spec(
+        "mine", "me", "Title", ["Does it?", "It does."], TABLE, ["0123456789", "x-1"], "pre_ln", "tokens"
+    )
+    spec = json.loads(report._to_model().spec.model_dump_json(by_alias=True, exclude_none=True))
+    text = json.dumps(spec)
+    assert all(word in text for word in ("Does it?", "It does.", "Compared with pre_ln.", json.dumps(TABLE)[1:-1]))
+    lines = [panel["config"] for panel in panels(spec) if panel["viewType"] == "Run History Line Plot"]
+    drawn = [(line["xAxis"], *line["metrics"]) for line in lines]
+    assert drawn == [
+        ("tokens", "val/loss"),
+        ("tokens", "train/loss"),
+        ("step", "val/loss"),
+        ("seconds", "val/loss"),
+    ]
+    assert all((line["groupBy"], line["groupAgg"]) == ("block.value.name", "mean") for line in lines)
+    (bars,) = (panel["config"] for panel in panels(spec) if panel["viewType"] == "Bar Chart")
+    assert (bars["metrics"], bars["groupBy"]) == (["tokens_per_sec"], "block.value.name")
+    (size,) = (panel["config"] for panel in panels(spec) if panel["viewType"] == "Scatter Plot")
+    assert (size["xAxis"], size["yAxis"]) == ("summary:parameters", "summary:val/loss")
+    (grid,) = (block for block in spec["blocks"] if block["type"] == "panel-grid")
+    (runs,) = grid["metadata"]["runSets"]
+    assert runs["filters"]["filters"][0]["value"] == ids
+
+
+def test_published_twice_is_one_report(spawn: Spawn, stub: WandbStub, here: Path) -> None:
+    words = ["block=sas", *TINY, "wandb.mode=disabled"]
+    assert spawn("train", *words).wait(timeout=120) == 0
+    assert spawn("sync", "--disabled-too").wait(timeout=60) == 0
+    (picture,) = (here / "runs").glob("sas-*/loss.png")
+    other = shutil.copytree(picture.parent, here / "runs" / "pre_ln-gpt_nano-0123456789")  # not uploaded
+
+    def put(title: str) -> Published:
+        return publish("mine-123456", title, ["Does it?"], TABLE, [picture], RunStore().runs(), "pre_ln")
+
+    first = put("First")
+    assert (first.shown, first.missing) == (1, [other.name])
+    assert first.url.startswith(f"{stub.url}/me/simplify/reports/First--")
+    second = put("Second")
+    (report,) = stub.reports.values()
+    assert report["displayName"] == "Second" and second.url.rpartition("--")[2] == first.url.rpartition("--")[2]
+    assert len(panels(report["spec"])) == 6
+    assert stub.files["table.md"].decode() == TABLE and stub.files["loss.png"] == picture.read_bytes()
+    assert {(kept["artifactTypeName"], kept["state"]) for kept in stub.artifacts} == {("report", "COMMITTED")}
+    small = stub.runs["report-mine-123456"]
+    assert (small.info["jobType"], small.state) == ("report", "finished") and len(stub.runs) == 2
+
+
+def test_without_any_run_there(stub: WandbStub) -> None:
+    with pytest.raises(UserError, match="none of the runs has begun"):
+        publish("mine", "Title", [], TABLE, [], [])
+    assert not stub.reports
+
+
+def test_without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "wandb_workspaces.reports.v2", None)
+    with pytest.raises(UserError, match=r"pip install 'simplify-blocks\[report\]'"):
+        publish("mine", "Title", [], TABLE, [], [])
