@@ -99,6 +99,7 @@ def report(
     out: Annotated[Path, typer.Option(help="the folder to write; what an earlier report left there goes")] = Path(
         "report"
     ),
+    wandb: Annotated[bool, typer.Option("--wandb", help="also upload the runs, and publish a W&B report")] = False,
     run_root: RunRoot = None,
 ) -> None:
     """Compare runs: losses with intervals and verdicts, costs, curves; as table, page, figures, Markdown and LaTeX.
@@ -107,7 +108,7 @@ def report(
     """
     from simplify.cli.report import Shown, report_command
 
-    report_command(words or [], run_root, Shown(x, baseline, margin, tuple(figure or ()), out))
+    report_command(words or [], run_root, Shown(x, baseline, margin, tuple(figure or ()), out, wandb))
 
 
 def cancel(words: Select = None, run_root: RunRoot = None) -> None:

@@ -32,6 +32,7 @@ class Shown:
     margin: float | None
     figures: tuple[str, ...]
     out: Path
+    publish: bool = False
 
 
 def report_command(words: Sequence[str], run_root: Path | None, shown: Shown) -> None:
@@ -55,6 +56,27 @@ def report_command(words: Sequence[str], run_root: Path | None, shown: Shown) ->
             f"--out={shown.out}: cannot be written: {error.strerror or error}; valid: a folder to write to"
         ) from None
     _print_files(files, shown.out)
+    if shown.publish:
+        _publish(chosen, wish, options, files)
+
+
+def _publish(chosen: Selected, wish: Report, options: ReportOptions, files: Sequence[Path]) -> None:
+    """Upload the runs, then the report. What was written here stays, whatever W&B says."""
+    from simplify.publish.publish import publish
+    from simplify.publish.spec import Axis, library
+
+    library()  # the extra, before minutes of uploading
+    from simplify.cli.sync import sync
+
+    sync(chosen, None, None)
+    name = chosen.sweeps[0].name if len(chosen.sweeps) == 1 else f"runs-{chosen.title}"
+    axes: dict[str, Axis] = {"tokens": "tokens", "seconds": "seconds"}
+    axis = axes.get(wish.x, "step")  # W&B has no FLOPs or device hours
+    table = next(path for path in files if path.name == "table.md").read_text(encoding="utf-8")
+    kept = [path for path in files if path.suffix != ".md"]
+    done = publish(name, options.title, options.question, table, kept, chosen.runs, wish.baseline, axis)
+    missing = f"; not there: {', '.join(done.missing)}" if done.missing else ""
+    print(f"W&B report: {done.url} ({done.shown} runs{missing})", flush=True)
 
 
 def _report_of(chosen: Selected) -> Report:

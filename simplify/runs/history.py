@@ -23,5 +23,5 @@ def history(folder: Path) -> list[dict[str, Any]]:
 
 
 def with_gains(row: Mapping[str, Any], seen: Mapping[str, Any]) -> dict[str, Any]:
-    """`row` with a line of gains.jsonl of the same step."""
-    return {**row, "gains": {name: of for name, of in seen.items() if name != "step"}}
+    """`row` with a line of gains.jsonl of the same step, if it has any."""
+    return {**row, "gains": {name: of for name, of in seen.items() if name != "step"}} if seen else dict(row)

@@ -12,6 +12,7 @@ from simplify.config import RunConfig
 from simplify.data.build import CorpusFacts
 from simplify.errors import Interrupted, TrainingFailed
 from simplify.runs.folder import RunFolder
+from simplify.runs.history import with_gains
 from simplify.runs.tracker import Tracker
 from simplify.training import checkpoint
 from simplify.training.clock import RunClock, StepTimer
@@ -52,7 +53,7 @@ class Loop:
         seconds = seconds_before
         if first == 0:
             self._folder.gains.rewind(-1)
-            self._write_gains(0)
+            self._write({"step": 0}, self._gains(0))
         for step in itertools.count(first):
             rate = learning_rate(config.optimiser, budget.progress(step, seconds))
             loss, norm = trainer.step(step, rate, lambda n, s=step: line.micro_batch(s, n, clock.seconds()))
@@ -61,6 +62,7 @@ class Loop:
             stopped_by, seconds = self._world.agree(stop.requested, clock.seconds())
             done, last = step + 1, budget.spent(step + 1, seconds)
             row: dict[str, Any] = {}
+            gains: dict[str, Any] = {}
             if last or self._due(done, config.train.log_every) or self._due(done, config.train.val_every):
                 trainer.check()
                 row = {"step": done, "train/loss": trainer.mean_loss(loss), "lr": rate, "grad_norm": float(norm)}
@@ -68,8 +70,8 @@ class Loop:
                 if last or self._due(done, config.train.val_every):
                     with timer.paused():
                         row |= self._validation(done)
-                        self._write_gains(done)
-                self._write(row)
+                        gains = self._gains(done)
+                self._write(row, gains)
             line.stepped(done, row, seconds)
             if last or stopped_by or self._save_due(done):
                 with timer.paused():
@@ -80,16 +82,22 @@ class Loop:
                 name = signal.Signals(stopped_by).name
                 raise Interrupted(f"{name}: saved at step {done}; the same command continues from there", stopped_by)
 
-    def _write(self, row: dict[str, Any]) -> None:
-        if self._world.leads:
-            self._folder.check_owner()
-            self._folder.metrics.append(row)
-            self._tracker.log(row)
-
-    def _write_gains(self, done: int) -> None:
-        gains = trained_gains(self._trainer.model) if self._world.leads else None
+    def _write(self, row: dict[str, Any], gains: dict[str, Any]) -> None:
+        """Keep what was measured after a step, gains in a file of their own; of step 0 there are only gains."""
+        if not self._world.leads:
+            return
+        self._folder.check_owner()
         if gains:
-            self._folder.gains.append({"step": done, **gains})
+            self._folder.gains.append(gains)
+        if row["step"]:
+            self._folder.metrics.append(row)
+        if gains or row["step"]:
+            self._tracker.log(with_gains(row, gains))
+
+    def _gains(self, done: int) -> dict[str, Any]:
+        """The trained gains of each layer; nothing in a block that has none."""
+        found = trained_gains(self._trainer.model) if self._world.leads else {}
+        return {"step": done, **found} if found else {}
 
     @staticmethod
     def _due(done: int, every: int) -> bool:
