@@ -70,13 +70,6 @@ def _todo(plan: Plan, retry: bool) -> list[tuple[RunFolder, RunConfig]]:
     return [(folder, run.config) for run, folder in plan.known if run.state in wanted]
 
 
-def _grouped(config: RunConfig, name: str) -> RunConfig:
-    """A run whose W&B group is its sweep, unless it has one. No part of its identity."""
-    if config.wandb.group is not None:
-        return config
-    return config.model_copy(update={"wandb": config.wandb.model_copy(update={"group": name})})
-
-
 def _lanes(plan: Plan) -> int:
     lanes = max((run.config.cluster.lanes or 0 for run in plan.runs), default=0)
     return len(slots(lanes or None, any(run.config.train.device in ("auto", "cuda") for run in plan.runs)))
@@ -176,7 +169,6 @@ def _dispatch(
     facts = (now(), git, code, str(copied) if copied else None)
     record = Record(question.name, file, question.scale, question.words, told, tuple(sys.argv), *facts, runs)
     write_record(plan.root, record)
-    todo = [(folder, _grouped(config, question.name)) for folder, config in todo]
     added, started = dispatch_all(plan.root, todo, Asked(sys.argv, question.name, options.fail_fast, copied))
     counts = plan.counts()
     if not added:

@@ -83,8 +83,6 @@ class WandbConfig(Settings):
     project: str = Field(default="simplify", min_length=1, max_length=128, description="the project's name")
     entity: str | None = Field(default=None, description="user or team; null: the account's default")
     group: str | None = Field(
-        default=None,
-        max_length=128,
-        description="name that gathers runs in charts; null: the sweep, else model and data",
+        default=None, max_length=128, description="name that gathers runs in charts; null: its sweep, or model and data"
     )
     tags: tuple[Tag, ...] = Field(default=(), description="labels, 1 to 64 characters each")
