@@ -80,10 +80,11 @@ def the_run(stub: WandbStub) -> StoredRun:
 
 
 def assert_whole(stored: StoredRun, folder: Path) -> None:
-    """Every row of metrics.jsonl is there once, in order, with its numbers."""
+    """Every row of metrics.jsonl is there once, in order, with its numbers; before them the gains as they began."""
     logged = rows(folder)
-    assert stored.steps == [row["step"] for row in logged]
-    for there, ours in zip(stored.history, logged, strict=True):
+    assert stored.steps == [0, *(row["step"] for row in logged)]
+    assert "gains/alpha" in stored.history[0] and "gains/alpha" in stored.history[-1]
+    for there, ours in zip(stored.history[1:], logged, strict=True):
         assert there["train/loss"] == ours["train/loss"] and there["step"] == ours["step"]
 
 
@@ -107,7 +108,7 @@ def test_killed_online_then_offline_then_synced_twice(
     online = len(the_run(stub).history)
     assert 0 < online < STEPS
     told = sync()
-    assert f"{folder.name}  uploaded {STEPS - online} rows" in told
+    assert f"{folder.name}  uploaded {STEPS + 1 - online} rows" in told
     assert_whole(the_run(stub), folder)
     assert the_run(stub).state == "finished"
     posted = the_run(stub).posted
@@ -124,7 +125,7 @@ def test_offline_to_a_checkpoint_then_online_catches_up(spawn: Spawn, stub: Wand
     out, err = process.communicate(timeout=120)
     assert process.returncode == 0 and "continuing from step 10" in out and "wandb" not in out + err
     assert_whole(the_run(stub), done)
-    assert the_run(stub).state == "finished" and the_run(stub).posted == 20
+    assert the_run(stub).state == "finished" and the_run(stub).posted == 21
     assert the_run(stub).summary["parameters"] > 0
 
 
@@ -161,7 +162,7 @@ def test_a_sync_that_was_killed_goes_on(spawn: Spawn, sync: Callable[..., str], 
     process.kill()
     process.wait()
     stub.accept = None
-    assert "uploaded 13 rows" in sync()
+    assert "uploaded 14 rows" in sync()
     assert_whole(the_run(stub), done)
     assert the_run(stub).state == "finished"
 
@@ -172,7 +173,7 @@ def test_a_run_that_is_being_trained(sync: Callable[..., str], stub: WandbStub, 
     (attempt,) = json.loads((done / "job.json").read_text())["attempts"]
     del attempt["ended"], attempt["how"]
     edit(done / "job.json", attempts=[{**attempt, **this_process()}])
-    assert "uploaded 19 rows" in sync() and "nothing new" in sync()
+    assert "uploaded 20 rows" in sync() and "nothing new" in sync()
     assert the_run(stub).state == "running"
     link = done / "wandb" / "latest-run"
     link.unlink()
@@ -187,7 +188,7 @@ def test_trained_again_from_the_start_is_another_run(sync: Callable[..., str], s
     first = history(done)
     sync()
     edit(done / "run.json", created="2031-02-03T04:05:06Z")
-    assert "uploaded 20 rows" in sync() and "complete already" in sync()
+    assert "uploaded 21 rows" in sync() and "complete already" in sync()
     run_id = done.name[-10:]
     assert list(stub.runs) == [run_id, f"{run_id}-20310203T040506Z"]
     assert all(run.steps == [row["step"] for row in first] for run in stub.runs.values())
@@ -198,7 +199,7 @@ def test_how_it_ended_and_what_is_left_out(sync: Callable[..., str], stub: Wandb
     config = json.loads((done / "run.json").read_text())["config"]
     edit(done / "run.json", config={**config, "wandb": {**config["wandb"], "mode": "disabled"}})
     assert "trained with wandb.mode=disabled; --disabled-too uploads it" in sync() and not stub.runs
-    assert "uploaded 20 rows" in sync("--disabled-too", "--project", "other", "--entity", "team")
+    assert "uploaded 21 rows" in sync("--disabled-too", "--project", "other", "--entity", "team")
     assert (the_run(stub).state, the_run(stub).project, the_run(stub).entity) == ("failed", "other", "team")
 
 
@@ -206,15 +207,15 @@ def test_a_stopped_run_goes_on_there_too(sync: Callable[..., str], stub: WandbSt
     (done / "done.json").unlink()
     (attempt,) = json.loads((done / "job.json").read_text())["attempts"]
     edit(done / "job.json", attempts=[{**attempt, "how": "stopped"}])
-    assert "uploaded 20 rows" in sync() and "complete already" in sync()
+    assert "uploaded 21 rows" in sync() and "complete already" in sync()
     assert the_run(stub).state == "preempted"
 
 
 def test_a_server_that_shows_rows_late_gets_none_twice(sync: Callable[..., str], stub: WandbStub, done: Path) -> None:
     stub.behind = 5
-    assert "uploaded 20 rows; the server shows rows to step 15 of 20 so far" in sync()
+    assert "uploaded 21 rows; the server shows rows to step 15 of 20 so far" in sync()
     assert "complete already; the server shows rows to step 15 of 20 so far" in sync()
-    assert the_run(stub).posted == 20
+    assert the_run(stub).posted == 21
     stub.behind = 0
     assert "so far" not in sync()
     assert_whole(the_run(stub), done)
