@@ -11,10 +11,19 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 Values = Sequence["float | None"]
 
 FORMATS = (".png", ".svg", ".pdf")
+# matplotlib's settings of our pictures: text stays text in SVG and PDF, and the same picture gives the same bytes.
+SETTINGS: dict[Any, Any] = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "simplify",
+    "pdf.fonttype": 42,
+    "text.usetex": False,
+    "font.size": 8,
+}
 # Okabe and Ito's colours, told apart by any eye. Their yellow is left out, too light for a thin line on white; grey
 # stands in. Black is the ink: a page on a dark ground draws it light.
 PALETTE = ("#000000", "#E69F00", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#888888")
@@ -104,10 +113,7 @@ def draw_panels(panels: Sequence[Panel], title: str, path: Path) -> None:
     columns = 3 if len(panels) > 4 else min(2, max(1, len(panels)))
     rows = max(1, math.ceil(len(panels) / columns))
     width = 3.3 * columns if columns > 1 else 5.2
-    # Text stays text in SVG and PDF, and the same panels give the same bytes.
-    settings: dict[Any, Any] = {"svg.fonttype": "none", "svg.hashsalt": "simplify", "pdf.fonttype": 42}
-    undated = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(path.suffix.lower(), {})
-    with matplotlib.rc_context({**settings, "text.usetex": False, "font.size": 8}):
+    with matplotlib.rc_context(SETTINGS):
         height = 2.35 * rows + 0.6 + 0.17 * math.ceil(len(styles) / _legend_columns(styles, width))
         figure = Figure(figsize=(width, height), dpi=200, layout="constrained")
         FigureCanvasAgg(figure)
@@ -116,7 +122,13 @@ def draw_panels(panels: Sequence[Panel], title: str, path: Path) -> None:
             _draw(figure.add_subplot(rows, columns, i + 1), panel, styles)
         if styles:
             _add_legend(figure, styles, _legend_columns(styles, width))
-        figure.savefig(path, format=path.suffix[1:].lower(), metadata=undated)
+        save(figure, path)
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write a figure in the format of the file's name, without the date: the same figure gives the same bytes."""
+    undated = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(path.suffix.lower(), {})
+    figure.savefig(path, format=path.suffix[1:].lower(), metadata=undated)
 
 
 def _draw(axes: Axes, panel: Panel, styles: dict[str, Style]) -> None:
