@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from simplify.bench.memory import certain_bytes, free_bytes, peak_apart, peak_here
-from simplify.bench.work import Variant, build_variant
+from simplify.bench.work import Variant, build_variant, settle
 from simplify.config import RunConfig
 from simplify.display import Meter
 from simplify.errors import ConfigError
@@ -38,6 +38,7 @@ def build_all(
     variants: dict[str, Variant] = {}
     memory: dict[str, dict[str, Any]] = {}
     _let_all_compile(configs)
+    settle()
     for name, config in configs.items():
         kind = devices[name].kind
         meter.update(0, f"{name}: building" + (", memory" if with_memory else ""))

@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 
-from simplify.bench.work import TrainingStep, Variant
+from simplify.bench.work import TrainingStep, Variant, settle
 from simplify.config import RunConfig, validate
 from simplify.program import program
 from simplify.training.device import choose_device, out_of_memory
@@ -45,12 +45,12 @@ def main() -> None:
 def peak_apart(config: RunConfig) -> dict[str, Any]:
     """Bytes of `config`'s steps above those of the empty process; or `error`, one line."""
     words = program(module="simplify.bench.memory")
-    done = subprocess.run(words, input=config.model_dump_json(), capture_output=True, text=True)
+    done = subprocess.run(words, input=config.model_dump_json(), capture_output=True, text=True, check=False)
     try:
         answer = json.loads(done.stdout.splitlines()[-1])
     except (ValueError, IndexError):
         answer = {"error": f"its process ended with {done.returncode}"}
-    return {**answer, "how": "resident memory of a process that makes two training steps, above that before the model"}
+    return {**answer, "how": "resident memory of a process of its own, above what it was before the model"}
 
 
 def peak_here(variant: Variant, before: int) -> dict[str, Any]:
@@ -65,7 +65,7 @@ def peak_here(variant: Variant, before: int) -> dict[str, Any]:
     step.prepare()
     return {
         "bytes": own + torch.cuda.max_memory_allocated() - held,
-        "how": "torch's allocator during a training step, with the variant's own weights and moments",
+        "how": "torch's allocator",
     }
 
 
@@ -94,8 +94,7 @@ def _steps_here(config: RunConfig) -> int:
     )
     config = config.model_copy(update={"train": train})
     device = choose_device(config, None)
-    small = torch.ones(256, 256, requires_grad=True)  # threads and libraries have their memory before we look
-    (small @ small).sum().backward()
+    settle()  # threads and libraries have their memory before we look
     before = _resident()
     trainer = Trainer(config, Noise(config, sequences), device)
     for step in range(_STEPS):

@@ -96,7 +96,7 @@ def _plan(times: Times, terms: Terms) -> tuple[int, float]:
     one = sum(usual.values()) * calls
     if terms.rounds is not None:
         return terms.rounds, terms.rounds * one
-    rounds = min(MOST_ROUNDS, max(least_rounds() + 1, int(terms.seconds / one)))
+    rounds = min(MOST_ROUNDS, max(least_rounds(), int(terms.seconds / one)))
     rounds = len(usual) * math.ceil(rounds / len(usual))  # each variant in each place equally often
     return rounds, rounds * one
 

@@ -18,6 +18,8 @@ from simplify.runs.provenance import provenance
 from simplify.training.device import Device, out_of_memory
 from simplify.zoo.counts import count_parameters
 
+_WEIGHTS = {"train": 3}  # shares of the time for the rounds; others have 1: their calls are shorter
+
 
 def run_bench(configs: Mapping[str, RunConfig], asked: Asked, command: list[str], meter: Meter) -> dict[str, Any]:
     """Measure, and return the record that `simplify.bench.record` describes. The meter's total is 1.
@@ -84,7 +86,8 @@ def _all_times(
     for number, mode in enumerate(wanted):
         able = [v for v in variants.values() if not mode.name.startswith("decode") or v.config.model.kind == "decoder"]
         if able:
-            terms = Terms(asked.rounds, asked.seconds / len(wanted))
+            share = _WEIGHTS.get(mode.name, 1) / sum(_WEIGHTS.get(other.name, 1) for other in wanted)
+            terms = Terms(asked.rounds, asked.seconds * share)
             found.append((mode, _times(mode, able, terms, _Progress(meter, mode.name, number, len(wanted)))))
         else:
             skipped[mode.name] = "an encoder (model.kind=encoder) fills gaps and does not decode"

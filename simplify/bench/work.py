@@ -18,7 +18,7 @@ from simplify.training.trainer import Trainer
 from simplify.zoo.counts import TRAINING_FLOPS, count_flops
 
 DECODE_BATCHES = (1, 8)
-_DRAWN = 32  # tokens in one call of decoding, at most
+_DRAWN = 16  # tokens in one call of decoding, at most
 
 
 @dataclass
@@ -53,6 +53,13 @@ def build_variant(name: str, config: RunConfig, device: Device) -> Variant:
     trainer = Trainer(config, Noise(config, config.batch_sequences), device, notes.append)
     device.synchronise()
     return Variant(name, config, device, trainer, time.perf_counter() - begin, notes)
+
+
+def settle() -> None:
+    """A training step of almost nothing: torch loads parts of itself and starts its threads at the first one."""
+    weight = torch.nn.Parameter(torch.ones(256, 256))
+    (weight @ weight).sum().backward()
+    torch.optim.AdamW([weight], lr=0.0).step()
 
 
 class TrainingStep:

@@ -139,9 +139,9 @@ def _apart(record: Mapping[str, Any]) -> list[str]:
                 parts.append((f"first {mode}", said["variants"][name]["first_call"]))
         apart = ", ".join(f"{what} {seconds:.2f} s" for what, seconds in parts)
         lines.append(f"not in the times: {name}: {apart}")
-        lines += _memory(name, variant["memory"])
+    lines += _memory({name: variant["memory"] or {} for name, variant in record["variants"].items()})
     for precision, ceiling in record["ceiling"].items():
-        size, threads = ceiling["shape"][0], f" with {ceiling['threads']} threads" if ceiling["threads"] else ""
+        size, threads = ceiling["shape"][0], f", threads: {ceiling['threads']}" if ceiling["threads"] else ""
         lines.append(
             f"MFU is of {ceiling['flops_per_second'] / 1e9:,.0f} GFLOP/s: a {precision} matrix product of {size} x "
             f"{size} here{threads}"
@@ -152,9 +152,11 @@ def _apart(record: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def _memory(name: str, found: Mapping[str, Any] | None) -> list[str]:
-    if not found:
-        return []
-    if "error" in found:
-        return [f"{name}: memory not measured: {found['error']}"]
-    return [f"{name}: {found['bytes'] / 2**20:.0f} MiB: {found['how']}"]
+def _memory(found: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Peak memory, how it was measured, and where it was not."""
+    lines = [f"{name}: memory not measured: {memory['error']}" for name, memory in found.items() if "error" in memory]
+    measured = {name: memory for name, memory in found.items() if "bytes" in memory}
+    if measured:
+        all_of_them = ", ".join(f"{name} {memory['bytes'] / 2**20:.0f} MiB" for name, memory in measured.items())
+        lines.append(f"peak memory of training: {all_of_them}: {next(iter(measured.values()))['how']}")
+    return lines

@@ -103,7 +103,7 @@ def _footnote(shown: Mapping[str, Any], other: Mapping[str, Any], group: Mapping
 
 
 def _told(entry: Entry, facts: Mapping[str, Any]) -> str:
-    threads = f", {facts['threads']} threads" if facts["threads"] else ""
+    threads = f", {facts['threads']} thread{'s'[: facts['threads'] > 1]}" if facts["threads"] else ""
     return (
         f"{facts['device']}{threads}, {facts['precision']}, {facts['compile']}, torch {facts['torch']}; {_work(entry)}"
     )
