@@ -11,8 +11,8 @@ from simplify.bench.statistics import median
 from simplify.training.device import Device
 
 _SIZES = {"cpu": (512, 1024, 2048), "mps": (1024, 2048, 4096), "cuda": (2048, 4096, 8192)}
-_LEAST, _SECONDS = 5, 0.4  # products of a size: so many, and for so long
-_PATIENCE = 0.6  # seconds that one product may take
+_LEAST, _SECONDS = 3, 0.2  # products of a size: so many, and for so long
+_PATIENCE = 0.5  # seconds that one product may take
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 

@@ -20,7 +20,7 @@ from simplify.bench.statistics import least_rounds, median
 
 MOST_ROUNDS = 200  # the interval shrinks with the root of the rounds
 _WARM_UP = 3  # calls before anything is timed, the first one included
-_WARM_UP_SECONDS = 0.2  # and so long at least, for caches and clocks
+_WARM_UP_SECONDS = 0.1  # and so long at least, for caches and clocks
 
 
 class Work(Protocol):
