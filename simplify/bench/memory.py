@@ -76,13 +76,12 @@ def certain_bytes(configs: list[RunConfig]) -> int:
 
 
 def free_bytes() -> int | None:
-    """Memory that a process may still get here; None where the system does not say."""
+    """The most that a process may still get here; None where the system does not say."""
     found: list[int] = []
     with contextlib.suppress(OSError, ValueError, StopIteration), open("/proc/meminfo", encoding="ascii") as lines:
         found.append(next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")))
     with contextlib.suppress(OSError, ValueError):  # a container's own limit; "max" is none
-        limit, used = (int(_read(f"/sys/fs/cgroup/memory.{name}")) for name in ("max", "current"))
-        found.append(limit - used)
+        found.append(int(_read("/sys/fs/cgroup/memory.max")))
     return min(found, default=None)
 
 
@@ -99,15 +98,19 @@ def _steps_here(config: RunConfig) -> int:
     trainer = Trainer(config, Noise(config, sequences), device)
     for step in range(_STEPS):
         trainer.step(step, 0.0, lambda _: None)
-    return round(device.peak_memory_gib() * 2**30) - before
+    return _resident(peak=True) - before
 
 
-def _resident() -> int:
-    """Bytes in memory now; where the system does not say, the most so far."""
-    try:
-        return int(_read("/proc/self/statm").split()[1]) * resource.getpagesize()
-    except OSError:
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+def _resident(peak: bool = False) -> int:
+    """Bytes in memory now, or at most so far.
+
+    Not by getrusage where there is another way: on Linux a child begins with the peak of its parent.
+    """
+    name = "VmHWM:" if peak else "VmRSS:"
+    with contextlib.suppress(OSError):
+        lines = _read("/proc/self/status").splitlines()
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(name))
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def _read(path: str) -> str:
