@@ -15,7 +15,7 @@ from simplify.compose import compose_run
 from simplify.runs.benches import keep_bench, read_benches
 
 
-def kept(root: Path, names: list[str], created: str, **other: Any) -> None:
+def kept(root: Path, names: list[str], created: str, mode: str = "train", **other: Any) -> None:
     """A result file with invented times."""
     config = compose_run(TINY).model_dump(mode="json")
     key = {"device": "AMD EPYC", "kind": "cpu", "threads": 2, "torch": "2.13.0", "precision": "fp32"}
@@ -32,7 +32,7 @@ def kept(root: Path, names: list[str], created: str, **other: Any) -> None:
             name: {"config": {**config, "block": {**block, "name": name}}, "key": key, "work": "w", "memory": None}
             for name in names
         },
-        "modes": {"train": {"what": "", "rounds": 20, "variants": found}},
+        "modes": {mode: {"what": "", "rounds": 20, "variants": found}},
     }
     keep_bench(record, root)
 
@@ -73,3 +73,15 @@ def test_which_results_are_shown(tmp_path: Path) -> None:
     assert speed is not None and [e.name for e in speed.entries] == ["pre_ln", "sas", "sas_p"]
     assert speed.entries[0].bench.path == benches[-1].path and "from 2 benches" in speed.footnotes[0]
     assert choose(benches, blocks=["post_ln"]) is None and choose(benches, model="gpt2") is None
+
+
+def test_the_baseline_comes_along_and_other_work_stays(tmp_path: Path) -> None:
+    kept(tmp_path, ["pre_ln", "sas"], "2026-01-01T00:00:00Z")
+    kept(tmp_path, ["pre_ln", "parallel"], "2026-01-02T00:00:00Z")
+    kept(tmp_path, ["pre_ln", "sas"], "2026-01-03T00:00:00Z", mode="forward")
+    speed = choose(read_benches(tmp_path), blocks=["sas"])
+    assert speed is not None and [e.name for e in speed.entries] == ["pre_ln", "sas"]
+    assert speed.modes == ["train", "forward"] and "from 2 benches" in speed.footnotes[0]
+    rows = speed_table(speed)
+    assert [row[:2] for row in rows[1:]] == [[w, b] for w in ("training", "forward") for b in ("pre_ln", "sas")]
+    assert rows[2][3] == "1.111" and rows[2][5] == "faster"

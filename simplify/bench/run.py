@@ -88,7 +88,7 @@ def _all_times(
         if able:
             share = _WEIGHTS.get(mode.name, 1) / sum(_WEIGHTS.get(other.name, 1) for other in wanted)
             terms = Terms(asked.rounds, asked.seconds * share)
-            found.append((mode, _times(mode, able, terms, _Progress(meter, mode.name, number, len(wanted)))))
+            found.append((mode, _times(mode, able, terms, _Progress(meter, mode.name, (number, len(wanted)), terms))))
         else:
             skipped[mode.name] = "an encoder (model.kind=encoder) fills gaps and does not decode"
     return found, skipped
@@ -108,15 +108,18 @@ def _times(mode: Mode, variants: list[Variant], terms: Terms, progress: _Progres
 class _Progress:
     """Rounds of one mode as a part of the whole."""
 
-    def __init__(self, meter: Meter, mode: str, number: int, count: int) -> None:
-        self._meter, self._mode, self._number, self._count, self._rounds = meter, mode, number, count, 1
+    def __init__(self, meter: Meter, mode: str, place: tuple[int, int], terms: Terms) -> None:
+        self._meter, self._mode, self._terms, self._rounds = meter, mode, terms, 1
+        self._number, self._count = place
 
     def say(self, text: str, share: float = 0.0, force: bool = False) -> None:
         self._meter.update((self._number + share) / self._count, f"{self._mode}: {text}", force)
 
     def planned(self, rounds: int, seconds: float) -> None:
-        self._rounds = rounds
-        self.say(f"{rounds} rounds, about {short_time(seconds)}", force=True)
+        self._rounds, over = rounds, ""
+        if self._terms.rounds is None and seconds > 1.5 * self._terms.seconds:
+            over = f", not the {self._terms.seconds:.0f} s that --seconds leaves for it: fewer decide nothing"
+        self.say(f"{rounds} rounds, about {short_time(seconds)}{over}", force=True)
 
     def done(self, finished: int) -> None:
         self.say(f"round {finished} of {self._rounds}", finished / self._rounds)

@@ -51,7 +51,7 @@ def bench_command(
         record = run_bench(configs, Asked(base, kinds, rounds, seconds), command, progress)
     bench = keep_bench(record, root)
     if as_json:
-        print(json.dumps(record))
+        print(json.dumps({"file": str(bench.path), **record}))
     else:
         _show(bench)
 

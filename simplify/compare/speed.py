@@ -12,7 +12,8 @@ the model, the batch and the baseline too: everything else becomes a footnote.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from simplify.runs.benches import Bench
@@ -41,6 +42,7 @@ class Entry:
     setting: tuple[tuple[str, Any], ...]
     memory: int | None  # bytes
     modes: Mapping[str, Mapping[str, Any]]  # by mode, what simplify.bench.record.entry says
+    files: frozenset[Path]  # where that comes from; `bench` is the newest of them
 
 
 @dataclass(frozen=True)
@@ -61,13 +63,13 @@ class Speed:
 def choose(benches: Sequence[Bench], blocks: Collection[str] | None = None, model: str | None = None) -> Speed | None:
     """The group of comparable variants that has the most of them, of equal ones the newest; the rest are footnotes.
 
-    `blocks` and `model` are names; None: all. A variant that was measured twice counts as measured last.
+    `blocks` and `model` are names, None: all; the baseline comes along. Of what was measured twice the newest counts.
     """
     groups: dict[tuple[Any, ...], dict[str, Entry]] = {}
     for bench in benches:
-        for entry in _entries(bench):
-            if (blocks is None or entry.block in blocks) and model in (None, entry.model):
-                groups.setdefault(entry.setting, {})[entry.name] = entry
+        for entry in _wanted(bench, blocks, model):
+            group = groups.setdefault(entry.setting, {})
+            group[entry.name] = _merged(group.get(entry.name), entry)
     if not groups:
         return None
     newest = {setting: max(e.bench.record["created"] for e in group.values()) for setting, group in groups.items()}
@@ -75,10 +77,17 @@ def choose(benches: Sequence[Bench], blocks: Collection[str] | None = None, mode
     chosen, facts = groups[setting], dict(setting)
     entries = sorted(chosen.values(), key=lambda entry: entry.name != facts["baseline"])
     notes = [_footnote(facts, dict(other), group) for other, group in groups.items() if other != setting]
-    files = {entry.bench.path.name for entry in entries}
+    files = {path for entry in entries for path in entry.files}
     if len(files) > 1:
         notes.append(f"from {len(files)} benches at different times: each ratio is to the baseline of its own bench")
     return Speed(facts["baseline"], _told(entries[0], facts), entries, notes)
+
+
+def _wanted(bench: Bench, blocks: Collection[str] | None, model: str | None) -> list[Entry]:
+    """The variants of a bench that were asked for, with the baseline; none where there is only that."""
+    entries, baseline = _entries(bench), bench.record["baseline"]
+    wanted = [e for e in entries if (blocks is None or e.block in blocks) and model in (None, e.model)]
+    return [e for e in entries if e in wanted or e.name == baseline] if wanted else []
 
 
 def _entries(bench: Bench) -> list[Entry]:
@@ -90,8 +99,16 @@ def _entries(bench: Bench) -> list[Entry]:
         modes = {mode: said["variants"][name] for mode, said in record["modes"].items() if name in said["variants"]}
         memory = (variant.get("memory") or {}).get("bytes")
         names = config["block"]["name"], config["model"]["name"]
-        found.append(Entry(name, *names, bench, tuple(setting.items()), memory, modes))
+        found.append(Entry(name, *names, bench, tuple(setting.items()), memory, modes, frozenset({bench.path})))
     return found
+
+
+def _merged(old: Entry | None, new: Entry) -> Entry:
+    """A later bench of some kinds of work leaves what an earlier one found of the others."""
+    if old is None or old.modes.keys() <= new.modes.keys():
+        return new if old is None or new.memory is not None else replace(new, memory=old.memory)
+    memory = old.memory if new.memory is None else new.memory
+    return replace(new, modes={**old.modes, **new.modes}, memory=memory, files=old.files | new.files)
 
 
 def _footnote(shown: Mapping[str, Any], other: Mapping[str, Any], group: Mapping[str, Entry]) -> str:
