@@ -9,7 +9,7 @@ import pytest
 from conftest import TINY
 
 from simplify.bench.record import Measured, entry
-from simplify.compare.speed import choose, speed_table
+from simplify.compare.speed import choose, remarks, speed_table
 from simplify.compare.speed_chart import draw_speed
 from simplify.compose import compose_run
 from simplify.runs.benches import keep_bench, read_benches
@@ -85,3 +85,12 @@ def test_the_baseline_comes_along_and_other_work_stays(tmp_path: Path) -> None:
     rows = speed_table(speed)
     assert [row[:2] for row in rows[1:]] == [[w, b] for w in ("training", "forward") for b in ("pre_ln", "sas")]
     assert rows[2][3] == "1.111" and rows[2][5] == "faster"
+    assert remarks(speed) == []  # 100 tokens a second of 1e6 FLOPs, of 1e9
+
+
+def test_an_impossible_mfu_is_said(tmp_path: Path) -> None:
+    kept(tmp_path, ["pre_ln", "sas"], "2026-01-01T00:00:00Z")
+    (bench,) = read_benches(tmp_path)
+    bench.record["modes"]["train"]["variants"]["sas"]["mfu"] = 1.2
+    speed = choose([bench])
+    assert speed is not None and remarks(speed)[0].startswith("MFU above 100%: the machine was busier")

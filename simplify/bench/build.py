@@ -71,10 +71,10 @@ def too_large(configs: Mapping[str, RunConfig], why: str) -> ConfigError:
 
 
 def _let_all_compile(configs: Mapping[str, RunConfig]) -> None:
-    """torch gives up compiling a function after a few times; each variant compiles the same one, twice."""
+    """torch gives up compiling a function after a few times, silently; all variants compile the same ones."""
     if any(config.train.compile for config in configs.values()):
         import torch._dynamo
 
         name = "recompile_limit" if hasattr(torch._dynamo.config, "recompile_limit") else "cache_size_limit"
-        limit = max(getattr(torch._dynamo.config, name), 4 * len(configs) + 8)
-        setattr(torch._dynamo.config, name, limit)
+        alone = getattr(torch._dynamo.config, name)  # what one variant may use, with gradients or without
+        setattr(torch._dynamo.config, name, 2 * alone * len(configs))

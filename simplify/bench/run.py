@@ -28,11 +28,11 @@ def run_bench(configs: Mapping[str, RunConfig], asked: Asked, command: list[str]
     """
     start, load = {"created": now(), **provenance(command)}, _load()
     devices = choose_devices(configs)
-    ceilings = _ceilings(devices, {})
+    ceilings: dict[str, Any] = {}
+    _raise_ceilings(ceilings, set(devices.values()))
     _say_what_it_takes(configs, devices, ceilings, asked, meter)
     variants, memory = build_all(configs, devices, "memory" in asked.only, meter)
-    times, skipped = _all_times(variants, asked, meter)
-    ceilings = _ceilings(devices, ceilings)
+    times, skipped = _all_times(variants, asked, ceilings, meter)
     return {
         **start,
         "ended": now(),
@@ -47,13 +47,12 @@ def run_bench(configs: Mapping[str, RunConfig], asked: Asked, command: list[str]
     }
 
 
-def _ceilings(devices: Mapping[str, Device], earlier: Mapping[str, Any]) -> dict[str, Any]:
-    """The matrix products of each precision; of `earlier` and now the faster ones."""
-    found = dict(earlier)
-    for device in set(devices.values()):
-        new, old = matmul_ceiling(device), found.get(device.precision)
-        found[device.precision] = max((new, old or new), key=lambda ceiling: ceiling["flops_per_second"])
-    return found
+def _raise_ceilings(ceilings: dict[str, Any], devices: set[Device]) -> None:
+    """Measure the matrix products of each precision; of earlier ones and these the fastest stay."""
+    for device in devices:
+        new = matmul_ceiling(device)
+        old = ceilings.setdefault(device.precision, new)
+        ceilings[device.precision] = max(new, old, key=lambda ceiling: ceiling["flops_per_second"])
 
 
 def _say_what_it_takes(
@@ -77,9 +76,9 @@ def _say_what_it_takes(
 
 
 def _all_times(
-    variants: Mapping[str, Variant], asked: Asked, meter: Meter
+    variants: Mapping[str, Variant], asked: Asked, ceilings: dict[str, Any], meter: Meter
 ) -> tuple[list[tuple[Mode, Times]], dict[str, str]]:
-    """The times of every mode, and why there are none of some."""
+    """The times of every mode, and why there are none of some. After each, matrix products once more."""
     found: list[tuple[Mode, Times]] = []
     skipped: dict[str, str] = {}
     wanted = modes(asked.only)
@@ -89,6 +88,7 @@ def _all_times(
             share = _WEIGHTS.get(mode.name, 1) / sum(_WEIGHTS.get(other.name, 1) for other in wanted)
             terms = Terms(asked.rounds, asked.seconds * share)
             found.append((mode, _times(mode, able, terms, _Progress(meter, mode.name, (number, len(wanted)), terms))))
+            _raise_ceilings(ceilings, {variant.device for variant in able})
         else:
             skipped[mode.name] = "an encoder (model.kind=encoder) fills gaps and does not decode"
     return found, skipped

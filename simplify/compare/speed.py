@@ -179,11 +179,15 @@ def _ends(split: Mapping[str, Any]) -> str:
 
 
 def remarks(speed: Speed) -> list[str]:
-    """What was not decided, and why; how much the machine varied."""
+    """What was not decided, and why; where the machine was too busy to say how much of it was used."""
     found: list[str] = []
     for mode in speed.modes:
         for entry in speed.entries:
             ratio = entry.modes.get(mode, {}).get("ratio")
             if ratio and ratio["why"]:
                 found.append(f"{MODES[mode]}, {entry.name}: {ratio['verdict']}: {ratio['why']}")
+    if any((said["mfu"] or 0) > 1 for entry in speed.entries for said in entry.modes.values()):
+        found.append(
+            "MFU above 100%: the machine was busier while its matrix products were measured; no measure of use"
+        )
     return found
