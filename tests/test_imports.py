@@ -27,13 +27,14 @@ ROOMS: dict[str, set[str]] = {
     "training": {"config", "data", "display", "errors", "runs", "zoo"},
     "dispatch": {"config", "data", "errors", "machine", "program", "runs", "training"},
     "sweep": {"compose", "config", "data", "errors", "machine", "program", "runs", "zoo"},
+    "bench": {"config", "display", "errors", "program", "runs", "training", "zoo"},
     "diagnose": {"compare", "config", "data", "errors", "training", "zoo"},
     "export": {"config", "data", "errors", "training", "zoo"},
     "compare": {"display", "runs"},
     "publish": {"errors", "runs"},
     "cli": {
-        *("choices", "compare", "compose", "config", "data", "diagnose", "dispatch", "display", "errors", "export"),
-        *("machine", "publish", "runs", "sweep", "training", "zoo"),
+        *("bench", "choices", "compare", "compose", "config", "data", "diagnose", "dispatch", "display", "errors"),
+        *("export", "machine", "publish", "runs", "sweep", "training", "zoo"),
     },
 }
 # The only rooms or files that know a library.
@@ -43,7 +44,7 @@ KNOWN_ONLY_BY = {
     "wandb": {"runs/wandb_client.py"},
     "wandb_workspaces": {"publish/spec.py"},
     "typer": {"cli/app.py", "cli/complete.py", "cli/many_runs.py", "cli/one_run.py", "cli/options.py"},
-    "matplotlib": {"compare/picture.py", "compare/draw.py"},
+    "matplotlib": {"compare/picture.py", "compare/draw.py", "compare/speed_chart.py"},
     "tokenizers": {"data/tokenisers.py", "data/build.py", "data/corpus.py"},
     "submitit": {"dispatch/launch.py", "dispatch/batch.py", "dispatch/task.py"},
     "pandas": {"runs/store.py"},

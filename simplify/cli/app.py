@@ -41,6 +41,7 @@ _MANY, _ONE = "Many runs", "One run"
 app.command(cls=WithSettings, rich_help_panel=_ONE)(one_run.train)
 app.command("config", cls=WithSettings, rich_help_panel=_ONE)(one_run.show_config)
 app.command(rich_help_panel=_ONE)(one_run.probe)
+app.command(cls=WithSettings, rich_help_panel=_ONE)(one_run.bench)
 app.command(rich_help_panel=_ONE)(one_run.sample)
 app.command(rich_help_panel=_ONE)(one_run.export)
 app.command(rich_help_panel=_MANY)(many_runs.sweep)

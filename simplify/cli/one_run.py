@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from simplify.cli.complete import complete_block, complete_override
-from simplify.cli.options import Conf, Config, Overrides, Run, RunRoot
+from simplify.cli.options import Conf, Config, Json, Overrides, Run, RunRoot
 
 
 def train(
@@ -68,6 +68,36 @@ def probe(
     from simplify.cli.probe import probe_command
 
     probe_command(words or [], conf, seeds, sequences, out)
+
+
+def bench(
+    overrides: Overrides = None,
+    conf: Conf = None,
+    only: Annotated[
+        str | None,
+        typer.Option(help="of train, forward, decode, memory, with commas; default: all", show_default=False),
+    ] = None,
+    baseline: Annotated[
+        str | None,
+        typer.Option(help="what the others are compared with; default: pre_ln, else the first", show_default=False),
+    ] = None,
+    rounds: Annotated[
+        int | None, typer.Option(min=1, help="rounds of each work; default: by --seconds", show_default=False)
+    ] = None,
+    seconds: Annotated[float, typer.Option(min=1, help="time for the rounds of all works together")] = 120,
+    twin: Annotated[
+        bool,
+        typer.Option("--twin", help="the baseline a second time as well: what this machine makes of no difference"),
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Compare the speed of blocks in turn on this machine: training, forward, decoding, memory.
+
+    Several values are allowed as in a sweep: block=pre_ln,sas model=gpt_nano
+    """
+    from simplify.cli.bench import bench_command
+
+    bench_command(overrides or [], conf, only, baseline, rounds, seconds, twin, as_json, sys.argv)
 
 
 def sample(

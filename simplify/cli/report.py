@@ -47,7 +47,7 @@ def report_command(words: Sequence[str], run_root: Path | None, shown: Shown) ->
 
     found = comparison(chosen.runs, wish.baseline, wish.margin, wish.colour)
     _refuse_empty(found, chosen, wish)
-    options = _options(chosen, wish)
+    options = _options(found, chosen, wish)
     _print(found, options)
     try:
         files = write_report(found, options, shown.out)
@@ -128,10 +128,12 @@ def _refuse_empty(found: Comparison, chosen: Selected, wish: Report) -> None:
         )
 
 
-def _options(chosen: Selected, wish: Report) -> ReportOptions:
+def _options(found: Comparison, chosen: Selected, wish: Report) -> ReportOptions:
     from simplify import __version__
     from simplify.compare.report import FigureWish, ReportOptions
+    from simplify.compare.speed import choose
     from simplify.compare.tables import PaperNumbers
+    from simplify.runs.benches import read_benches
 
     figures = [FigureWish(f.kind, f.x or "", f.by, f.of, f.log_x) for f in wish.figures]
     paper = None
@@ -140,8 +142,12 @@ def _options(chosen: Selected, wish: Report) -> ReportOptions:
         paper = PaperNumbers(wish.paper.where, columns)
     question = chosen.sweeps[0].question if len(chosen.sweeps) == 1 else ()
     when = datetime.now().astimezone().strftime("%Y-%m-%d %H:%M")
+    benches = read_benches(chosen.store.root)
+    blocks = {variant.block for variant in found.variants}
+    models = {str(variant.settings["model.name"]) for variant in found.variants}
+    speed = choose(benches, blocks, models.pop() if len(models) == 1 else None)
     about = f"{len(chosen.runs)} runs of {chosen.store.root.name}/, {when}, simplify {__version__}"
-    return ReportOptions(chosen.title, question, wish.x, figures, paper, chosen.unstarted, about)
+    return ReportOptions(chosen.title, question, wish.x, figures, paper, chosen.unstarted, about, speed)
 
 
 def _print(found: Comparison, options: ReportOptions) -> None:

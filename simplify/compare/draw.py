@@ -12,8 +12,17 @@ from simplify.compare.panels import Panel, Style, Values, number, styles_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 FORMATS = (".png", ".svg", ".pdf")
+# matplotlib's settings of our pictures: text stays text in SVG and PDF, and the same picture gives the same bytes.
+SETTINGS: dict[Any, Any] = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "simplify",
+    "pdf.fonttype": 42,
+    "text.usetex": False,
+    "font.size": 8,
+}
 _FEW = 12  # so many points are marked one by one
 _FLAT = 1e-4  # a curve that varies by less than this part of its size is drawn flat: what is left is rounding
 
@@ -31,10 +40,7 @@ def draw_panels(panels: Sequence[Panel], title: str, paths: Sequence[Path], widt
     columns = 3 if len(panels) > 4 else min(2, max(1, len(panels)))
     rows = max(1, math.ceil(len(panels) / columns))
     width = width or (3.3 * columns if columns > 1 else 5.2)
-    # Text stays text in SVG and PDF, and the same panels give the same bytes.
-    settings: dict[Any, Any] = {"svg.fonttype": "none", "svg.hashsalt": "simplify", "pdf.fonttype": 42}
-    undated: dict[str, dict[str, Any]] = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
-    with matplotlib.rc_context({**settings, "text.usetex": False, "font.size": 8}):
+    with matplotlib.rc_context(SETTINGS):
         height = 2.35 * rows + 0.6 + 0.17 * math.ceil(len(styles) / _legend_columns(styles, width))
         figure = Figure(figsize=(width, height), dpi=200, layout="constrained")
         FigureCanvasAgg(figure)
@@ -45,8 +51,13 @@ def draw_panels(panels: Sequence[Panel], title: str, paths: Sequence[Path], widt
         if styles:
             _add_legend(figure, styles, _legend_columns(styles, width))
         for path in paths:
-            kind = path.suffix.lower()
-            figure.savefig(path, format=kind[1:], metadata=undated.get(kind, {}))
+            save(figure, path)
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write a figure in the format of the file's name, without the date: the same figure gives the same bytes."""
+    undated = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(path.suffix.lower(), {})
+    figure.savefig(path, format=path.suffix[1:].lower(), metadata=undated)
 
 
 def _draw(axes: Axes, panel: Panel, styles: dict[str, Style]) -> None:

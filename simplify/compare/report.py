@@ -23,6 +23,8 @@ from simplify.compare.figures import (
 from simplify.compare.page import Section, Table, write_page
 from simplify.compare.panels import Panel
 from simplify.compare.scaling import scaling_panel
+from simplify.compare.speed import Speed, remarks, speed_table
+from simplify.compare.speed_chart import draw_speed
 from simplify.compare.tables import PaperNumbers, latex, markdown, notes_of, rows_of
 from simplify.runs.files import read_json, write_json, write_whole
 
@@ -52,6 +54,7 @@ class ReportOptions:
     paper: PaperNumbers | None = None
     unstarted: Sequence[str] = ()  # runs that nothing knows but the sweep
     about: str = ""  # what was selected, when and from what code
+    speed: Speed | None = None  # what benches have measured of these blocks
 
 
 @dataclass
@@ -62,12 +65,12 @@ class Drawn:
     sections: list[Section] = field(default_factory=list)
 
 
-def write_report(found: Comparison, options: ReportOptions, out: Path, extra: Sequence[Section] = ()) -> list[Path]:
+def write_report(found: Comparison, options: ReportOptions, out: Path) -> list[Path]:
     """Write everything into `out`, and take away what an earlier report left there; returns the files."""
     out.mkdir(parents=True, exist_ok=True)
     drawn = _draw(found, options)
     rows, notes = rows_of(found, options.paper), notes_of(found, options.paper)
-    sections = [Section("Answer", "", [Table("", rows, notes)]), *drawn.sections, *extra, *_left(found, options)]
+    sections = [Section("Answer", "", [Table("", rows, notes)]), *drawn.sections, *_speed(options), *_left(found, options)]
     earlier = set((read_json(out / _MANIFEST) or {}).get("files", []))
     files = [out / "index.html", out / "table.md", out / "table.tex"]
     write_page(sections, options.title, "\n".join([*options.question, options.about]), files[0])
@@ -77,6 +80,10 @@ def write_report(found: Comparison, options: ReportOptions, out: Path, extra: Se
         paths = [out / f"{name}{suffix}" for suffix in FORMATS]
         draw_panels(panels, "", paths, COLUMN if len(panels) == 1 else None)
         files += paths
+    if options.speed is not None:
+        for path in [out / f"speed{suffix}" for suffix in FORMATS]:
+            draw_speed(options.speed, path)
+            files.append(path)
     names = [path.name for path in files]
     for name in earlier - set(names):
         if name == Path(name).name:
@@ -124,6 +131,14 @@ def _add_figure(drawn: Drawn, found: Comparison, wish: FigureWish) -> None:
         return
     drawn.sections.append(Section(panel.title, "", [Table("", table)] if table else (), [panel]))
     drawn.printed[panel.key.replace(".", "_")] = [panel]
+
+
+def _speed(options: ReportOptions) -> list[Section]:
+    """What `simplify bench` has measured of these blocks; unlike the runs' own speed, side by side and interleaved."""
+    if options.speed is None:
+        return []
+    notes = [*remarks(options.speed), *options.speed.footnotes]
+    return [Section("Speed", options.speed.told, [Table("", speed_table(options.speed), notes)])]
 
 
 def _left(found: Comparison, options: ReportOptions) -> list[Section]:

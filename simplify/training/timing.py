@@ -87,7 +87,7 @@ class _Stopwatch(contextlib.AbstractContextManager["_Stopwatch"]):
     def __init__(self, config: RunConfig, device: Device) -> None:
         one = {"batch_tokens": config.micro_batch * config.model.seq_len, "micro_batch": config.micro_batch}
         train = config.train.model_copy(update={**one, "compile": False})
-        self._noise, self._device = _Noise(config), device
+        self._noise, self._device = Noise(config), device
         self._trainer = Trainer(config.model_copy(update={"train": train}), self._noise, device)
         self._marks: list[float] = []
         self._hook = register_optimizer_step_pre_hook(lambda *_: self._mark())
@@ -108,11 +108,11 @@ class _Stopwatch(contextlib.AbstractContextManager["_Stopwatch"]):
         self._marks.append(time.perf_counter())
 
 
-class _Noise(Batches):
+class Noise(Batches):
     """What a trainer asks of a corpus, without one: `rows` sequences of random tokens."""
 
-    def __init__(self, config: RunConfig) -> None:
-        self.rows = 1
+    def __init__(self, config: RunConfig, rows: int = 1) -> None:
+        self.rows = rows
         self._length, self._vocab_size = config.model.seq_len, config.data.vocab_size
 
     def batch(self, step: int) -> Batch:

@@ -119,9 +119,16 @@ class Trainer:
 
     def _loss(self, rows: Int64[Tensor, "2 b T"]) -> Float[Tensor, ""]:
         inputs, targets = rows.unbind()
+        return token_loss(self._logits(inputs), targets)
+
+    def _logits(self, inputs: Int64[Tensor, "b T"]) -> Float[Tensor, "b T V"]:
         with self._device.autocast():
-            logits = self._forward(inputs)
-        return token_loss(logits, targets)
+            return self._forward(inputs)
+
+    @torch.no_grad()
+    def infer(self, inputs: Int64[Tensor, "b T"]) -> Float[Tensor, "b T V"]:
+        """Logits without gradients, for tokens on the device."""
+        return self._logits(inputs)
 
     @torch.no_grad()
     def validate(self) -> float:

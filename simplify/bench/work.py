@@ -1,0 +1,189 @@
+"""What is timed: the trainer's own step, a forward pass, and decoding with cached keys and values."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import torch
+from jaxtyping import Int64
+from torch import Tensor
+
+from simplify.bench.rounds import Work
+from simplify.config import RunConfig
+from simplify.training.device import Device
+from simplify.training.timing import Noise
+from simplify.training.trainer import Trainer
+from simplify.zoo.counts import TRAINING_FLOPS, count_flops
+
+DECODE_BATCHES = (1, 8)
+_DRAWN = 16  # tokens in one call of decoding, at most
+
+
+@dataclass
+class Variant:
+    """One block's model with its trainer, kept for the length of a bench."""
+
+    name: str
+    config: RunConfig
+    device: Device
+    trainer: Trainer
+    build_seconds: float  # with torch.compile, where it is asked for
+    notes: list[str] = field(default_factory=list)  # what went another way than asked
+
+    @property
+    def key(self) -> dict[str, str | int | None]:
+        """What has to be the same for two speeds to be compared."""
+        facts = self.device.facts()["device"]
+        return {
+            "device": facts["name"],
+            "kind": facts["kind"],
+            "threads": facts["cpu_threads"] if facts["kind"] == "cpu" else None,
+            "torch": torch.__version__,
+            "precision": facts["precision"],
+            "compile": "compiled" if self.trainer.compiled else "eager",
+        }
+
+
+def build_variant(name: str, config: RunConfig, device: Device) -> Variant:
+    """The model on its device. Raises whatever a model that does not fit raises."""
+    notes: list[str] = []
+    begin = time.perf_counter()
+    trainer = Trainer(config, Noise(config, config.batch_sequences), device, notes.append)
+    device.synchronise()
+    return Variant(name, config, device, trainer, time.perf_counter() - begin, notes)
+
+
+def settle() -> None:
+    """A training step of almost nothing: torch loads parts of itself and starts its threads at the first one."""
+    weight = torch.nn.Parameter(torch.ones(256, 256))
+    (weight @ weight).sum().backward()
+    torch.optim.AdamW([weight], lr=0.0).step()
+
+
+class TrainingStep:
+    """An optimiser update on a whole batch, micro-batch by micro-batch, as in `simplify train`."""
+
+    def __init__(self, variant: Variant) -> None:
+        self._trainer = variant.trainer
+
+    def prepare(self) -> None:
+        """Read the losses of earlier steps: on a GPU they pile up until somebody does."""
+        self._trainer.check()
+
+    def call(self) -> None:
+        """At a rate of 0: the same work, and no divergence."""
+        self._trainer.step(0, 0.0, lambda _: None)
+
+
+class ForwardPass:
+    """Logits of a micro-batch, without gradients."""
+
+    def __init__(self, variant: Variant) -> None:
+        self._trainer = variant.trainer
+        self._inputs = _tokens(variant, variant.config.micro_batch, variant.config.model.seq_len)
+
+    def prepare(self) -> None:
+        """Nothing."""
+
+    def call(self) -> None:
+        """All sequences at once."""
+        self._trainer.infer(self._inputs)
+
+
+class Decoding:
+    """Tokens after a prompt of half the context, one at a time; the prompt itself is not timed."""
+
+    def __init__(self, variant: Variant, batch: int) -> None:
+        self._model, self._device = variant.trainer.model, variant.device
+        length, self._drawn = _lengths(variant.config)
+        self._prompt = _tokens(variant, batch, length)
+        self._stream: Iterator[Tensor] = iter(())
+
+    def prepare(self) -> None:
+        """The prompt into the cache."""
+        self._stream = self._model.stream(self._prompt, 1 + self._drawn, temperature=0.0)
+        self._next(1)
+
+    def call(self) -> None:
+        """The likeliest token, again and again."""
+        self._next(self._drawn)
+
+    def _next(self, count: int) -> None:
+        with self._device.autocast():
+            for _ in range(count):
+                next(self._stream)
+
+
+@dataclass(frozen=True)
+class Mode:
+    """A kind of work: `tokens` of a call, and `flops` of a token."""
+
+    name: str
+    make: Callable[[Variant], Work]
+    tokens: Callable[[RunConfig], int]
+    flops: Callable[[RunConfig], float]
+    what: Callable[[RunConfig], str]
+
+
+def modes(only: tuple[str, ...]) -> list[Mode]:
+    """The works of the words train, forward and decode."""
+    found = {
+        "train": [Mode("train", TrainingStep, _step_tokens, lambda c: TRAINING_FLOPS * _flops(c), _what_step)],
+        "forward": [Mode("forward", ForwardPass, _forward_tokens, _flops, _what_forward)],
+        "decode": [_decoding(batch) for batch in DECODE_BATCHES],
+    }
+    return [mode for word, several in found.items() if word in only for mode in several]
+
+
+def _decoding(batch: int) -> Mode:
+    def what(config: RunConfig) -> str:
+        prompt, drawn = _lengths(config)
+        return (
+            f"{drawn} tokens in a row for {batch} sequence{'s'[: batch > 1]} after a prompt of {prompt}, cached, eager"
+        )
+
+    def make(variant: Variant) -> Work:
+        return Decoding(variant, batch)
+
+    return Mode(f"decode_{batch}", make, lambda config: batch * _lengths(config)[1], _decoding_flops, what)
+
+
+def _step_tokens(config: RunConfig) -> int:
+    return config.train.batch_tokens
+
+
+def _forward_tokens(config: RunConfig) -> int:
+    return config.micro_batch * config.model.seq_len
+
+
+def _what_step(config: RunConfig) -> str:
+    return f"an optimiser step of {config.train.batch_tokens} tokens, {config.micro_batch} sequences at a time"
+
+
+def _what_forward(config: RunConfig) -> str:
+    return f"a forward pass over {config.micro_batch} sequences of {config.model.seq_len} tokens"
+
+
+def _flops(config: RunConfig) -> float:
+    return count_flops(config.block, config.model, config.data.vocab_size)
+
+
+def _decoding_flops(config: RunConfig) -> float:
+    """Attention is over the tokens so far: on average the prompt and half of what is drawn."""
+    prompt, drawn = _lengths(config)
+    seen = config.model.model_copy(update={"seq_len": prompt + drawn // 2})
+    return count_flops(config.block, seen, config.data.vocab_size)
+
+
+def _lengths(config: RunConfig) -> tuple[int, int]:
+    """Tokens of the prompt, and tokens drawn after it: together at most the context."""
+    prompt = max(1, config.model.seq_len // 2)
+    return prompt, min(_DRAWN, config.model.seq_len - prompt)
+
+
+def _tokens(variant: Variant, rows: int, length: int) -> Int64[Tensor, "b T"]:
+    generator = torch.Generator().manual_seed(0)
+    tokens = torch.randint(variant.config.data.vocab_size, (rows, length), generator=generator)
+    return tokens.to(variant.device.torch)

@@ -1,0 +1,96 @@
+"""What benches found, beside each other: only what may be compared, the rest in footnotes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import TINY
+
+from simplify.bench.record import Measured, entry
+from simplify.compare.speed import choose, remarks, speed_table
+from simplify.compare.speed_chart import draw_speed
+from simplify.compose import compose_run
+from simplify.runs.benches import keep_bench, read_benches
+
+
+def kept(root: Path, names: list[str], created: str, mode: str = "train", **other: Any) -> None:
+    """A result file with invented times."""
+    config = compose_run(TINY).model_dump(mode="json")
+    key = {"device": "AMD EPYC", "kind": "cpu", "threads": 2, "torch": "2.13.0", "precision": "fp32"}
+    key |= {"compile": "eager", **other}
+    found = {}
+    for i, name in enumerate(names):
+        own = Measured([1.0 - 0.1 * i] * 20, [2.0], 100, 1e6)
+        found[name] = entry(own, Measured([1.0] * 20, [2.0], 100, 1e6) if i else None, 1e9)
+    block = config["block"]
+    record = {
+        "created": created,
+        "baseline": names[0],
+        "variants": {
+            name: {"config": {**config, "block": {**block, "name": name}}, "key": key, "work": "w", "memory": None}
+            for name in names
+        },
+        "modes": {mode: {"what": "", "rounds": 20, "variants": found}},
+    }
+    keep_bench(record, root)
+
+
+@pytest.mark.parametrize(
+    ("other", "words"),
+    [
+        ({"device": "NVIDIA H100", "kind": "cuda", "threads": None}, "another device (NVIDIA H100)"),
+        ({"torch": "2.6.0"}, "another torch (2.6.0)"),
+        ({"precision": "bf16"}, "another precision (bf16)"),
+        ({"compile": "compiled"}, "another compile mode (compiled)"),
+        ({"threads": 1}, "another number of threads (1)"),
+    ],
+)
+def test_a_chart_refuses_to_mix(tmp_path: Path, other: dict[str, Any], words: str) -> None:
+    kept(tmp_path, ["pre_ln", "sas", "parallel"], "2026-01-01T00:00:00Z")
+    kept(tmp_path, ["pre_ln", "sas_p"], "2026-01-02T00:00:00Z", **other)
+    speed = choose(read_benches(tmp_path))
+    assert speed is not None and [e.name for e in speed.entries] == ["pre_ln", "sas", "parallel"]
+    assert len(speed.footnotes) == 1
+    assert speed.footnotes[0].startswith("not in the chart: pre_ln, sas_p: ") and words in speed.footnotes[0]
+    assert "sas_p" not in {row[1] for row in speed_table(speed)}
+    draw_speed(speed, tmp_path / "speed.svg")
+    texts = (tmp_path / "speed.svg").read_text().split("</text>")
+    assert not any(text.endswith(">sas_p") for text in texts) and any("sas_p" in text for text in texts)
+    assert any(text.endswith(">sas") for text in texts)
+
+
+def test_which_results_are_shown(tmp_path: Path) -> None:
+    assert choose(read_benches(tmp_path)) is None
+    kept(tmp_path, ["pre_ln", "sas"], "2026-01-01T00:00:00Z")
+    kept(tmp_path, ["pre_ln", "sas_p"], "2026-01-02T00:00:00Z")
+    kept(tmp_path, ["pre_ln", "sas_p"], "2026-01-02T00:00:00Z")  # in the same second: kept beside the other
+    (tmp_path / ".bench" / "torn.json").write_text('{"format": 1, "crea')
+    benches = read_benches(tmp_path)
+    assert len(benches) == 3
+    speed = choose(benches)
+    assert speed is not None and [e.name for e in speed.entries] == ["pre_ln", "sas", "sas_p"]
+    assert speed.entries[0].bench.path == benches[-1].path and "from 2 benches" in speed.footnotes[0]
+    assert choose(benches, blocks=["post_ln"]) is None and choose(benches, model="gpt2") is None
+
+
+def test_the_baseline_comes_along_and_other_work_stays(tmp_path: Path) -> None:
+    kept(tmp_path, ["pre_ln", "sas"], "2026-01-01T00:00:00Z")
+    kept(tmp_path, ["pre_ln", "parallel"], "2026-01-02T00:00:00Z")
+    kept(tmp_path, ["pre_ln", "sas"], "2026-01-03T00:00:00Z", mode="forward")
+    speed = choose(read_benches(tmp_path), blocks=["sas"])
+    assert speed is not None and [e.name for e in speed.entries] == ["pre_ln", "sas"]
+    assert speed.modes == ["train", "forward"] and "from 2 benches" in speed.footnotes[0]
+    rows = speed_table(speed)
+    assert [row[:2] for row in rows[1:]] == [[w, b] for w in ("training", "forward") for b in ("pre_ln", "sas")]
+    assert rows[2][3] == "1.111" and rows[2][5] == "faster"
+    assert remarks(speed) == []  # 100 tokens a second of 1e6 FLOPs, of 1e9
+
+
+def test_an_impossible_mfu_is_said(tmp_path: Path) -> None:
+    kept(tmp_path, ["pre_ln", "sas"], "2026-01-01T00:00:00Z")
+    (bench,) = read_benches(tmp_path)
+    bench.record["modes"]["train"]["variants"]["sas"]["mfu"] = 1.2
+    speed = choose([bench])
+    assert speed is not None and remarks(speed)[0].startswith("MFU above 100%: the machine was busier")
