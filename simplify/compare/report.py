@@ -70,7 +70,12 @@ def write_report(found: Comparison, options: ReportOptions, out: Path) -> list[P
     out.mkdir(parents=True, exist_ok=True)
     drawn = _draw(found, options)
     rows, notes = rows_of(found, options.paper), notes_of(found, options.paper)
-    sections = [Section("Answer", "", [Table("", rows, notes)]), *drawn.sections, *_speed(options), *_left(found, options)]
+    sections = [
+        Section("Answer", "", [Table("", rows, notes)]),
+        *drawn.sections,
+        *_speed(options),
+        *_left(found, options),
+    ]
     earlier = set((read_json(out / _MANIFEST) or {}).get("files", []))
     files = [out / "index.html", out / "table.md", out / "table.tex"]
     write_page(sections, options.title, "\n".join([*options.question, options.about]), files[0])
