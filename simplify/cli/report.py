@@ -166,7 +166,7 @@ def _print(found: Comparison, options: ReportOptions) -> None:
         screen.print(table)
     else:
         print("\n".join([options.title, *lines]))
-    for note in notes_of(found):
+    for note in notes_of(found, short=True):
         print(f"  {note}")
     _print_unfinished(found, options.unstarted)
 

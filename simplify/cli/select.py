@@ -53,7 +53,7 @@ def select(words: Sequence[str], run_root: Path | None) -> Selected:
     if len(sweeps) == 1 and not ids:  # as the sweep names them
         order = {run.run_id: number for number, run in enumerate(sweeps[0].runs)}
         found.sort(key=lambda run: order.get(run.run_id, len(order)))
-    title = " ".join(words) or str(store.root)
+    title = " ".join(words) or f"all runs of {store.root}"
     return Selected(store, found, sweeps, [] if settings else list(unstarted.values()), title)
 
 

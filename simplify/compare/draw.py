@@ -95,6 +95,8 @@ def _draw(axes: Axes, panel: Panel, styles: dict[str, Style]) -> None:
         axes.xaxis.set_major_locator(FixedLocator(places) if 0 < len(set(places)) < 4 else spread)
     if panel.log_y and heights:
         axes.set_yscale("log", nonpositive="clip")
+    if not panel.log_y and heights and min(heights) < 0 < max(heights):
+        axes.axhline(0, color="0.45", linewidth=0.8, zorder=0)
     axes.set(xlim=_limits(places, panel.log_x), ylim=_limits(heights, panel.log_y))
     if not heights:
         axes.set_yticks([])

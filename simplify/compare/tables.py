@@ -152,8 +152,8 @@ def short_number(value: float) -> str:
     return f"{value:g}"
 
 
-def notes_of(found: Comparison, paper: PaperNumbers | None = None) -> list[str]:
-    """What a reader has to know to read the table rightly."""
+def notes_of(found: Comparison, paper: PaperNumbers | None = None, short: bool = False) -> list[str]:
+    """What a reader has to know to read the table (or its short form) rightly."""
     against = baseline_name(found)
     unit = "a hidden token" if any(v.settings.get("model.kind") == "encoder" for v in found.variants) else "a token"
     notes = [
@@ -166,12 +166,13 @@ def notes_of(found: Comparison, paper: PaperNumbers | None = None) -> list[str]:
         notes.append("unpaired: no seed in common with the baseline; Welch's interval.")
     if any(row.variant.diverged for row in rows):
         notes.append("*: mean of the runs that did not diverge; the others are censored, so this is the better half.")
+    cpu = " On a CPU the memory is that of the whole process."
     if any(row.speed for row in rows):
         notes.append(
-            "tokens/s and peak memory over the baseline's, pair by pair, median (extremes): of runs at different "
-            "times, a hint; simplify bench measures. On a CPU the memory is that of the whole process."
+            f"tokens/s{'' if short else ' and peak memory'} over the baseline's, pair by pair, median (extremes): of runs "
+            f"at different times, a hint; simplify bench measures.{'' if short else cpu}"
         )
-    if any(row.reach for row in rows):
+    if any(row.reach for row in rows) and not short:
         notes.append(
             "steps to its loss: where the validation loss first is as low as the baseline's last one, as a part of the "
             "baseline's steps (and so of its tokens), median over pairs."
