@@ -182,7 +182,7 @@ def _print_unfinished(found: Comparison, unstarted: Sequence[str]) -> None:
 
 
 def _print_files(files: Sequence[Path], out: Path) -> None:
-    pictures = sorted({path.stem for path in files if path.suffix == ".png"})
+    pictures = sorted({path.stem for path in files if path.suffix == ".svg"})
     print(f"page:    {out / 'index.html'}")
     print(f"figures: {', '.join(pictures)} in {out}, each as .png, .svg and .pdf")
     print(f"table:   {out / 'table.md'}, {out / 'table.tex'}; numbers: {out / 'report.json'}", flush=True)

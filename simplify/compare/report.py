@@ -30,6 +30,7 @@ from simplify.runs.files import read_json, write_json, write_whole
 
 COLUMN = 3.4  # inches, of a column of a paper
 _MANIFEST = "report.json"
+_OVERVIEW = "overview"  # of two panels, for the screen: PNG alone
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ def write_report(found: Comparison, options: ReportOptions, out: Path) -> list[P
     write_whole(files[1], markdown(rows, notes))
     write_whole(files[2], latex(rows, notes))
     for name, panels in drawn.printed.items():
-        paths = [out / f"{name}{suffix}" for suffix in FORMATS]
+        paths = [out / f"{name}{suffix}" for suffix in (FORMATS if name != _OVERVIEW else FORMATS[:1])]
         draw_panels(panels, "", paths, COLUMN if len(panels) == 1 else None)
         files += paths
     if options.speed is not None:
@@ -113,7 +114,7 @@ def _draw(found: Comparison, options: ReportOptions) -> Drawn:
         paper_gap = gap_panel(found, MOST_PRINTED)
         if paper_gap:
             drawn.printed["gap"] = [paper_gap]
-            drawn.printed["overview"] = [printed[0], paper_gap]
+            drawn.printed[_OVERVIEW] = [printed[0], paper_gap]
     for wish in options.figures:
         _add_figure(drawn, found, wish)
     return drawn

@@ -169,8 +169,8 @@ def notes_of(found: Comparison, paper: PaperNumbers | None = None, short: bool =
     cpu = " On a CPU the memory is that of the whole process."
     if any(row.speed for row in rows):
         notes.append(
-            f"tokens/s{'' if short else ' and peak memory'} over the baseline's, pair by pair, median (extremes): of runs "
-            f"at different times, a hint; simplify bench measures.{'' if short else cpu}"
+            f"tokens/s{'' if short else ' and peak memory'} over the baseline's, pair by pair, median (extremes): of "
+            f"runs at different times, a hint; simplify bench measures.{'' if short else cpu}"
         )
     if any(row.reach for row in rows) and not short:
         notes.append(
