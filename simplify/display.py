@@ -19,7 +19,7 @@ REDRAW_HZ = 4  # a redraw of a few rows costs 7 ms
 
 def is_terminal() -> bool:
     """Whether standard output is a terminal that can be redrawn."""
-    return sys.stdout.isatty()
+    return sys.stdout is not None and sys.stdout.isatty()
 
 
 def console() -> Console:

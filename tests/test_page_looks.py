@@ -17,7 +17,7 @@ PICTURES = ROOT / "build" / "screenshots"
 
 
 def test_hovering_and_zooming(page: Browser) -> None:
-    assert "(last point)" in chart(page, "train")["place"]
+    assert chart(page, "train")["place"] == "each curve's last point"
     box = page.run(
         "(({ x, y, width, height }) => [x, y, width, height])(panelFrame.all[0].u.over.getBoundingClientRect())"
     )
@@ -51,7 +51,7 @@ def test_the_hover_line_by_keys(page: Browser) -> None:
     page.press("ArrowRight")
     assert chart(page, "train")["place"] == "step: 60"
     page.press("Escape")
-    assert "(last point)" in chart(page, "train")["place"]
+    assert chart(page, "train")["place"] == "each curve's last point"
 
 
 def test_sixty_curves_do_not_lag(browser: Browser, tmp_path: Path) -> None:

@@ -215,6 +215,78 @@ def test_what_is_typed_wrong(cli: Cli, here: Path, words: list[str], message: st
     assert "Traceback" not in found.err
 
 
+def test_a_baseline_that_has_not_begun_is_no_error(cli: Cli, here: Path) -> None:
+    """A sweep's report can be looked at from its first run on; only a typed baseline has to be there."""
+    make_run(here / "runs", ["block=sas"], falling(4.0))
+    sweep = here / "early.yaml"
+    sweep.write_text("grid: {block: [sas, pre_ln]}\nset: {model: gpt_nano}\nreport: {baseline: pre_ln}\n")
+    (run,) = runs_of(here / "runs")
+    record = {"name": "early-1", "file": str(sweep.resolve()), "scale": "paper", "words": [], "question": ["Early?"]}
+    record |= {"command": [], "updated": "", "git": None, "code": "", "snapshot": None}
+    asked = [{"run_id": run.run_id, "folder": run.name, "point": {}}]
+    asked += [{"run_id": "0123456789", "folder": "pre_ln-gpt_nano-0123456789", "point": {}}]
+    (here / "runs" / ".sweeps").mkdir()
+    (here / "runs" / ".sweeps" / "early-1.json").write_text(json.dumps({**record, "runs": asked}))
+    found = cli("report", "early.yaml")
+    assert found.code == 0, found.err
+    assert "1 not begun" in found.out and "Early?" in (here / "report" / "index.html").read_text()
+    assert cli("report", "early.yaml", "--baseline", "pre_ln").code == 2
+
+
+def test_a_diverged_baseline_judges_nobody(tmp_path: Path) -> None:
+    for seed in (0, 1):
+        make_run(tmp_path, ["block=pre_ln", f"seed={seed}"], falling(4.0 + seed))
+        make_run(tmp_path, ["block=sas", f"seed={seed}"], falling(3.9 + seed))
+    make_run(tmp_path, ["block=pre_ln", "seed=2"], falling(4.0, 3), end="diverged")
+    row = comparison(runs_of(tmp_path)).rows[1]
+    assert row.gap is not None and row.gap.verdict == "better" and row.verdict == "baseline diverged in 1 of 3"
+
+
+def test_the_number_of_pairs_is_told_where_it_is_not_that_of_runs(tmp_path: Path) -> None:
+    two_blocks(tmp_path)
+    make_run(tmp_path, ["block=sas", "seed=9"], falling(4.3))
+    found = comparison(runs_of(tmp_path))
+    assert rows_of(found)[2][3].endswith("3 pairs") and any("n pairs" in note for note in notes_of(found))
+
+
+def test_a_run_that_has_just_begun_limits_no_picture(tmp_path: Path) -> None:
+    make_run(tmp_path, ["block=pre_ln"], falling(4.0, 10))
+    make_run(tmp_path, ["block=sas"], falling(4.0, 2), end="stopped")
+    curves = {curve.name: curve for curve in printed_loss(comparison(runs_of(tmp_path)), "val/loss", "step").curves}
+    assert curves["pre_ln"].x[-1] == 10 and curves["sas"].x[-1] == 2
+    assert curves["sas"].partial and not curves["pre_ln"].partial
+
+
+def test_other_cadences_of_logging_and_damaged_rows(tmp_path: Path) -> None:
+    make_run(tmp_path, ["block=sas", "seed=0"], [(step, 6.0 - step / 10) for step in range(5, 45, 5)])
+    folder = make_run(tmp_path, ["block=sas", "seed=1"], [(10, 5.0), (30, 3.0)])
+    with open(folder / "metrics.jsonl", "a") as file:
+        file.write('{"step": "a"}\n{"step": 50, "val/loss": "bad", "seconds": null}\n[1]\n{"step": 60, "val')
+    found = comparison(runs_of(tmp_path))
+    (variant,) = found.variants  # how often a run logs is no part of what it is
+    line = mean_line(variant, found.logged, "val/loss", timed=False)
+    assert line is not None and line.x.tolist() == [10, 15, 20, 25, 30]
+    assert line.y.tolist() == pytest.approx([5.0, 4.5, 4.0, 3.5, 3.0])
+
+
+def test_figures_that_say_nothing_are_told(cli: Cli, here: Path) -> None:
+    make_run(here / "runs", ["block=sas"], falling(4.0))
+    found = cli("report", "--figure", "gains=banana", "--figure", "final=seed", "--figure", "final=model.name")
+    assert found.code == 0
+    for what in ("gains=banana: no run has such a gain", "final=seed: no finished", "final=model.name: no finished"):
+        assert f"figure {what}" in found.out
+
+
+def test_what_no_report_wrote_stays(cli: Cli, here: Path) -> None:
+    make_run(here / "runs", ["block=sas"], falling(4.0))
+    (here / "mine").mkdir()
+    (here / "mine" / "index.html").write_text("mine")
+    found = cli("report", "--out", "mine")
+    assert found.code == 2 and "holds index.html, which no report wrote" in found.err
+    assert [path.name for path in (here / "mine").iterdir()] == ["index.html"]
+    assert (here / "mine" / "index.html").read_text() == "mine"
+
+
 def test_a_root_without_results_says_so(cli: Cli) -> None:
     found = cli("report")
-    assert found.code == 2 and "none has logged a step" in found.err
+    assert found.code == 2 and "none has begun" in found.err

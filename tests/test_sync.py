@@ -22,7 +22,7 @@ from simplify.runs.process import this_process
 Spawn = Callable[..., "subprocess.Popen[str]"]
 # Rows leave the client each second, the least it takes: by default it gathers them for fifteen.
 OFTEN = {"WANDB_X_FILE_STREAM_TRANSMIT_INTERVAL": "1"}
-STEPS = 800  # some four seconds
+STEPS = 400  # some two seconds
 LONG = [*TINY, f"train.steps={STEPS}", "train.checkpoint_every=100", "train.val_every=100"]
 
 

@@ -47,6 +47,8 @@ def bench_command(
 
     from simplify.bench.run import run_bench
 
+    if kinds == ("decode",) and all(config.model.kind == "encoder" for config in configs.values()):
+        raise ConfigError("--only=decode: an encoder does not decode; valid: train, forward, memory")
     with quiet_meter() if as_json else meter("bench", 1.0) as progress:
         record = run_bench(configs, Asked(base, kinds, rounds, seconds), command, progress)
     bench = keep_bench(record, root)
@@ -130,7 +132,10 @@ def _print_table(speed: Speed) -> None:
 
 def _apart(record: Mapping[str, Any]) -> list[str]:
     """What is no part of the times: how they were taken, first calls, ceiling, load."""
-    lines = [f"{mode}: {said['what']}; {said['rounds']} rounds" for mode, said in record["modes"].items()]
+    lines = [
+        f"{mode}: {said['what']}; {said['rounds']} round{'s'[: said['rounds'] > 1]}"
+        for mode, said in record["modes"].items()
+    ]
     lines += [f"{mode}: not measured: {why}" for mode, why in record["skipped"].items()]
     for name, variant in record["variants"].items():
         parts = [("built", variant["build_seconds"])]

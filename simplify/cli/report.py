@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -46,18 +47,18 @@ def report_command(words: Sequence[str], run_root: Path | None, shown: Shown) ->
     from simplify.compare.report import write_report
 
     found = comparison(chosen.runs, wish.baseline, wish.margin, wish.colour)
-    _refuse_empty(found, chosen, wish)
+    _refuse_empty(found, chosen, shown.baseline)
     options = _options(found, chosen, wish)
-    _print(found, options)
     try:
-        files = write_report(found, options, shown.out)
+        written = write_report(found, options, shown.out)  # before a word: whoever reads the words may stop reading
     except OSError as error:
         raise RunFolderError(
             f"--out={shown.out}: cannot be written: {error.strerror or error}; valid: a folder to write to"
         ) from None
-    _print_files(files, shown.out)
+    _print(found, options, written.problems)
+    _print_files(written.files, shown.out)
     if shown.publish:
-        _publish(chosen, wish, options, files)
+        _publish(chosen, wish, options, written.files)
 
 
 def _publish(chosen: Selected, wish: Report, options: ReportOptions, files: Sequence[Path]) -> None:
@@ -105,8 +106,9 @@ def _figure(word: str) -> Figure:
     kinds = ("gains", "final", "scaling")
     sizes = ("parameters", "flops", "tokens")
     if kind not in kinds or (kind == "final" and not x) or (kind == "scaling" and x and x not in sizes):
+        hint = nearest(kind, kinds) if kind not in kinds else nearest(x, sizes) if kind == "scaling" else ""
         raise ConfigError(
-            f"--figure={word}: {nearest(kind, kinds)}valid: gains, gains=alpha,beta, final=SETTING such as "
+            f"--figure={word}: {hint}valid: gains, gains=alpha,beta, final=SETTING such as "
             f"final=block.mlp_branch, scaling=parameters, scaling=flops, scaling=tokens"
         )
     if kind == "gains":
@@ -114,17 +116,17 @@ def _figure(word: str) -> Figure:
     return Figure.model_validate({"kind": kind, "x": x or None})
 
 
-def _refuse_empty(found: Comparison, chosen: Selected, wish: Report) -> None:
-    if not any(run.last for variant in found.variants for run in variant.runs):
+def _refuse_empty(found: Comparison, chosen: Selected, typed: str | None) -> None:
+    if not found.variants:
+        there = "" if chosen.store.root.is_dir() else " (there is no such folder)"
         raise RunFolderError(
-            f"report: {len(chosen.runs)} runs in {chosen.store.root}, and none has logged a step; valid: runs that "
-            "have begun (simplify status shows all)"
+            f"report: {len(chosen.runs)} runs in {chosen.store.root}{there}, and none has begun; valid: runs that have "
+            "(simplify status shows all)"
         )
-    if wish.baseline is not None and not any(row.is_base for row in found.rows):
+    if typed is not None and not any(row.is_base for row in found.rows):
         blocks = dict.fromkeys(variant.block for variant in found.variants)
         raise ConfigError(
-            f"--baseline={wish.baseline}: {nearest(wish.baseline, blocks)}none of these runs is that; valid here: "
-            f"{', '.join(blocks)}"
+            f"--baseline={typed}: {nearest(typed, blocks)}none of these runs is that; valid here: {', '.join(blocks)}"
         )
 
 
@@ -144,13 +146,13 @@ def _options(found: Comparison, chosen: Selected, wish: Report) -> ReportOptions
     when = datetime.now().astimezone().strftime("%Y-%m-%d %H:%M")
     benches = read_benches(chosen.store.root)
     blocks = {variant.block for variant in found.variants}
-    models = {str(variant.settings["model.name"]) for variant in found.variants}
-    speed = choose(benches, blocks, models.pop() if len(models) == 1 else None)
+    speed = choose(benches, blocks, models=[variant.runs[0].config["model"] for variant in found.variants])
     about = f"{len(chosen.runs)} runs of {chosen.store.root.name}/, {when}, simplify {__version__}"
-    return ReportOptions(chosen.title, question, wish.x, figures, paper, chosen.unstarted, about, speed)
+    title = chosen.title if chosen.sweeps or chosen.title != f"all runs of {chosen.store.root}" else "All runs"
+    return ReportOptions(title, question, wish.x, figures, paper, chosen.unstarted, about, speed)
 
 
-def _print(found: Comparison, options: ReportOptions) -> None:
+def _print(found: Comparison, options: ReportOptions, problems: Sequence[str]) -> None:
     """The short table, the notes, and what is not in it."""
     from simplify.compare.tables import aligned, notes_of, rows_of
 
@@ -166,8 +168,9 @@ def _print(found: Comparison, options: ReportOptions) -> None:
         screen.print(table)
     else:
         print("\n".join([options.title, *lines]))
-    for note in notes_of(found, short=True):
-        print(f"  {note}")
+    width = max(60, screen.width) if is_terminal() else 10_000
+    for note in (*notes_of(found, short=True), *problems):
+        print(textwrap.fill(f"- {note}", width, subsequent_indent="  "))
     _print_unfinished(found, options.unstarted)
 
 

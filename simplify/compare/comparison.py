@@ -53,6 +53,16 @@ class Row:
         return self.base is self.variant
 
     @property
+    def verdict(self) -> str:
+        """In words. A variant that diverges is not judged by its survivors, and judges nobody as a baseline."""
+        mine, base = self.variant.diverged, self.base.diverged if self.base else []
+        if mine:
+            return f"diverged in {len(mine)} of {len(self.variant.runs)}"
+        if self.gap is None:
+            return "-"
+        return f"baseline diverged in {len(base)} of {len(self.base.runs)}" if base and self.base else self.gap.sentence
+
+    @property
     def parameters_share(self) -> float | None:
         """Its parameters over the baseline's."""
         mine, its = self.variant.costs, self.base.costs if self.base else None
@@ -66,8 +76,8 @@ class Comparison:
     rows: list[Row]
     not_begun: list[RunView]
     logged: Logged = field(repr=False)
-    metric: str = "val/loss"
     baseline: str | None = None  # as it was asked for
+    margin: float | None = None  # nats
 
     @property
     def variants(self) -> list[Variant]:
@@ -91,7 +101,7 @@ def comparison(
     variants, not_begun = group(runs, colour)
     chosen, logged = bases(variants, baseline), Logged()
     rows = [_row(variant, baseline_of(variant, chosen), margin, logged) for variant in variants]
-    return Comparison(rows, not_begun, logged, baseline=baseline)
+    return Comparison(rows, not_begun, logged, baseline, margin)
 
 
 def _row(variant: Variant, base: Variant | None, margin: float | None, logged: Logged) -> Row:

@@ -93,10 +93,15 @@ def mean_line(variant: Variant, logged: Logged, metric: str, timed: bool) -> Lin
 
 
 def _over_steps(series: Sequence[tuple[Array, Array]]) -> Line:
-    """At the steps that all runs have logged."""
+    """At the steps that all runs have logged; where they logged at different steps, straight between those."""
     x = series[0][0]
     for steps, _ in series[1:]:
         x = np.intersect1d(x, steps, assume_unique=True)
+    first, last = max(steps[0] for steps, _ in series), min(steps[-1] for steps, _ in series)
+    dense = max((steps for steps, _ in series), key=len)
+    dense = dense[(dense >= first) & (dense <= last)]
+    if 2 * len(x) < len(dense):
+        return _summed(dense, [np.interp(dense, steps, values) for steps, values in series])
     return _summed(x, [values[np.isin(steps, x, assume_unique=True)] for steps, values in series])
 
 

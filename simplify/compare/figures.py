@@ -65,7 +65,8 @@ def _curves(variants: Sequence[Variant], lines: Mapping[tuple[str, bool], Line],
 def _curve(variant: Variant, line: Line) -> Curve:
     banded = line.n > 1
     low, high = (line.low.tolist(), line.high.tolist()) if banded else (None, None)
-    return Curve(variant.name, line.x.tolist(), line.y.tolist(), low, high, colour=variant.colour)
+    points = (line.x.tolist(), line.y.tolist(), low, high)
+    return Curve(variant.name, *points, colour=variant.colour, partial=not variant.done)
 
 
 def printed_loss(found: Comparison, metric: str, axis: str) -> Panel:
@@ -77,7 +78,8 @@ def printed_loss(found: Comparison, metric: str, axis: str) -> Panel:
             if metric == "train/loss":
                 line = smoothed(line, len(line.x) // _WINDOW)
             lines[variant.name] = (variant, line.times(unit))
-    span = common_range([line for _, line in lines.values()])
+    ended = [line for variant, line in lines.values() if variant.done]  # a run that has just begun limits no picture
+    span = common_range(ended or [line for _, line in lines.values()])
     cut = [(v, line.cut(*span) if span else line) for v, line in lines.values()]
     curves = [_curve(variant, thinned(line, 1000)) for variant, line in cut]
     title = LOSSES[metric] + (" (moving mean)" if metric == "train/loss" else "")
@@ -102,27 +104,35 @@ def gap_panel(found: Comparison, most: int, metric: str = "val/loss") -> Panel |
 
 
 def final_panel(found: Comparison, x: str, by: str = "block", log_x: bool = False) -> Panel | None:
-    """The final loss against a swept setting, a curve for each value of `by` (paper, Figs 3, 9, 14)."""
-    lines: dict[str, list[tuple[float, float, float | None, str]]] = {}
+    """The final loss against a swept setting, a curve for each value of `by` (paper, Figs 3, 9, 14).
+
+    None where no finished run has a number there, or where the setting differs within a variant, as a seed does.
+    """
+    if x.rpartition(".")[2] == "seed":
+        return None
+    lines: dict[str, list[tuple[float, float, float | None]]] = {}
     for row in found.rows:
         config = row.variant.runs[0].config
         place = setting(config, x)
         if row.loss is None or not isinstance(place, (int, float)):
             continue
         line = setting(config, by)
-        lines.setdefault(str(line), []).append((float(place), *row.loss, row.variant.colour))
-    curves = [_final_curve(name, sorted(points, key=lambda p: p[0])) for name, points in lines.items()]
+        lines.setdefault(str(line), []).append((float(place), *row.loss))
+    curves = [
+        _final_curve(name, sorted(points, key=lambda p: p[0]), name if by == "block" else f"{by}={name}")
+        for name, points in lines.items()
+    ]
     if not curves:
         return None
     told = "Mean over seeds, the band one standard deviation."
     return Panel(f"final-{x}", f"final validation loss against {x}", told, x, _UNIT, curves, log_x=log_x)
 
 
-def _final_curve(name: str, points: Sequence[tuple[float, float, float | None, str]]) -> Curve:
+def _final_curve(name: str, points: Sequence[tuple[float, float, float | None]], colour: str) -> Curve:
     x, y = [p[0] for p in points], [p[1] for p in points]
     low, high = ([None if p[2] is None else p[1] + sign * p[2] for p in points] for sign in (-1, 1))
     banded = any(value is not None for value in low)
-    return Curve(name, x, y, low if banded else None, high if banded else None, colour=points[0][3])
+    return Curve(name, x, y, low if banded else None, high if banded else None, colour=colour)
 
 
 def gain_panels(found: Comparison, wanted: Sequence[str] = ()) -> list[Panel]:
@@ -182,9 +192,12 @@ def depth_colour(share: float) -> str:
 def states_table(runs: Sequence[RunView], unstarted: Sequence[str]) -> list[list[str]]:
     """Runs without a result: why, and how far they came."""
     rows = [["run", "state", "step", "why"]]
+    usual = {"stopped": "saved; the same command goes on", "lost": "its process is gone without a word"}
     for run in runs:
         error = run.facts.error or {}
-        why = str(error.get("message") or run.note or "")
+        why = str(error.get("message") or run.note or usual.get(run.state, ""))
+        if not run.about.get("identity") and run.facts.names:
+            why = "run.json is missing or damaged: nobody can tell what was trained"
         if error.get("cause") == "non_finite":
             why = f"diverged, censored: {why}"
         rows.append([run.name, run.state, str(run.last.get("step", "-")), why[:300]])

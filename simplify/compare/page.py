@@ -146,6 +146,7 @@ class _Data:
             "y": column(curve.y),
             "low": column(curve.low),
             "high": column(curve.high),
+            **({"partial": True} if curve.partial else {}),
         }
 
 

@@ -22,6 +22,7 @@ _DASHES: tuple[tuple[float, ...], ...] = ((), (5, 2), (1.2, 1.5), (6, 1.5, 1.2, 
 class Curve:
     """One line, with a band from `low` to `high` around it if both are given. None is a gap.
 
+    `partial`: of runs that have not ended, so that where it ends says nothing: it does not limit a common range.
     `colour`: as #rrggbb, or the name of what it shares its colour with, a block say; empty: a colour of its own.
     """
 
@@ -31,6 +32,7 @@ class Curve:
     low: Values | None = None
     high: Values | None = None
     colour: str = ""
+    partial: bool = False
 
     def __post_init__(self) -> None:
         if (self.low is None) != (self.high is None):

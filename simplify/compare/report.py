@@ -64,14 +64,28 @@ class Drawn:
 
     printed: dict[str, list[Panel]] = field(default_factory=dict)
     sections: list[Section] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)  # figures that could not be drawn
 
 
-def write_report(found: Comparison, options: ReportOptions, out: Path) -> list[Path]:
-    """Write everything into `out`, and take away what an earlier report left there; returns the files."""
+@dataclass(frozen=True)
+class Written:
+    """What a report came to: its files, and what could not be drawn."""
+
+    files: list[Path]
+    problems: list[str]
+
+
+def write_report(found: Comparison, options: ReportOptions, out: Path) -> Written:
+    """Write everything into `out`, and take away what an earlier report left there.
+
+    Raises OSError, also where a file of that name is there which no report wrote.
+    """
     out.mkdir(parents=True, exist_ok=True)
     drawn = _draw(found, options)
     rows, notes = rows_of(found, options.paper), notes_of(found, options.paper)
+    question = [Section("Question", " ".join(options.question))] if options.question else []
     sections = [
+        *question,
         Section("Answer", "", [Table("", rows, notes)]),
         *drawn.sections,
         *_speed(options),
@@ -79,23 +93,43 @@ def write_report(found: Comparison, options: ReportOptions, out: Path) -> list[P
     ]
     earlier = set((read_json(out / _MANIFEST) or {}).get("files", []))
     files = [out / "index.html", out / "table.md", out / "table.tex"]
-    write_page(sections, options.title, "\n".join([*options.question, options.about]), files[0])
+    pictures = {name: [out / f"{name}{suffix}" for suffix in _suffixes(name)] for name in drawn.printed}
+    if options.speed is not None:
+        pictures["speed"] = [out / f"speed{suffix}" for suffix in FORMATS]
+    files += [path for paths in pictures.values() for path in paths]
+    names = [path.name for path in files]
+    _refuse_strangers(out, names, earlier)
+    _keep_numbers(out, found, options, [*names, *sorted(earlier - set(names))])  # first: a half report can be replaced
+    write_page(sections, options.title, options.about, files[0])
     write_whole(files[1], markdown(rows, notes))
     write_whole(files[2], latex(rows, notes))
     for name, panels in drawn.printed.items():
-        paths = [out / f"{name}{suffix}" for suffix in (FORMATS if name != _OVERVIEW else FORMATS[:1])]
-        draw_panels(panels, "", paths, COLUMN if len(panels) == 1 else None)
-        files += paths
+        draw_panels(panels, "", pictures[name], COLUMN if len(panels) == 1 else None)
     if options.speed is not None:
-        for path in [out / f"speed{suffix}" for suffix in FORMATS]:
+        for path in pictures["speed"]:
             draw_speed(options.speed, path)
-            files.append(path)
-    names = [path.name for path in files]
     for name in earlier - set(names):
         if name == Path(name).name:
             (out / name).unlink(missing_ok=True)
-    write_json(out / _MANIFEST, {"title": options.title, "files": names, "rows": [numbers(row) for row in found.rows]})
-    return [*files, out / _MANIFEST]
+    _keep_numbers(out, found, options, names)
+    return Written([*files, out / _MANIFEST], drawn.problems)
+
+
+def _suffixes(name: str) -> Sequence[str]:
+    return FORMATS[:1] if name == _OVERVIEW else FORMATS
+
+
+def _refuse_strangers(out: Path, names: Sequence[str], ours: set[str]) -> None:
+    """What no report wrote is not written over."""
+    foreign = [name for name in names if name not in ours and (out / name).exists()]
+    if foreign:
+        raise FileExistsError(f"it holds {foreign[0]}, which no report wrote")
+
+
+def _keep_numbers(out: Path, found: Comparison, options: ReportOptions, names: Sequence[str]) -> None:
+    rows = [numbers(row) for row in found.rows]
+    told = {"title": options.title, "about": options.about, "margin": found.margin, "files": list(names)}
+    write_json(out / _MANIFEST, {**told, "rows": rows})
 
 
 def _draw(found: Comparison, options: ReportOptions) -> Drawn:
@@ -123,7 +157,9 @@ def _draw(found: Comparison, options: ReportOptions) -> Drawn:
 def _add_figure(drawn: Drawn, found: Comparison, wish: FigureWish) -> None:
     if wish.kind == "gains":
         panels = gain_panels(found, wish.of)
-        if panels:
+        if not panels:
+            drawn.problems.append(f"figure gains{'=' if wish.of else ''}{','.join(wish.of)}: no run has such a gain")
+        else:
             drawn.sections.append(Section("Gains of the layers", "", (), panels))
             drawn.printed["gains"] = panels
         return
@@ -133,7 +169,10 @@ def _add_figure(drawn: Drawn, found: Comparison, wish: FigureWish) -> None:
     else:
         panel = final_panel(found, wish.x, wish.by, wish.log_x)
     if panel is None:
-        drawn.sections.append(Section(f"{wish.kind} against {wish.x}", "No finished run has a number there."))
+        drawn.problems.append(f"figure {wish.kind}={wish.x}: no finished run has a number of its own there")
+        drawn.sections.append(
+            Section(f"{wish.kind} against {wish.x}", "No finished run has a number of its own there.")
+        )
         return
     drawn.sections.append(Section(panel.title, "", [Table("", table)] if table else (), [panel]))
     drawn.printed[panel.key.replace(".", "_")] = [panel]
@@ -164,11 +203,19 @@ def numbers(row: Row) -> dict[str, Any]:
         "baseline": row.base.name if row.base else None,
         "runs": {run.run_id: run.state for run in row.variant.runs},
         "loss": None if row.loss is None else {"mean": row.loss[0], "sd": row.loss[1]},
+        "losses": {run.run_id: run.last.get("val/loss") for run in row.variant.done},
+        "verdict": row.verdict,
         "difference": None if gap is None else {**vars(gap)},
         "parameters": costs.parameters if costs else None,
         "training_flops_a_token": costs.training_flops if costs else None,
         "tokens_per_sec_ratio": None if row.speed is None else {**vars(row.speed)},
         "peak_mem_ratio": None if row.memory is None else {**vars(row.memory)},
-        "steps_to_baseline_ratio": None if row.reach is None or row.reach.step is None else {**vars(row.reach.step)},
+        **{
+            f"{name}_to_baseline_ratio": None if part is None else {**vars(part)}
+            for name, part in (
+                ("steps", row.reach.step if row.reach else None),
+                ("seconds", row.reach.seconds if row.reach else None),
+            )
+        },
         "diverged": len(row.variant.diverged),
     }

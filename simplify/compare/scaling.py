@@ -87,10 +87,8 @@ def _slopes(x: Array, found: Array) -> Array:
 def scaling_panel(found: Comparison, size: str) -> tuple[Panel | None, list[list[str]]]:
     """Final losses over a ladder of sizes with a power law for each block, and the laws as a table."""
     ladders: dict[str, list[tuple[float, float]]] = {}
-    for row in found.rows:
-        place = _size(row.variant, size)
-        if place is not None:
-            ladders.setdefault(row.variant.block, []).extend((place, loss) for loss in row.variant.final().values())
+    for (block, place), variant in _best(found, size).items():
+        ladders.setdefault(block, []).extend((place, loss) for loss in variant.final().values())
     curves: list[Curve] = []
     table = [["block", "sizes", "runs", f"law of loss in {SIZES[size]}"]]
     for block, points in ladders.items():
@@ -103,9 +101,22 @@ def scaling_panel(found: Comparison, size: str) -> tuple[Panel | None, list[list
         curves.append(_means(block, points))
     if not any(len(curve.x) for curve in curves):
         return None, table
-    told = "Points: mean over seeds, one standard deviation. Lines: the fitted law with the 95% interval of its curve."
+    told = "Points: the best variant of each size, mean over seeds, one standard deviation. "
+    told += "Lines: the fitted law with the 95% interval of its curve."
     title = f"final validation loss against {SIZES[size]}"
     return Panel(f"scaling-{size}", title, told, SIZES[size], "nats a token", curves, log_x=True, log_y=True), table
+
+
+def _best(found: Comparison, size: str) -> dict[tuple[str, float], Variant]:
+    """Of each block and size the variant with the lowest mean loss: its best learning rate, say."""
+    best: dict[tuple[str, float], tuple[float, Variant]] = {}
+    for row in found.rows:
+        place = _size(row.variant, size)
+        if place is not None and row.loss is not None:
+            key = (row.variant.block, place)
+            if key not in best or row.loss[0] < best[key][0]:
+                best[key] = (row.loss[0], row.variant)
+    return {key: variant for key, (_, variant) in best.items()}
 
 
 def _means(block: str, points: Sequence[tuple[float, float]]) -> Curve:

@@ -60,14 +60,20 @@ class Speed:
         return [mode for mode in MODES if any(mode in entry.modes for entry in self.entries)]
 
 
-def choose(benches: Sequence[Bench], blocks: Collection[str] | None = None, model: str | None = None) -> Speed | None:
+def choose(
+    benches: Sequence[Bench],
+    blocks: Collection[str] | None = None,
+    model: str | None = None,
+    models: Sequence[Mapping[str, Any]] | None = None,
+) -> Speed | None:
     """The group of comparable variants that has the most of them, of equal ones the newest; the rest are footnotes.
 
-    `blocks` and `model` are names, None: all; the baseline comes along. Of what was measured twice the newest counts.
+    `blocks` and `model` are names, `models` whole model configurations; None: all. The baseline comes along. Of what
+    was measured twice the newest counts.
     """
     groups: dict[tuple[Any, ...], dict[str, Entry]] = {}
     for bench in benches:
-        for entry in _wanted(bench, blocks, model):
+        for entry in _wanted(bench, blocks, model, models):
             group = groups.setdefault(entry.setting, {})
             group[entry.name] = _merged(group.get(entry.name), entry)
     if not groups:
@@ -83,10 +89,20 @@ def choose(benches: Sequence[Bench], blocks: Collection[str] | None = None, mode
     return Speed(facts["baseline"], _told(entries[0], facts), entries, notes)
 
 
-def _wanted(bench: Bench, blocks: Collection[str] | None, model: str | None) -> list[Entry]:
+def _wanted(
+    bench: Bench,
+    blocks: Collection[str] | None,
+    model: str | None,
+    models: Sequence[Mapping[str, Any]] | None,
+) -> list[Entry]:
     """The variants of a bench that were asked for, with the baseline; none where there is only that."""
     entries, baseline = _entries(bench), bench.record["baseline"]
+    if models is not None and _model(bench.record["variants"][baseline]) not in [_plain(one) for one in models]:
+        return []  # the speed of another model
     wanted = [e for e in entries if (blocks is None or e.block in blocks) and model in (None, e.model)]
+    if models is not None:
+        same = [_plain(one) for one in models]
+        wanted = [e for e in wanted if _model(bench.record["variants"][e.name]) in same]
     return [e for e in entries if e in wanted or e.name == baseline] if wanted else []
 
 
@@ -101,6 +117,15 @@ def _entries(bench: Bench) -> list[Entry]:
         names = config["block"]["name"], config["model"]["name"]
         found.append(Entry(name, *names, bench, tuple(setting.items()), memory, modes, frozenset({bench.path})))
     return found
+
+
+def _model(variant: Mapping[str, Any]) -> dict[str, Any]:
+    return _plain(variant["config"]["model"])
+
+
+def _plain(model: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a model changes its speed: neither its name nor its seed."""
+    return {key: value for key, value in model.items() if key not in ("name", "seed")}
 
 
 def _merged(old: Entry | None, new: Entry) -> Entry:

@@ -35,7 +35,7 @@ def columns_of(found: Comparison, paper: PaperNumbers | None = None) -> list[Col
         Column("runs", runs_cell),
         Column("final loss", loss_cell),
         Column(f"minus {against} (95%)", gap_cell),
-        Column("verdict", verdict_cell),
+        Column("verdict", lambda row: row.verdict),
         Column("parameters", parameters_cell),
         Column("FLOPs a token", flops_cell, short=False),
         Column("tokens/s", lambda row: ratio_cell(row, row.speed)),
@@ -92,14 +92,9 @@ def gap_cell(row: Row) -> str:
     if gap is None:
         return "baseline" if row.is_base else NONE
     text = f"{gap.mean:+.4f}" if gap.low is None else f"{gap.mean:+.4f} ({gap.low:+.4f} to {gap.high:+.4f})"
-    return text if gap.paired else f"{text} unpaired"
-
-
-def verdict_cell(row: Row) -> str:
-    """Better, worse or not decided; a variant that diverged is not judged by its survivors."""
-    if row.variant.diverged:
-        return f"diverged in {len(row.variant.diverged)} of {len(row.variant.runs)}"
-    return row.gap.sentence if row.gap else NONE
+    if not gap.paired:
+        return f"{text} unpaired"
+    return text if gap.n == len(row.variant.done) else f"{text} {gap.n} pair{'s' if gap.n > 1 else ''}"
 
 
 def parameters_cell(row: Row) -> str:
@@ -108,7 +103,7 @@ def parameters_cell(row: Row) -> str:
     if costs is None:
         return NONE
     text, share = short_number(costs.parameters), row.parameters_share
-    return text if share is None or row.is_base else f"{text} ({100 * (share - 1):+.1f}%)"
+    return text if share is None or row.is_base else f"{text} ({_percent(share)})"
 
 
 def flops_cell(row: Row) -> str:
@@ -117,15 +112,13 @@ def flops_cell(row: Row) -> str:
     if mine is None:
         return NONE
     text = short_number(mine.training_flops)
-    return (
-        text if its is None or row.is_base else f"{text} ({100 * (mine.training_flops / its.training_flops - 1):+.1f}%)"
-    )
+    return text if its is None or row.is_base else f"{text} ({_percent(mine.training_flops / its.training_flops)})"
 
 
 def ratio_cell(row: Row, ratio: Ratio | None) -> str:
     """A ratio to the baseline with its extremes over pairs."""
     if row.is_base:
-        return "1"
+        return "1" if row.loss else NONE
     if ratio is None:
         return NONE
     return f"{ratio.middle:.2f}" if ratio.n == 1 else f"{ratio.middle:.2f} ({ratio.least:.2f} to {ratio.most:.2f})"
@@ -134,7 +127,7 @@ def ratio_cell(row: Row, ratio: Ratio | None) -> str:
 def reach_cell(row: Row, what: str) -> str:
     """How far to the baseline's final loss, over what the baseline took; how many pairs got there."""
     if row.is_base:
-        return "1"
+        return "1" if row.loss else NONE
     if row.reach is None:
         return NONE
     ratio = row.reach.step if what == "step" else row.reach.seconds
@@ -142,6 +135,10 @@ def reach_cell(row: Row, what: str) -> str:
         return "not reached" if not row.reach.reached else NONE
     of = "" if row.reach.reached == row.reach.of else f" in {row.reach.reached} of {row.reach.of}"
     return f"{ratio.middle:.2f}{of}"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * (share - 1):+.1f}%".replace("-0.0%", "+0.0%")
 
 
 def short_number(value: float) -> str:
@@ -162,9 +159,17 @@ def notes_of(found: Comparison, paper: PaperNumbers | None = None, short: bool =
         "with the 95% interval of Student's t. Verdicts are not corrected for several comparisons.",
     ]
     rows = found.rows
+    if found.margin is not None:
+        notes.append(
+            f"equal: the whole interval lies within ±{found.margin:g} nats, the margin; it goes before all else."
+        )
+    if any(row.gap is not None and row.gap.paired and row.gap.n < len(row.variant.done) for row in rows):
+        notes.append(
+            "n pairs: so many seeds are common to both; the difference is theirs, not that of the means beside it."
+        )
     if any(row.gap is not None and not row.gap.paired for row in rows):
         notes.append("unpaired: no seed in common with the baseline; Welch's interval.")
-    if any(row.variant.diverged for row in rows):
+    if any(row.variant.diverged and row.loss for row in rows):
         notes.append("*: mean of the runs that did not diverge; the others are censored, so this is the better half.")
     cpu = " On a CPU the memory is that of the whole process."
     if any(row.speed for row in rows):
@@ -174,12 +179,12 @@ def notes_of(found: Comparison, paper: PaperNumbers | None = None, short: bool =
         )
     if any(row.reach for row in rows) and not short:
         notes.append(
-            "steps to its loss: where the validation loss first is as low as the baseline's last one, as a part of the "
-            "baseline's steps (and so of its tokens), median over pairs."
+            "steps to its loss: where the validation loss first is as low as the baseline's last one (straight between "
+            "two validations), as a part of the baseline's steps (and so of its tokens), median over pairs."
         )
-    others = {name for row in rows for name in row.also}
-    if others:
-        notes.append(f"Some variants differ from their baseline beside the block: in {', '.join(sorted(others))}.")
+    for row in rows:
+        if row.also and row.base:
+            notes.append(f"{row.variant.name} differs from its baseline {row.base.name} also in {', '.join(row.also)}.")
     notes += _apart(found)
     if any(row.base is None for row in rows):
         notes.append("No verdict where no baseline has the same batches and budget.")

@@ -12,6 +12,14 @@ from simplify.runs.costs import Costs, costs_of
 from simplify.runs.settings import differing_settings, flat
 from simplify.runs.store import RunView
 
+# Settings of `train` that are no part of a run's identity: they tell no variant from another.
+_NO_PART = {
+    f"train.{name}"
+    for name in (
+        *("log_every", "val_every", "checkpoint_every", "checkpoint_minutes", "micro_batch", "device", "compile"),
+        "precision",
+    )
+}
 DIVERGED = "non_finite"  # the cause in error.json of a loss that is no number
 
 
@@ -116,6 +124,7 @@ def _names(runs: Sequence[RunView]) -> list[str]:
     names: list[str] = []
     for run, cells in zip(runs, told, strict=True):
         block = str(run.config["block"]["name"])
+        cells = {key: value for key, value in cells.items() if key not in _NO_PART}
         others = [f"{_short(key, cells)}={_text(value)}" for key, value in cells.items() if key != "block"]
         names.append(", ".join([block, *others]))
     for name in {name for name in names if names.count(name) > 1}:

@@ -75,12 +75,10 @@ def read_columns(path: Path, keys: Sequence[str]) -> dict[str, Float64]:
     lines = data[: data.rfind(b"\n") + 1].splitlines()
     try:
         rows = from_json(b"[" + b",".join(lines) + b"]")
-        steps = [row["step"] for row in rows]
-    except (ValueError, TypeError, KeyError):  # a line was torn, or is none of ours
+        return {key: np.array([row.get(key) for row in rows], dtype=float) for key in ("step", *keys)}
+    except (ValueError, TypeError, AttributeError):  # a line was torn, or is none of ours
         rows = read_metrics(path)
-        steps = [row["step"] for row in rows]
-    found = {"step": np.array(steps, dtype=float)}
-    return found | {key: np.array([row.get(key) for row in rows], dtype=float) for key in keys if key != "step"}
+        return {key: np.array([_float(row.get(key)) for row in rows]) for key in ("step", *keys)}
 
 
 def last_row(path: Path) -> dict[str, Any]:
@@ -98,6 +96,10 @@ def last_row(path: Path) -> dict[str, Any]:
         if "val/loss" in row:
             return {**row, **found}
     return found
+
+
+def _float(value: Any) -> float:
+    return float(value) if isinstance(value, (int, float)) else math.nan
 
 
 def _parse(line: bytes) -> dict[str, Any] | None:

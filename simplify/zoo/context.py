@@ -78,7 +78,10 @@ class Context:
         """
         if self.cache is not None:
             k, v = self.cache.append(layer, k, v)
-        dtype = min((q, k, v), key=lambda t: t.dtype.itemsize).dtype
+        dtype = q.dtype
+        for other in (k.dtype, v.dtype):  # no min(): torch.compile would break the graph here
+            if other.itemsize < dtype.itemsize:
+                dtype = other
         q, k, v = (t.to(dtype).transpose(1, 2) for t in (q, k, v))  # heads first
         if soft_cap is not None:
             return self._capped(q, k, v, soft_cap).transpose(1, 2)

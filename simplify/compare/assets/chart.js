@@ -55,7 +55,7 @@ const chart = (() => {
   function showValues({ u, view, lines, places, rows }) {
     const at = u.cursor.idx;
     const x = u.data[0][at ?? u.data[0].length - 1];
-    places.textContent = x === undefined ? "" : `${view.label}: ${format(x, 6)}${at == null ? " (last point)" : ""}`;
+    places.textContent = x === undefined ? "" : at == null ? "each curve's last point" : `${view.label}: ${format(x, 6)}`;
     for (const [name, { row, value }] of rows) {
       const line = lines.find((one) => one.name === name);
       row.hidden = !line;

@@ -19,13 +19,15 @@ const curves = (() => {
     if (kept.length === curve.x.length) return curve;
     const pick = (values) => values && kept.map((i) => values[i]);
     const [x, y, low, high, raw] = [curve.x, curve.y, curve.low, curve.high, curve.raw].map(pick);
-    return { name: curve.name, x, y, low, high, raw };
+    return { name: curve.name, partial: curve.partial, x, y, low, high, raw };
   }
 
-  // The x range in which every curve has values: [largest first x, smallest last x]. Empty curves do not count.
+  // The x range in which every curve has values: [largest first x, smallest last x]. Empty curves do not count, nor
+  // those of runs that have not ended, unless there are no others.
   function shared(all) {
     let range = [-Infinity, Infinity];
-    for (const { x, y } of all) {
+    const whole = all.filter(({ partial }) => !partial);
+    for (const { x, y } of whole.length ? whole : all) {
       const there = (v) => v !== null;
       const first = y.findIndex(there);
       if (first >= 0) range = [Math.max(range[0], x[first]), Math.min(range[1], x[y.findLastIndex(there)])];

@@ -1,0 +1,43 @@
+"""torch.compile sees one graph: a break would leave a block in eager mode, and its speed would not be comparable."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+from conftest import ROOT
+
+from simplify.choices import choices
+
+# In a process of its own: here the zoo's shapes are checked at run time, which no compiler sees through.
+SCRIPT = """
+import json, sys, torch
+from simplify.compose import compose_zoo
+from simplify.zoo.model import build_model
+words, blocks = json.loads(sys.argv[1]), json.loads(sys.argv[2])
+for name, run in compose_zoo(words, None, blocks).items():
+    torch._dynamo.reset()
+    model = torch.compile(build_model(run.block, run.model, 64, 0), backend="eager", fullgraph=True)
+    model(torch.randint(64, (2, 16)))  # fullgraph raises where there is a break
+    print(name, flush=True)
+"""
+SHAPE = ["model.n_layers=2", "model.d_model=32", "model.n_heads=2", "model.d_ff=64", "model.seq_len=16"]
+
+
+def compiled(words: list[str], blocks: list[str]) -> list[str]:
+    command = [sys.executable, "-c", SCRIPT, json.dumps([*SHAPE, "train.batch_tokens=16", *words]), json.dumps(blocks)]
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout[-500:] + done.stderr[-3000:]
+    return done.stdout.split()
+
+
+def test_every_block_is_one_graph() -> None:
+    blocks = choices("block")
+    assert compiled([], blocks) == blocks
+
+
+def test_encoders_and_other_parts_are_one_graph() -> None:
+    assert compiled(["model=bert_nano", "model.positions=rope", "model.activation=swiglu"], ["sas"]) == ["sas"]
