@@ -231,7 +231,7 @@ def test_a_snapshot_is_what_is_trained(simplify: Simplify, here: Path) -> None:
     assert str(code) in (folder / "log.txt").read_text() or (code / "simplify").is_dir()
 
 
-@pytest.mark.parametrize("name", ["a b", "100%j", "it's=1,2 [x]", "ü $HOME `id`"])
+@pytest.mark.parametrize("name", ["a b 100%j", "it's=1,2 [x] ü $HOME `id`"])
 def test_hostile_names_of_run_roots(simplify: Simplify, here: Path, name: str) -> None:
     env = {"SIMPLIFY_RUNS": str(here / name)}
     simplify("sweep", *TINY, "train.steps=2", "--watch", env=env)
