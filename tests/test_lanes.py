@@ -19,22 +19,22 @@ assert simplify  # a fixture
 LONG = [*TINY, "train.steps=4000", "train.checkpoint_every=20", "train.log_every=5"]
 
 
-def test_six_runs_on_two_lanes_one_of_which_fails(simplify: Simplify, here: Path) -> None:
+def test_four_runs_on_two_lanes_one_of_which_fails(simplify: Simplify, here: Path) -> None:
     """All the others are done, the failed one says why, and only it is trained again."""
     (here / "sweep.yaml").write_text(
-        "grid: {block: [pre_ln, sas], seed: [0, 1, 2]}\nexcept: [{block: sas, seed: 1}]\n"
+        "grid: {block: [pre_ln, sas], seed: [0, 1]}\nexcept: [{block: sas, seed: 1}]\n"
         "add: [{block: sas, seed: 1, optimiser.lr: 1e30}]\n"
     )
     words = ["sweep.yaml", *TINY, "train.steps=6", "cluster.lanes=2"]
     out = simplify("sweep", *words)
-    assert "6 runs: +6 new" in out and "6 runs queued" in out and "2 lanes work in the background" in out
+    assert "4 runs: +4 new" in out and "4 runs queued" in out and "2 lanes work in the background" in out
     out = simplify("watch", "sweep.yaml", code=1)
-    assert "5 done, 1 failed" in out and "failed: non_finite: step " in out
+    assert "3 done, 1 failed" in out and "failed: non_finite: step " in out
     used = {job(folder)["attempts"][0]["lane"] for folder in folders(here)}
-    assert len(folders(here)) == 6 and len(used) == 2
+    assert len(folders(here)) == 4 and len(used) == 2
     until(lambda: not background(here))  # lanes end when there is nothing left
     out = simplify("sweep", *words)
-    assert "6 runs: 5 done, 1 failed" in out and "nothing new to train; 1 failed: --retry trains them again" in out
+    assert "4 runs: 3 done, 1 failed" in out and "nothing new to train; 1 failed: --retry trains them again" in out
     (failed,) = [run for run in status(simplify) if run["state"] == "failed"]
     out = simplify("why", failed["id"])
     assert "non_finite" in out and "attempt 1: " in out and f"simplify retry {failed['id']}" in out
