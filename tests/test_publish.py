@@ -89,6 +89,19 @@ def test_published_twice_is_one_report(spawn: Spawn, stub: WandbStub, here: Path
     assert (small.info["jobType"], small.state) == ("report", "finished") and len(stub.runs) == 2
 
 
+def test_the_command_uploads_and_publishes(spawn: Spawn, stub: WandbStub, here: Path) -> None:
+    """From a run that was recorded offline to a report on the server, in one command."""
+    assert spawn("train", "block=sas", *TINY, "wandb.mode=offline").wait(timeout=120) == 0
+    process = spawn("report", "--wandb", env=stub.env)
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
+    (report,) = stub.reports.values()
+    assert f"W&B report: {stub.url}" in out and "(1 run)" in out
+    assert stub.files["table.md"] == (here / "report" / "table.md").read_bytes()
+    assert stub.files["loss.png"] == (here / "report" / "loss.png").read_bytes()
+    assert "minus" not in report["displayName"] and len(panels(report["spec"])) == 6
+
+
 def test_without_any_run_there(stub: WandbStub) -> None:
     with pytest.raises(UserError, match="none of the runs has begun"):
         publish("mine", "Title", [], TABLE, [], [])

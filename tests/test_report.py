@@ -285,6 +285,9 @@ def test_what_no_report_wrote_stays(cli: Cli, here: Path) -> None:
     assert found.code == 2 and "holds index.html, which no report wrote" in found.err
     assert [path.name for path in (here / "mine").iterdir()] == ["index.html"]
     assert (here / "mine" / "index.html").read_text() == "mine"
+    (here / "mine" / "index.html").rename(here / "mine" / "report.json")
+    found = cli("report", "--out", "mine")
+    assert found.code == 2 and "holds report.json, which no report wrote" in found.err
 
 
 def test_a_root_without_results_says_so(cli: Cli) -> None:

@@ -72,7 +72,7 @@ def test_which_results_are_shown(tmp_path: Path) -> None:
     speed = choose(benches)
     assert speed is not None and [e.name for e in speed.entries] == ["pre_ln", "sas", "sas_p"]
     assert speed.entries[0].bench.path == benches[-1].path and "from 2 benches" in speed.footnotes[0]
-    assert choose(benches, blocks=["post_ln"]) is None and choose(benches, model="gpt2") is None
+    assert choose(benches, blocks=["post_ln"]) is None and choose(benches, models=[]) is None
 
 
 def test_the_baseline_comes_along_and_other_work_stays(tmp_path: Path) -> None:

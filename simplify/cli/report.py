@@ -77,7 +77,7 @@ def _publish(chosen: Selected, wish: Report, options: ReportOptions, files: Sequ
     kept = [path for path in files if path.suffix != ".md"]
     done = publish(name, options.title, options.question, table, kept, chosen.runs, wish.baseline, axis)
     missing = f"; not there: {', '.join(done.missing)}" if done.missing else ""
-    print(f"W&B report: {done.url} ({done.shown} runs{missing})", flush=True)
+    print(f"W&B report: {done.url} ({done.shown} run{'s'[: done.shown != 1]}{missing})", flush=True)
 
 
 def _report_of(chosen: Selected) -> Report:

@@ -76,7 +76,6 @@ class Comparison:
     rows: list[Row]
     not_begun: list[RunView]
     logged: Logged = field(repr=False)
-    baseline: str | None = None  # as it was asked for
     margin: float | None = None  # nats
 
     @property
@@ -101,7 +100,7 @@ def comparison(
     variants, not_begun = group(runs, colour)
     chosen, logged = bases(variants, baseline), Logged()
     rows = [_row(variant, baseline_of(variant, chosen), margin, logged) for variant in variants]
-    return Comparison(rows, not_begun, logged, baseline, margin)
+    return Comparison(rows, not_begun, logged, margin)
 
 
 def _row(variant: Variant, base: Variant | None, margin: float | None, logged: Logged) -> Row:

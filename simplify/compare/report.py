@@ -121,7 +121,8 @@ def _suffixes(name: str) -> Sequence[str]:
 
 def _refuse_strangers(out: Path, names: Sequence[str], ours: set[str]) -> None:
     """What no report wrote is not written over."""
-    foreign = [name for name in names if name not in ours and (out / name).exists()]
+    wanted = [*names, *([] if ours else [_MANIFEST])]  # ours names files, always
+    foreign = [name for name in wanted if name not in ours and (out / name).exists()]
     if foreign:
         raise FileExistsError(f"it holds {foreign[0]}, which no report wrote")
 

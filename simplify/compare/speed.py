@@ -1,7 +1,7 @@
 """What benches found, read back: which speeds may stand beside each other, and a table of them. No torch.
 
     benches = read_benches(root)                         simplify.runs.benches: oldest first
-    speed = choose(benches, blocks, model)               None: nothing measured
+    speed = choose(benches, blocks, models)              None: nothing measured
     speed_table(speed), remarks(speed), speed.footnotes  rows, sentences, what may not stand beside them
     draw_speed(speed, path)                              simplify.compare.speed_chart
 
@@ -37,7 +37,6 @@ class Entry:
 
     name: str
     block: str
-    model: str
     bench: Bench
     setting: tuple[tuple[str, Any], ...]
     memory: int | None  # bytes
@@ -63,17 +62,16 @@ class Speed:
 def choose(
     benches: Sequence[Bench],
     blocks: Collection[str] | None = None,
-    model: str | None = None,
     models: Sequence[Mapping[str, Any]] | None = None,
 ) -> Speed | None:
     """The group of comparable variants that has the most of them, of equal ones the newest; the rest are footnotes.
 
-    `blocks` and `model` are names, `models` whole model configurations; None: all. The baseline comes along. Of what
+    `blocks` are names, `models` whole model configurations; None: all. The baseline comes along. Of what
     was measured twice the newest counts.
     """
     groups: dict[tuple[Any, ...], dict[str, Entry]] = {}
     for bench in benches:
-        for entry in _wanted(bench, blocks, model, models):
+        for entry in _wanted(bench, blocks, models):
             group = groups.setdefault(entry.setting, {})
             group[entry.name] = _merged(group.get(entry.name), entry)
     if not groups:
@@ -92,17 +90,16 @@ def choose(
 def _wanted(
     bench: Bench,
     blocks: Collection[str] | None,
-    model: str | None,
     models: Sequence[Mapping[str, Any]] | None,
 ) -> list[Entry]:
     """The variants of a bench that were asked for, with the baseline; none where there is only that."""
     entries, baseline = _entries(bench), bench.record["baseline"]
-    if models is not None and _model(bench.record["variants"][baseline]) not in [_plain(one) for one in models]:
-        return []  # the speed of another model
-    wanted = [e for e in entries if (blocks is None or e.block in blocks) and model in (None, e.model)]
+    wanted = [e for e in entries if blocks is None or e.block in blocks]
     if models is not None:
-        same = [_plain(one) for one in models]
-        wanted = [e for e in wanted if _model(bench.record["variants"][e.name]) in same]
+        same, variants = [_plain(one) for one in models], bench.record["variants"]
+        if _model(variants[baseline]) not in same:
+            return []  # the speed of another model
+        wanted = [e for e in wanted if _model(variants[e.name]) in same]
     return [e for e in entries if e in wanted or e.name == baseline] if wanted else []
 
 
@@ -114,8 +111,9 @@ def _entries(bench: Bench) -> list[Entry]:
         config = variant["config"]
         modes = {mode: said["variants"][name] for mode, said in record["modes"].items() if name in said["variants"]}
         memory = (variant.get("memory") or {}).get("bytes")
-        names = config["block"]["name"], config["model"]["name"]
-        found.append(Entry(name, *names, bench, tuple(setting.items()), memory, modes, frozenset({bench.path})))
+        found.append(
+            Entry(name, config["block"]["name"], bench, tuple(setting.items()), memory, modes, frozenset({bench.path}))
+        )
     return found
 
 
