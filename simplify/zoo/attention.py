@@ -17,8 +17,9 @@ from torch import Tensor, nn
 from simplify.config import BlockConfig, ModelConfig, gain_at
 from simplify.config.block import GainName
 from simplify.zoo.context import Context
+from simplify.zoo.fused import shaped_causal
 from simplify.zoo.gains import Gain
-from simplify.zoo.matrices import Linear, make_matrix
+from simplify.zoo.matrices import Linear, make_matrix, products
 from simplify.zoo.norms import RMSNorm
 from simplify.zoo.positions import Rope
 
@@ -52,22 +53,44 @@ class Attention(nn.Module):
             self.value_own = Gain(block.value_own, block.trains("value_own"))
             self.value_first = Gain(block.value_first, block.trains("value_first"))
 
-    def forward(self, u: Float[Tensor, "B T d"], context: Context) -> Float[Tensor, "B T d"]:
-        q, k, v = self.project(u, context)
+    def readers(self) -> list[Linear]:
+        """The matrices that read the input: what `forward` can be given the products of."""
+        return [part for part in (self.query, self.key, self.value, self.gate) if isinstance(part, Linear)]
+
+    @property
+    def is_linear_in_heads(self) -> bool:
+        """Whether nothing follows the sum of the heads' terms, so that a gain of the branch can be drawn into it."""
+        shaped = self.alpha is not None and self.beta is not None and self.gamma is not None
+        return shaped and self.gate is None and isinstance(self.projection, nn.Identity)
+
+    def forward(
+        self,
+        u: Float[Tensor, "B T d"],
+        context: Context,
+        read: list[Float[Tensor, "B T _"]] | None = None,
+        branch: Gain | None = None,
+    ) -> Float[Tensor, "B T d"]:
+        """`read` is u times each of `readers`, if the caller has it; `branch` is drawn into the heads' gains."""
+        read = products(u, self.readers()) if read is None else read
+        q, k, v = self.project(u, context, read)
         attended = context.attend(self.layer, q, k, v, self.soft_cap)
-        out = self.shape(attended, v, context)
+        out = self.shape(attended, v, context, branch)
         if self.gate is not None:
-            out = out * torch.sigmoid(self.gate(u)).unflatten(-1, (self.n_heads, -1))
+            out = out * torch.sigmoid(read[-1]).unflatten(-1, (self.n_heads, -1))
         return self.projection(out.flatten(-2))
 
     def project(
-        self, u: Float[Tensor, "B T d"], context: Context
+        self, u: Float[Tensor, "B T d"], context: Context, read: list[Float[Tensor, "B T _"]] | None = None
     ) -> tuple[Float[Tensor, "B T H h"], Float[Tensor, "B T K h"], Float[Tensor, "B T K h"]]:
         """Queries, keys and values, with norms, rotary positions and the value residual."""
-        q = self.query(u).unflatten(-1, (self.n_heads, -1))
-        own = None if self.key is None else self.key(u).unflatten(-1, (self.kv_heads, -1))
-        v = self.value(u).unflatten(-1, (self.kv_heads, -1))
-        k = v if own is None else own
+        left = iter(products(u, self.readers()) if read is None else read)
+        query, own, value = (
+            part if part is None else (next(left) if isinstance(part, Linear) else part(u))
+            for part in (self.query, self.key, self.value)
+        )
+        assert query is not None and value is not None  # there may be no matrix, but there is always a product
+        q, v = query.unflatten(-1, (self.n_heads, -1)), value.unflatten(-1, (self.kv_heads, -1))
+        k = v if own is None else own.unflatten(-1, (self.kv_heads, -1))
         if self.qk_norm:
             q, k = self.query_norm(q), self.key_norm(k)
         if self.rope is not None:
@@ -83,17 +106,27 @@ class Attention(nn.Module):
         return self.value_own(v) + self.value_first(context.first_value)
 
     def shape(
-        self, attended: Float[Tensor, "B T H h"], v: Float[Tensor, "B T K h"], context: Context
+        self,
+        attended: Float[Tensor, "B T H h"],
+        v: Float[Tensor, "B T K h"],
+        context: Context,
+        branch: Gain | None = None,
     ) -> Float[Tensor, "B T H h"]:
-        """alpha V + beta attended - gamma C V, each term only where the block has it."""
+        """alpha V + beta attended - gamma C V, each term only where the block has it, all times `branch`."""
         if self.beta is None:
             return attended
-        out = self.beta(attended)
-        if self.alpha is not None:
-            out = out + self.alpha(self._for_each_head(v))
-        if self.gamma is not None:
-            out = out - self.gamma(self._for_each_head(context.mean(self.layer, v)))
-        return out
+        if self.alpha is None or self.gamma is None:
+            out = self.beta(attended)
+            out = out if self.alpha is None else out + self.alpha(self._for_each_head(v))
+            return out if self.gamma is None else out - self.gamma(self._for_each_head(context.mean(self.layer, v)))
+        gains = [gain.tensor(v).reshape(-1) for gain in (self.alpha, self.beta, self.gamma)]
+        if branch is not None and not branch.free:
+            gains = [gain * branch.tensor(v) for gain in gains]
+        if context.plainly_causal:
+            return shaped_causal(self._for_each_head(v), attended, *gains)
+        alpha, beta, gamma = (gain[:, None] for gain in gains)
+        mean = self._for_each_head(context.mean(self.layer, v))
+        return self._for_each_head(v) * alpha + attended * beta - mean * gamma
 
     def _for_each_head(self, v: Float[Tensor, "B T heads h"]) -> Float[Tensor, "B T H h"]:
         """Grouped key/value heads: each serves H / K heads."""

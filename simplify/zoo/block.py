@@ -9,9 +9,12 @@ from simplify.config import BlockConfig, ModelConfig, gain_at
 from simplify.config.block import GainName, NormPlace
 from simplify.zoo.attention import Attention
 from simplify.zoo.context import Context
-from simplify.zoo.gains import Gain
+from simplify.zoo.gains import Gain, add_scaled
+from simplify.zoo.matrices import products
 from simplify.zoo.mlp import MLP
 from simplify.zoo.norms import make_norm
+
+FREE = Gain(1.0, trainable=False)
 
 
 class Block(nn.Module):
@@ -30,6 +33,9 @@ class Block(nn.Module):
         self.attn_out_norm = _norm(block, model, "output")
         self.mlp_out_norm = _norm(block, model, "output")
         self.attn_post_norm = _norm(block, model, "after")
+        # Without a skip, and with nothing between the heads and the sum, the branch's gain costs no pass of its own.
+        alone = self.attn_skip is None and isinstance(self.attn_out_norm, nn.Identity)
+        self.folds = alone and self.attention.is_linear_in_heads
 
 
 class SerialBlock(Block):
@@ -42,10 +48,13 @@ class SerialBlock(Block):
 
     def forward(self, x: Float[Tensor, "B T d"], context: Context) -> Float[Tensor, "B T d"]:
         u = self.input_gain(self.attn_norm(x))
-        branch = self.attn_branch(self.attn_out_norm(self.attention(u, context)))
-        x = self.attn_post_norm(add_skip(self.attn_skip, x, branch))
-        branch = self.mlp_branch(self.mlp_out_norm(self.mlp(self.input_gain(self.mlp_norm(x)))))
-        return self.mlp_post_norm(add_skip(self.mlp_skip, x, branch))
+        if self.folds:
+            x = self.attention(u, context, branch=self.attn_branch)
+        else:
+            x = add_scaled(self.attn_skip, x, self.attn_branch, self.attn_out_norm(self.attention(u, context)))
+        x = self.attn_post_norm(x)
+        branch = self.mlp_out_norm(self.mlp(self.input_gain(self.mlp_norm(x))))
+        return self.mlp_post_norm(add_scaled(self.mlp_skip, x, self.mlp_branch, branch))
 
 
 class ParallelBlock(Block):
@@ -53,9 +62,16 @@ class ParallelBlock(Block):
 
     def forward(self, x: Float[Tensor, "B T d"], context: Context) -> Float[Tensor, "B T d"]:
         u = self.input_gain(self.attn_norm(x))
-        branches = self.attn_branch(self.attn_out_norm(self.attention(u, context)))
-        branches = branches + self.mlp_branch(self.mlp_out_norm(self.mlp(u)))
-        return self.attn_post_norm(add_skip(self.attn_skip, x, branches))
+        readers = self.attention.readers()
+        read = products(u, readers + self.mlp.readers())
+        of_attention, of_mlp = read[: len(readers)], read[len(readers) :]
+        mlp = self.mlp_out_norm(self.mlp(u, of_mlp))
+        if self.folds:
+            y = add_scaled(FREE, self.attention(u, context, of_attention, self.attn_branch), self.mlp_branch, mlp)
+        else:
+            attention = self.attn_out_norm(self.attention(u, context, of_attention))
+            y = add_scaled(self.attn_branch, attention, self.mlp_branch, mlp)
+        return self.attn_post_norm(y if self.attn_skip is None else self.attn_skip(x) + y)
 
 
 LAYOUTS: dict[str, type[Block]] = {"serial": SerialBlock, "parallel": ParallelBlock}
@@ -64,11 +80,6 @@ LAYOUTS: dict[str, type[Block]] = {"serial": SerialBlock, "parallel": ParallelBl
 def make_block(block: BlockConfig, model: ModelConfig, layer: int) -> Block:
     """The block of `layer`, counted from 0."""
     return LAYOUTS[block.layout](block, model, layer)
-
-
-def add_skip(skip: Gain | None, x: Float[Tensor, "B T d"], branch: Float[Tensor, "B T d"]) -> Float[Tensor, "B T d"]:
-    """skip x + branch, or the branch alone where the skip is absent."""
-    return branch if skip is None else skip(x) + branch
 
 
 def _norm(block: BlockConfig, model: ModelConfig, place: NormPlace) -> nn.Module:

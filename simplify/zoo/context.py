@@ -42,6 +42,11 @@ class Context:
         self.fused_causal = seen is None and causal and self.start == 0 and not self.alibi
         self.mask = seen if slopes is None else self._distances(slopes, seen, device)
 
+    @property
+    def plainly_causal(self) -> bool:
+        """Whether each query sees all keys up to itself and nothing came before: training of a decoder."""
+        return self.causal and self.valid is None and self.cache is None and not self.alibi
+
     def _seen(self, device: torch.device) -> Bool[Tensor, "... T S"] | None:
         """Which keys each query sees, or None where fused attention has a word for it: all, or causal."""
         keys = torch.arange(self.start + self.length, device=device)

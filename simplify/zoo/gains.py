@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
+
+from simplify.zoo.fused import scaled_sum
 
 
 class Gain(nn.Module):
@@ -26,14 +29,41 @@ class Gain(nn.Module):
         """x of any shape (..., n) or (..., n, width) -> the same shape."""
         if self.free:
             return x
-        if not hasattr(self, "gain"):
+        if not self.trains:
             return x * self.value
         return x * (self.gain.unsqueeze(-1) if self.axis == -2 else self.gain)
 
+    @property
+    def trains(self) -> bool:
+        """Whether it is a parameter."""
+        return hasattr(self, "gain")
+
+    def tensor(self, like: Tensor) -> Float[Tensor, ...]:
+        """The gain itself, () or (n,), on `like`'s device; a fixed one in `like`'s type, fp32 or wider."""
+        if self.trains:
+            return self.gain
+        wide = torch.promote_types(like.dtype, torch.float32)
+        return torch.full((), self.value, dtype=wide, device=like.device)
+
     def initialise(self, generator: torch.Generator) -> None:  # noqa: ARG002
         """Back to the configured value; nothing is drawn."""
-        if hasattr(self, "gain"):
+        if self.trains:
             nn.init.constant_(self.gain, self.value)
 
     def extra_repr(self) -> str:
-        return f"{self.value:g}, n={self.n}, trainable={hasattr(self, 'gain')}"
+        return f"{self.value:g}, n={self.n}, trainable={self.trains}"
+
+
+def add_scaled(
+    skip: Gain | None, x: Float[Tensor, "*B d"], branch: Gain, y: Float[Tensor, "*B d"]
+) -> Float[Tensor, "*B d"]:
+    """skip x + branch y in as few passes as the two gains allow; without a skip the branch alone."""
+    if skip is None:
+        return branch(y)
+    if skip.free and branch.free:
+        return x + y
+    if skip.free and not branch.trains:
+        return torch.add(x, y, alpha=branch.value)
+    if branch.free and not skip.trains:
+        return torch.add(y, x, alpha=skip.value)
+    return scaled_sum(x, skip.tensor(x), y, branch.tensor(y))

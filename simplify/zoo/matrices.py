@@ -1,4 +1,4 @@
-"""W_V and W_P: an ordinary matrix, one whose updates are restricted, or none at all.
+"""W_V and W_P: an ordinary matrix, one whose updates are restricted, or none at all; and products of several at once.
 
 All modules map (..., d_in) to (..., d_out). The equations write x W; torch stores the transpose,
 so `weight` here is W^T with shape (d_out, d_in).
@@ -6,12 +6,17 @@ so `weight` here is W^T with shape (d_out, d_in).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from simplify.config import Dense, Identity, Reparam
-from simplify.zoo.gains import Gain
+from simplify.zoo.gains import Gain, add_scaled
+
+_ROWS_TO_JOIN = 512
 
 
 class Linear(nn.Linear):
@@ -39,6 +44,25 @@ class Linear(nn.Linear):
             self.bias.zero_()
 
 
+def products(
+    u: Float[Tensor, "*B d"], matrices: Sequence[Linear], joined: bool | None = None
+) -> list[Float[Tensor, "*B _"]]:
+    """u times each matrix; `joined`: as one product of all columns side by side, which differs by rounding.
+
+    None: on a GPU, where one large product takes less time than several small ones, and for so many rows that
+    laying the weights side by side costs nothing beside it. A CPU gains nothing by it (benchmarks/step.py).
+    """
+    if joined is None:
+        joined = u.device.type == "cuda" and u.numel() // u.shape[-1] >= _ROWS_TO_JOIN
+    if not joined or len(matrices) < 2:
+        return [matrix(u) for matrix in matrices]
+    sizes = [matrix.out_features for matrix in matrices]
+    bias = None
+    if any(matrix.bias is not None for matrix in matrices):
+        bias = torch.cat([u.new_zeros(m.out_features) if m.bias is None else m.bias for m in matrices])
+    return list(F.linear(u, torch.cat([matrix.weight for matrix in matrices]), bias).split(sizes, dim=-1))
+
+
 class ReparamMatrix(nn.Module):
     """x W with W = skip W_init + branch dW; W_init fixed, dW trained from 0 (paper eq. 5 and 6)."""
 
@@ -56,8 +80,10 @@ class ReparamMatrix(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., d) -> (..., d)."""
-        kept = self.skip(x if self.fixed is None else F.linear(x, self.fixed))
-        return kept if self.delta is None else kept + self.branch(F.linear(x, self.delta))
+        kept = x if self.fixed is None else F.linear(x, self.fixed)
+        return (
+            self.skip(kept) if self.delta is None else add_scaled(self.skip, kept, self.branch, F.linear(x, self.delta))
+        )
 
     @torch.no_grad()
     def initialise(self, generator: torch.Generator) -> None:

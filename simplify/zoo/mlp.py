@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from simplify.config import GLU, ModelConfig
-from simplify.zoo.matrices import Linear
+from simplify.zoo.matrices import Linear, products
 
 # Squared ReLU: arXiv 2109.08668. Gated ones (GLU) multiply by a second product: arXiv 2002.05202.
 ACTIVATIONS: dict[str, Callable[[Tensor, float | None], Tensor]] = {
@@ -33,7 +33,15 @@ class MLP(nn.Module):
         self.fc_out = Linear(config.d_ff, config.d_model, std)
         self.activation, self.slope = ACTIVATIONS[config.activation], config.leaky_slope
 
-    def forward(self, u: Float[Tensor, "B T d"]) -> Float[Tensor, "B T d"]:
-        if self.fc_gate is None:
-            return self.fc_out(self.activation(self.fc_in(u), self.slope))
-        return self.fc_out(self.activation(self.fc_gate(u), self.slope) * self.fc_in(u))
+    def readers(self) -> list[Linear]:
+        """The matrices that read the input: what `forward` can be given the products of."""
+        return [self.fc_in] if self.fc_gate is None else [self.fc_in, self.fc_gate]
+
+    def forward(
+        self, u: Float[Tensor, "B T d"], read: list[Float[Tensor, "B T f"]] | None = None
+    ) -> Float[Tensor, "B T d"]:
+        """`read` is u times each of `readers`, where the caller has it already."""
+        inner, *gate = products(u, self.readers()) if read is None else read
+        if not gate:
+            return self.fc_out(self.activation(inner, self.slope))
+        return self.fc_out(self.activation(gate[0], self.slope) * inner)
