@@ -26,7 +26,7 @@ def measure(length: int, explicit: bool) -> dict[str, Any]:
 
     from simplify.compose import compose_run
     from simplify.training.optimisers import make_optimiser
-    from simplify.zoo.model import build_model, token_loss
+    from simplify.zoo.model import build_model
 
     config = compose_run([*WORDS, f"model.seq_len={length}", f"train.batch_tokens={length}"])
     device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -37,7 +37,7 @@ def measure(length: int, explicit: bool) -> dict[str, Any]:
     optimiser = make_optimiser(model, config.optimiser)
     tokens = torch.randint(256, (1, length + 1), generator=torch.Generator().manual_seed(0)).to(device)
     before = _held(device)
-    loss = token_loss(model(tokens[:, :-1]), tokens[:, 1:])
+    loss = model(tokens[:, :-1], targets=tokens[:, 1:])
     loss.backward()
     optimiser.step()
     return {"mib": (_peak(device) - before) / 2**20, "loss": float(loss), "device": device}
@@ -46,15 +46,16 @@ def measure(length: int, explicit: bool) -> dict[str, Any]:
 def _explicit_forward(attention: Any) -> Any:
     import torch
 
-    def forward(u: torch.Tensor, context: Any) -> torch.Tensor:
-        q, k, v = (t.transpose(1, 2) for t in attention.project(u, context))
+    def forward(u: torch.Tensor, context: Any, read: Any = None, branch: Any = None) -> torch.Tensor:
+        q, k, v = (t.transpose(1, 2) for t in attention.project(u, context, read))
         length = q.shape[2]
         causal = torch.ones(length, length, device=u.device).tril()
         weights = (q @ k.transpose(-1, -2) / q.shape[-1] ** 0.5).masked_fill(causal == 0, float("-inf")).softmax(-1)
         centre = causal / causal.sum(-1, keepdim=True)
         alpha, beta, gamma = (g.gain[:, None, None] for g in (attention.alpha, attention.beta, attention.gamma))
         shaped = alpha * torch.eye(length, device=u.device) + beta * weights - gamma * centre
-        return attention.projection((shaped @ v).transpose(1, 2).flatten(-2))
+        out = attention.projection((shaped @ v).transpose(1, 2).flatten(-2))
+        return out if branch is None else branch(out)
 
     return forward
 

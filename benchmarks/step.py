@@ -22,6 +22,7 @@ from simplify.bench.statistics import compare, median
 from simplify.bench.work import TrainingStep, build_variant, settle
 from simplify.compose import compose_zoo
 from simplify.config import RunConfig
+from simplify.errors import ConfigError
 from simplify.training.device import Device
 from simplify.training.timing import Noise
 
@@ -64,7 +65,11 @@ class MinimalStep:
 
 def works_of(words: list[str], blocks: list[str]) -> tuple[dict[str, Work], Device]:
     """What is timed: the reference and our blocks."""
-    configs = compose_zoo([*SHAPE, *words], None, blocks)
+    configs: dict[str, RunConfig] = {}
+    for name, run in compose_zoo([*SHAPE, *words], None, blocks).items():
+        if isinstance(run, ConfigError):
+            raise SystemExit(str(run))
+        configs[name] = run
     device = choose_devices(configs)[blocks[0]]
     settle()
     variants = {name: build_variant(name, config, device) for name, config in configs.items()}

@@ -19,7 +19,8 @@ from simplify.compose import compose_run
 from simplify.diagnose import measures
 from simplify.diagnose.findings import collapsed, panels, table
 from simplify.diagnose.probe import Reading, probe
-from simplify.zoo.model import build_model, token_loss
+from simplify.zoo.loss import token_loss
+from simplify.zoo.model import build_model
 
 Cli = Callable[..., Any]
 DEEP = ["model.n_layers=72", "model.d_model=64", "model.n_heads=2", "model.d_ff=256", "model.seq_len=32"]

@@ -9,7 +9,8 @@ import torch
 
 from simplify.choices import choices
 from simplify.compose import compose_run
-from simplify.zoo.model import Transformer, build_model, token_loss
+from simplify.zoo.loss import token_loss
+from simplify.zoo.model import Transformer, build_model
 
 SMALL = ["model.n_layers=3", "model.d_model=48", "model.n_heads=4", "model.d_ff=80", "model.seq_len=12"]
 

@@ -42,7 +42,7 @@ class Variant:
             "threads": facts["cpu_threads"] if facts["kind"] == "cpu" else None,
             "torch": torch.__version__,
             "precision": facts["precision"],
-            "compile": "compiled" if self.trainer.compiled else "eager",
+            "compile": self.trainer.compiled or "eager",
         }
 
 
@@ -66,15 +66,16 @@ class TrainingStep:
     """An optimiser update on a whole batch, micro-batch by micro-batch, as in `simplify train`."""
 
     def __init__(self, variant: Variant) -> None:
-        self._trainer = variant.trainer
+        self._trainer, self._step = variant.trainer, 0
 
     def prepare(self) -> None:
         """Read the losses of earlier steps: on a GPU they pile up until somebody does."""
         self._trainer.check()
 
     def call(self) -> None:
-        """At a rate of 0: the same work, and no divergence."""
-        self._trainer.step(0, 0.0, lambda _: None)
+        """At a rate of 0: the same work, and no divergence. Step after step, so that batches are made ahead."""
+        self._trainer.step(self._step, 0.0, lambda _: None)
+        self._step += 1
 
 
 class ForwardPass:

@@ -22,7 +22,7 @@ APART = 0.01  # relative difference of two losses that is no rounding any more
 # Settings that are no part of a run's identity (simplify/runs/identity.py): labels, machine, cadence, W&B.
 _NO_IDENTITY = ("cluster", "wandb", "run_root", "block.name", "model.name", "data.name")
 _TRAIN_NO_IDENTITY = ("micro_batch", "log_every", "val_every", "checkpoint_every", "checkpoint_minutes")
-_BESIDE = (*_NO_IDENTITY, *(f"train.{name}" for name in (*_TRAIN_NO_IDENTITY, "device", "compile")))
+_BESIDE = (*_NO_IDENTITY, *(f"train.{name}" for name in (*_TRAIN_NO_IDENTITY, "device", "compile", "compile_mode")))
 # Of the settings of the data these count themselves; the others only by the corpus they come to.
 _DATA = ("data.vocab_size", "data.packing", "data.seed")
 

@@ -16,7 +16,8 @@ from simplify.runs.store import RunView
 _NO_PART = {
     f"train.{name}"
     for name in (
-        *("log_every", "val_every", "checkpoint_every", "checkpoint_minutes", "micro_batch", "device", "compile"),
+        *("log_every", "val_every", "checkpoint_every", "checkpoint_minutes", "micro_batch", "device"),
+        *("compile", "compile_mode"),
         "precision",
     )
 }

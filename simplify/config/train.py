@@ -55,7 +55,12 @@ class TrainConfig(Settings):
         "auto", description="auto: bf16 on a GPU that has it, else fp32; kept for the run's whole life"
     )
     device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="auto: cuda, else mps, else cpu")
-    compile: bool = Field(False, description="torch.compile the model")
+    compile: Literal["auto"] | bool = Field(
+        "auto", description="torch.compile the model; auto: on CUDA, elsewhere it gains little and takes long"
+    )
+    compile_mode: Literal["default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs"] = Field(
+        "default", description="what the compiler spends its time on; reduce-overhead: CUDA graphs"
+    )
 
     @model_validator(mode="after")
     def _one_budget(self) -> TrainConfig:

@@ -13,9 +13,11 @@ from torch import Tensor, nn
 
 from simplify.diagnose.measures import STREAM, attention_entropy
 from simplify.zoo.attention import Attention
-from simplify.zoo.block import Block, ParallelBlock
+from simplify.zoo.block import Block, ParallelBlock, SerialBlock
 from simplify.zoo.context import Context
-from simplify.zoo.model import Transformer, token_loss
+from simplify.zoo.gains import Gain
+from simplify.zoo.loss import token_loss
+from simplify.zoo.model import Transformer
 from simplify.zoo.readings import BLOCK_GAINS, HEAD_GAINS, gain_of, value_of
 
 # A list for each measure: of the stream from the embedding (0) to the last block (L), or of layers 1..L.
@@ -86,18 +88,34 @@ def _inside(block: Block, found: dict[str, float]) -> list[Any]:
 
     def look(attention: Attention, args: tuple[Tensor, Context]) -> None:
         with torch.no_grad():
-            q, k, _ = attention.project(*args)
+            q, k, _ = attention.project(*args[:2])
             found["attention_entropy"] = attention_entropy(q, k, args[1], attention.soft_cap)
 
-    def size(name: str) -> Callable[[nn.Module, Any, Tensor], None]:
-        def note(_module: nn.Module, _args: Any, out: Tensor) -> None:
-            found[name] = float(out.detach().double().norm())
+    def note(name: str) -> Callable[[nn.Module, Any, Tensor], None]:
+        def hook(_module: nn.Module, _args: Any, out: Tensor) -> None:
+            found[name] = _norm_of(getattr(block, f"{name}_branch"), out)
 
-        return note
+        return hook
 
-    gains = {name: getattr(block, name) for name in BLOCK_GAINS}
-    hooks = [gain.register_forward_hook(size(name)) for name, gain in gains.items() if gain is not None]
-    return [block.attention.register_forward_pre_hook(look), *hooks]
+    def into_block(_block: nn.Module, args: tuple[Any, ...]) -> None:
+        found["attn_skip"] = _norm_of(block.attn_skip, args[0])
+
+    def between(_norm: nn.Module, _args: Any, out: Tensor) -> None:
+        if isinstance(block, SerialBlock):
+            found["mlp_skip"] = _norm_of(block.mlp_skip, out)
+
+    return [
+        block.attention.register_forward_pre_hook(look),
+        block.register_forward_pre_hook(into_block),
+        block.attn_out_norm.register_forward_hook(note("attn")),
+        block.mlp_out_norm.register_forward_hook(note("mlp")),
+        block.attn_post_norm.register_forward_hook(between),
+    ]
+
+
+def _norm_of(gain: Gain | None, x: Tensor) -> float:
+    """|gain x|; 0 for a skip that is absent."""
+    return 0.0 if gain is None else float(gain(x).detach().double().norm())
 
 
 def _ratio(block: nn.Module, branch: str, found: dict[str, float]) -> float | None:
@@ -105,7 +123,7 @@ def _ratio(block: nn.Module, branch: str, found: dict[str, float]) -> float | No
     skip = "attn_skip" if isinstance(block, ParallelBlock) else f"{branch}_skip"
     if not found.get(skip):
         return None
-    return _finite(found[f"{branch}_branch"] / found[skip])
+    return _finite(found[branch] / found[skip])
 
 
 def _gains(model: Transformer, name: str) -> dict[str, list[float | None]]:

@@ -14,7 +14,8 @@ from transformers import GenerationMixin, PretrainedConfig, PreTrainedModel
 from transformers.modeling_outputs import CausalLMOutput, MaskedLMOutput
 
 from simplify.config import BlockConfig, ModelConfig, RunConfig
-from simplify.zoo.model import IGNORED, Transformer, token_loss
+from simplify.zoo.loss import IGNORED, token_loss
+from simplify.zoo.model import Transformer
 
 
 class SimplifyConfig(PretrainedConfig):

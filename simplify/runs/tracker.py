@@ -6,7 +6,9 @@ alone; it never changes a run's exit code. `simplify sync` brings what it missed
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping
+from queue import SimpleQueue
 from typing import Any, Literal
 
 from simplify.config import RunConfig
@@ -27,11 +29,16 @@ _WAYS: dict[str, tuple[Literal["online", "offline"], ...]] = {
 
 
 class Tracker:
-    """Mirrors one run into W&B, or does nothing when `wandb.mode=disabled`."""
+    """Mirrors one run into W&B, or does nothing when `wandb.mode=disabled`.
+
+    Rows are handed to a thread: training does not wait for W&B, however long that takes over one.
+    """
 
     def __init__(self, warn: Callable[[str], None]) -> None:
         self._warn = warn
         self._run: Mirror | None = None
+        self._rows: SimpleQueue[Mapping[str, Any] | None] = SimpleQueue()
+        self._worker = threading.Thread(target=self._send, name="wandb", daemon=True)
 
     def start(self, config: RunConfig, folder: RunFolder, facts: Mapping[str, Any]) -> None:
         """Open the W&B run that is ours and send what it lacks so far; online falls back to offline."""
@@ -39,6 +46,7 @@ class Tracker:
             try:
                 with no_questions():
                     self._run = _open(config, folder, facts, mode)
+                self._worker.start()
                 return
             except UploadError as error:
                 problem = error.reason
@@ -53,10 +61,23 @@ class Tracker:
 
     def log(self, row: Mapping[str, Any]) -> None:
         """One row of metrics; "gains" in it is a line of gains.jsonl without its step."""
-        self._guarded(lambda run: run.log(row))
+        if self._run is not None:
+            self._rows.put(row)
+
+    def _send(self) -> None:
+        while (row := self._rows.get()) is not None:
+            self._guarded(lambda run, row=row: run.log(row))
 
     def finish(self, summary: Mapping[str, Any], exit_code: int) -> None:
-        """Close the W&B run with its last numbers."""
+        """Close the W&B run with its last numbers, once all rows are with it."""
+        if self._worker.is_alive():
+            self._rows.put(None)
+            self._worker.join(_SECONDS_TO_FINISH)
+            if self._worker.is_alive():
+                self._run = None
+                self._warn(
+                    f"wandb: stopped (no answer in {_SECONDS_TO_FINISH} s); metrics.jsonl has everything, {_LATER}"
+                )
         self._guarded(lambda run: run.finish(summary, exit_code))
         self._run = None
         tear_down()

@@ -89,8 +89,8 @@ def _attempt(task: Task, first: int) -> Iterator[None]:
             task.folder.end_attempt(how)
 
 
-def _train(task: Task, device: Device, saved: checkpoint.Checkpoint | None, stop: StopRequest) -> bool:
-    """Train to the end; returns whether the model was compiled."""
+def _train(task: Task, device: Device, saved: checkpoint.Checkpoint | None, stop: StopRequest) -> str | None:
+    """Train to the end; returns how the model was compiled, if it was."""
     config, folder = task.config, task.folder
     trainer = Trainer(config, task.batches, device, world=task.world)
     if saved:

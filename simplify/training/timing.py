@@ -116,7 +116,7 @@ class Noise(Batches):
         self._length, self._vocab_size = config.model.seq_len, config.data.vocab_size
 
     def batch(self, step: int) -> Batch:
-        """Random tokens; the same in every step."""
+        """Random tokens, by the step."""
         return next_token(np.random.RandomState(step).randint(0, self._vocab_size, (self.rows, self._length + 1)))
 
     def validation(self, count: int) -> Batch:  # noqa: ARG002  is never computed with

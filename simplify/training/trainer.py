@@ -14,13 +14,14 @@ from torch import Tensor
 
 from simplify.config import RunConfig
 from simplify.data.batches import Batches
-from simplify.data.objectives import Batch
 from simplify.errors import SimplifyError, TrainingFailed
+from simplify.training.compiling import compiled, wants_compiling
 from simplify.training.device import Device, out_of_memory
+from simplify.training.feed import Feed, MicroBatch
 from simplify.training.finite import culprit
 from simplify.training.optimisers import make_optimiser, set_learning_rate
 from simplify.training.world import World
-from simplify.zoo.model import build_model, token_loss
+from simplify.zoo.model import build_model
 
 
 class Trainer:
@@ -34,24 +35,27 @@ class Trainer:
         warn: Callable[[str], None] = print,
         world: World | None = None,
     ) -> None:
-        self._config, self._batches, self._device, self._world = config, batches, device, world or World()
+        self._config, self._device, self._world = config, device, world or World()
         self._size = self._world.micro_batch(config)
         self.accum = config.batch_sequences // (self._world.size * self._size)
+        self._feed = Feed(batches, device, self._size, self._world.rank, self._world.size)
         self.model = build_model(config.block, config.model, config.data.vocab_size, config.init_seed)
         self.model.to(device.torch)
         self._forward: Any = self.model
         self._optimiser = make_optimiser(self.model, config.optimiser)
         self._scaler = device.scaler()
-        self._validation = batches.validation(config.train.val_sequences)
+        self._validation = self._feed.cut(batches.validation(config.train.val_sequences))
         self._unchecked: list[tuple[int, Tensor]] = []
-        self.compiled = config.train.compile and self._compile(warn)
+        self.compiled: str | None = None  # how, if it is
+        if wants_compiling(config.train, device):
+            self.compiled = self._compile(config.train.compile_mode, warn)
         self._averaged = self._average_gradients() if self._world.size > 1 else None
 
-    def _compile(self, warn: Callable[[str], None]) -> bool:
-        """Compile the model now, forward and backward; if that fails, say so and do without."""
-        self._forward = torch.compile(self.model)
+    def _compile(self, mode: str, warn: Callable[[str], None]) -> str | None:
+        """Compile the model now, forward and backward; if that fails, say so and do without. Returns how."""
+        self._forward = compiled(self.model, mode)
         try:
-            self._loss(self._micro(self._batches.batch(0), 0)).backward()
+            self._loss(self._feed.step(0)[0]).backward()
         except Exception as error:
             if out_of_memory(error) or isinstance(error, SimplifyError):
                 raise
@@ -59,7 +63,9 @@ class Trainer:
             reason = next((line for line in str(error).splitlines() if line.strip()), "")[:200]
             warn(f"torch.compile: failed ({type(error).__name__}: {reason}); training without it")
         self._optimiser.zero_grad(set_to_none=True)
-        return self._forward is not self.model
+        if self._forward is self.model:
+            return None
+        return "compiled" if mode == "default" else f"compiled ({mode})"
 
     def _average_gradients(self) -> Any:
         """torch's own wrapper: averages while the backward pass still runs."""
@@ -80,11 +86,11 @@ class Trainer:
         """
         config = self._config
         set_learning_rate(self._optimiser, rate)
-        batch, loss = self._batches.batch(step), torch.zeros((), device=self._device.torch)
-        for number in range(self.accum):
+        loss = torch.zeros((), device=self._device.torch)
+        for number, micro in enumerate(self._feed.step(step)):
             on_micro_batch(number)
             with self._alone_until_the_last(number):
-                part = self._loss(self._micro(batch, number * self._world.size + self._world.rank)) / self.accum
+                part = self._loss(micro) / self.accum
                 self._scaler.scale(part).backward()
             loss += part.detach()
         self._scaler.unscale_(self._optimiser)
@@ -109,35 +115,25 @@ class Trainer:
         (total,) = self._world.sum(float(loss))
         return total / self._world.size
 
-    def _micro(self, batch: Batch, number: int) -> Int64[Tensor, "2 b T"]:
-        """Inputs and targets of a micro-batch, on the device."""
-        size = self._size
-        rows = torch.from_numpy(np.stack(batch.rows(number * size, (number + 1) * size)))
-        if self._device.kind == "cuda":
-            rows = rows.pin_memory()
-        return rows.to(self._device.torch, non_blocking=True)
-
-    def _loss(self, rows: Int64[Tensor, "2 b T"]) -> Float[Tensor, ""]:
-        inputs, targets = rows.unbind()
-        return token_loss(self._logits(inputs), targets)
-
-    def _logits(self, inputs: Int64[Tensor, "b T"]) -> Float[Tensor, "b T V"]:
+    def _loss(self, micro: MicroBatch) -> Float[Tensor, ""]:
+        # A rest of the validation set is smaller, and would be compiled anew.
+        forward = self._forward if micro.rows.shape[1] == self._size else self.model
+        rows, places = micro.to(self._device)
         with self._device.autocast():
-            return self._forward(inputs)
+            return forward(rows[0], targets=rows[1], places=places)
 
     @torch.no_grad()
     def infer(self, inputs: Int64[Tensor, "b T"]) -> Float[Tensor, "b T V"]:
         """Logits without gradients, for tokens on the device."""
-        return self._logits(inputs)
+        with self._device.autocast():
+            return self._forward(inputs)
 
     @torch.no_grad()
     def validate(self) -> float:
         """Mean loss in nats a token over the fixed validation set."""
-        count, total = len(self._validation.inputs), 0.0
-        for number in range(self._world.rank, -(-count // self._size), self._world.size):
-            rows = self._micro(self._validation, number)
-            total += float(self._loss(rows)) * rows.shape[1]
-        (total,) = self._world.sum(total)
+        counts = [micro.rows.shape[1] for micro in self._validation]
+        losses = [self._loss(micro) * count for micro, count in zip(self._validation, counts, strict=True)]
+        total, count = self._world.sum(float(sum(losses)), sum(counts))
         return total / count
 
     def check(self) -> None:
@@ -154,8 +150,9 @@ class Trainer:
                 raise self._not_finite(step, row)
 
     def _not_finite(self, step: int, row: list[float]) -> TrainingFailed:
-        rows = self._micro(self._batches.batch(step), 0)
-        place = culprit(self.model, lambda: self._loss(rows))
+        self._forward = self.model  # hooks see nothing of a compiled model
+        micro = self._feed.step(step)[0]
+        place = culprit(self.model, lambda: self._loss(micro))
         what = f"loss is {row[0]:g}" if not np.isfinite(row[0]) else f"gradient norm is {row[1]:g}"
         where = f"; first not finite: {place}" if place else ""
         return TrainingFailed(

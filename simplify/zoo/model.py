@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
@@ -15,12 +14,11 @@ from simplify.zoo.block import make_block
 from simplify.zoo.cache import Cache
 from simplify.zoo.context import Context
 from simplify.zoo.init import initialise
+from simplify.zoo.loss import output_loss
 from simplify.zoo.matrices import Linear, ReparamMatrix
 from simplify.zoo.norms import make_norm
 from simplify.zoo.positions import added_positions, alibi_slopes
 from simplify.zoo.sampling import draw
-
-IGNORED = -100  # a target that is no target
 
 
 class TokenEmbedding(nn.Embedding):
@@ -70,10 +68,14 @@ class Transformer(nn.Module):
         tokens: Int[Tensor, "B T"],
         valid: Bool[Tensor, "B T"] | None = None,
         cache: Cache | None = None,
-    ) -> Float[Tensor, "B T V"]:
+        targets: Int[Tensor, "B T"] | None = None,
+        places: Int[Tensor, " n"] | None = None,
+    ) -> Float[Tensor, "B T V"] | Float[Tensor, ""]:
         """Logits at each position: of the token after it (decoder) or of the token that belongs there (encoder).
 
-        `valid` is False at padding. With a `cache`, the tokens follow those of the earlier calls.
+        `valid` is False at padding. With a `cache`, the tokens follow those of the earlier calls. With `targets`
+        the mean loss instead, in nats, without all logits at once; -100 does not count. `places` are then the
+        positions that do, counted through the batch, where it is known that they are few.
         """
         context = self.context(tokens, valid, cache)
         x = self.embed(tokens, context)
@@ -81,7 +83,12 @@ class Transformer(nn.Module):
             x = block(x, context)
         if cache is not None:
             cache.commit()
-        return self.output(self.final_norm(x))
+        if targets is None:
+            return self.output(self.final_norm(x))
+        hidden, wanted = x.flatten(0, 1), targets.flatten()
+        if places is not None:
+            hidden, wanted = hidden[places], wanted[places]
+        return output_loss(self.final_norm(hidden), self.output.weight, wanted)
 
     def context(
         self, tokens: Int[Tensor, "B T"], valid: Bool[Tensor, "B T"] | None = None, cache: Cache | None = None
@@ -139,12 +146,6 @@ class Transformer(nn.Module):
             yield token
             new = token[:, None]
             seen = torch.cat([seen, new], dim=1)
-
-
-def token_loss(logits: Float[Tensor, "B T V"], targets: Int[Tensor, "B T"]) -> Float[Tensor, ""]:
-    """Mean cross-entropy in nats a target, in fp32 or better; targets of -100 do not count."""
-    wide = logits.to(torch.promote_types(logits.dtype, torch.float32))
-    return F.cross_entropy(wide.flatten(0, 1), targets.flatten(), ignore_index=IGNORED)
 
 
 def build_model(block: BlockConfig, model: ModelConfig, vocab_size: int, seed: int) -> Transformer:
