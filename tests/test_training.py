@@ -157,7 +157,7 @@ def test_other_ways_to_compute_learn_the_same(spawn: Callable[..., Any], here: P
     # The compiler cannot link against a torch whose path has a space; then the run says so.
     compiled = json.loads((folder / "done.json").read_text())["compiled"]
     possible = "train.compile=true" in extra and " " not in torch.__file__
-    assert compiled == ("compiled" if possible else None) and ("torch.compile: failed" in outputs[0]) == (
+    assert compiled == ("compiled" if possible else False) and ("torch.compile: failed" in outputs[0]) == (
         "train.compile=true" in extra and not possible
     )
 
@@ -168,7 +168,7 @@ def test_without_a_compiler_the_run_warns_once_and_trains(spawn: Callable[..., A
     out, err = process.communicate(timeout=240)
     assert process.returncode == 0, err
     assert out.count("torch.compile: failed (") == 1 and "training without it" in out and "Traceback" not in out + err
-    assert json.loads((run_folder(here) / "done.json").read_text())["compiled"] is None
+    assert json.loads((run_folder(here) / "done.json").read_text())["compiled"] is False
 
 
 def test_hours_as_budget(cli: Cli, here: Path) -> None:

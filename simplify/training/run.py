@@ -50,7 +50,7 @@ def train_run(task: Task, stop: StopRequest) -> dict[str, Any]:
             with ErrorMarker(task, device):
                 _refuse_stalled(task, first)
                 compiled = _train(task, device, saved, stop)
-            result = {**result_of(folder.rows(), config, task.corpus), "compiled": compiled}
+            result = {**result_of(folder.rows(), config, task.corpus), "compiled": compiled or False}
             folder.end("done", result)
     except OSError as error:
         raise storage_failure(error, folder.path) or error from None
