@@ -6,7 +6,10 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
+import pytest
+import torch
 from conftest import ROOT
 
 from simplify.choices import choices
@@ -36,3 +39,31 @@ def test_every_block_is_one_graph() -> None:
     done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout[-500:] + done.stderr[-3000:]
     assert done.stdout.split() == [*blocks, "sas"]
+
+
+AGAIN = """
+import sys
+from simplify.compose import compose_zoo
+from simplify.training.device import Device
+from simplify.training.timing import Noise
+from simplify.training.trainer import Trainer
+import torch
+from torch._dynamo.utils import counters
+run = compose_zoo([*sys.argv[1:], "train.compile=true"], None, ["sas_p"])["sas_p"]
+for _ in range(2):
+    torch._dynamo.reset()
+    print(Trainer(run, Noise(run, 2), Device("cpu", "fp32")).compiled)
+print(counters["aot_autograd"]["autograd_cache_hit"], counters["inductor"]["fxgraph_cache_hit"])
+"""
+
+
+@pytest.mark.skipif(" " in torch.__file__, reason="the compiler cannot link against a torch whose path has a space")
+def test_the_next_run_finds_what_was_compiled(tmp_path: Path) -> None:
+    """In the cache that a sweep's runs share; a graph that cannot be kept would be compiled by each of them."""
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "SIMPLIFY_CACHE": str(tmp_path)}
+    env.pop("TORCHINDUCTOR_CACHE_DIR", None)
+    words = ["model.n_layers=1", *SHAPE[1:], "train.batch_tokens=32", "data.vocab_size=257"]
+    done = subprocess.run([sys.executable, "-c", AGAIN, *words], env=env, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout.split() == ["compiled", "compiled", "1", "2"]
+    assert (tmp_path / "compile" / "fxgraph").is_dir()

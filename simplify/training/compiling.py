@@ -12,8 +12,8 @@ from simplify.config import TrainConfig
 from simplify.data.corpus import cache_dir
 from simplify.training.device import Device
 
-# A compiler's work is found again by later runs of the same shapes, on other nodes too: the folder is the user's.
 _CACHE = "TORCHINDUCTOR_CACHE_DIR"
+_GIVEN = os.environ.get(_CACHE)  # by the user: the compiler sets it itself, as soon as it is loaded
 
 
 def wants_compiling(train: TrainConfig, device: Device) -> bool:
@@ -22,6 +22,14 @@ def wants_compiling(train: TrainConfig, device: Device) -> bool:
 
 
 def compiled(model: nn.Module, mode: str) -> Any:
-    """The model, to be compiled at its first call, for the shapes of that call only."""
-    os.environ.setdefault(_CACHE, str(cache_dir() / "compile"))
+    """The model, to be compiled at its first call, for the shapes of that call only.
+
+    Later runs of the same shapes find its work in the folder that also keeps the corpora, on other nodes too.
+    """
+    os.environ[_CACHE] = _GIVEN or str(cache_dir() / "compile")
+    import torch._functorch.config as cache
+
+    if hasattr(cache, "autograd_cache_allow_custom_autograd_functions"):
+        # Ours (zoo/fused.py, zoo/loss.py) depend on their inputs alone; without this no graph of ours is found again.
+        cache.autograd_cache_allow_custom_autograd_functions = True
     return torch.compile(model, mode=mode, dynamic=False)

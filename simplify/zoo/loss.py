@@ -53,11 +53,10 @@ def output_loss(
     surplus = -len(weight) % aligned
     padded = F.pad(weight, (0, 0, 0, surplus)) if surplus else weight
     rows = max(1, (most_logits or (_LOGITS_ON_GPU if kind == "cuda" else _LOGITS)) // len(padded))
-    with torch.autocast(kind, enabled=False):  # all is in its type already
-        if torch.is_grad_enabled() and (hidden.requires_grad or weight.requires_grad):
-            return _OutputLoss.apply(hidden, padded, targets, surplus, rows)
-        parts = [_losses(h @ padded.T, t, surplus)[0].sum() for h, t in _stretches(rows, hidden, targets)]
-        return torch.stack(parts).sum() / (targets != IGNORED).sum()
+    if torch.is_grad_enabled() and (hidden.requires_grad or weight.requires_grad):
+        return _OutputLoss.apply(hidden, padded, targets, surplus, rows)
+    parts = [_losses(h @ padded.T, t, surplus)[0].sum() for h, t in _stretches(rows, hidden, targets)]
+    return torch.stack(parts).sum() / (targets != IGNORED).sum()
 
 
 class _OutputLoss(torch.autograd.Function):
