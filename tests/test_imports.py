@@ -34,7 +34,7 @@ ROOMS: dict[str, set[str]] = {
     "publish": {"errors", "runs"},
     "cli": {
         *("bench", "choices", "compare", "compose", "config", "data", "diagnose", "dispatch", "display", "errors"),
-        *("export", "machine", "publish", "runs", "sweep", "training", "zoo"),
+        *("export", "machine", "program", "publish", "runs", "sweep", "training", "zoo"),
     },
 }
 # The only rooms or files that know a library.
