@@ -108,7 +108,7 @@ def test_another_folder_and_another_cache(simplify: Simplify, here: Path) -> Non
     other = here / "other"
     shutil.copytree(TEXT, other / "texts", ignore=shutil.ignore_patterns("__pycache__"))
     env = {"SIMPLIFY_RUNS": str(here / "runs"), "SIMPLIFY_CACHE": str(here / "cache")}
-    simplify("sweep", *LONG, "data.path=texts", env=env, cwd=other)
+    simplify("sweep", *LONG, "data.path=texts", "seed=1", env=env, cwd=other)
     process = Path(f"/proc/{attempt(training(here, 2))['pid']}")
     assert (process / "cwd").readlink() == other
     variables = (process / "environ").read_bytes().split(b"\0")
