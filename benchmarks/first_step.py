@@ -139,9 +139,7 @@ def measure_train(code: Path, folder: Path) -> dict[str, float]:
     """A run of one step, in its own process."""
     folder.mkdir(parents=True)
     start = time.perf_counter()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "simplify", "train", *WORDS, "train.steps=1"], cwd=folder, **surroundings(code)
-    )
+    process = begin(code, folder, "-m", "simplify", "train", *WORDS, "train.steps=1")
     seen = Watcher(folder / "runs")
     cpu = ended(process)
     (lines,) = seen.stop().values()
@@ -152,11 +150,7 @@ def measure_lane(code: Path, folder: Path, runs: int) -> dict[str, float]:
     """A lane that trains `runs` short runs: the median time between two of them, and the CPU time of each."""
     folder.mkdir(parents=True)
     root = folder / "runs"
-    process = subprocess.Popen(
-        [sys.executable, "-c", LANE, str(root), str(runs), *WORDS, f"train.steps={STEPS}"],
-        cwd=folder,
-        **surroundings(code),
-    )
+    process = begin(code, folder, "-c", LANE, str(root), str(runs), *WORDS, f"train.steps={STEPS}")
     seen = Watcher(root)
     cpu = ended(process)
     trained = sorted(seen.stop().values())
@@ -168,7 +162,7 @@ def measure_shares(code: Path, folder: Path) -> dict[str, float]:
     """Seconds of the parts of the way to the first step."""
     folder.mkdir(parents=True)
     words = [str(time.time()), str(folder / "marks.json"), "train", *WORDS, "train.steps=1"]
-    ended(subprocess.Popen([sys.executable, "-c", MARKS, *words], cwd=folder, **surroundings(code)))
+    ended(begin(code, folder, "-c", MARKS, *words))
     return json.loads((folder / "marks.json").read_text())
 
 
@@ -199,8 +193,10 @@ class Watcher:
         return self._seen
 
 
-def surroundings(code: Path) -> dict[str, object]:
-    return {"env": {**os.environ, "PYTHONPATH": str(code)}, "stdout": subprocess.DEVNULL}
+def begin(code: Path, folder: Path, *words: str) -> subprocess.Popen[bytes]:
+    """Python with these words, in that folder and on that checkout."""
+    env = {**os.environ, "PYTHONPATH": str(code)}
+    return subprocess.Popen([sys.executable, *words], cwd=folder, env=env, stdout=subprocess.DEVNULL)
 
 
 def ended(process: subprocess.Popen[bytes]) -> float:

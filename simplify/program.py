@@ -9,8 +9,11 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-# `python -m` would look into the current folder first, where anything may lie under our name.
-_START = "import sys; sys.path[0] = sys.argv.pop(1); sys.argv[0] = 'simplify'; from {0} import main; main()"
+# `python -m` would look into the current folder first, where anything may lie under our name. As in `loading`.
+_START = (
+    "import gc, sys; gc.disable(); sys.path[0] = sys.argv.pop(1); sys.argv[0] = 'simplify'; from {0} import main; "
+    "gc.freeze(); gc.enable(); main()"
+)
 
 
 def program(*words: str, code: str | Path | None = None, module: str = "simplify.cli") -> list[str]:
