@@ -34,7 +34,7 @@ ROOMS: dict[str, set[str]] = {
     "publish": {"errors", "runs"},
     "cli": {
         *("bench", "choices", "compare", "compose", "config", "data", "diagnose", "dispatch", "display", "errors"),
-        *("export", "machine", "publish", "runs", "sweep", "training", "zoo"),
+        *("export", "machine", "program", "publish", "runs", "sweep", "training", "zoo"),
     },
 }
 # The only rooms or files that know a library.
@@ -115,7 +115,14 @@ def test_completion_loads_nothing_heavy() -> None:
     assert loaded(env=env, code=code) & (HEAVY | {"hydra", "omegaconf", "numpy"}) == set()
 
 
+def test_what_a_lane_forks_its_runs_from_loads_no_more_than_they_need() -> None:
+    code = "import importlib, simplify.cli.nursery as n; [importlib.import_module(name) for name in n._NEEDED]"
+    there = loaded(code=code)
+    assert {"torch", "matplotlib"} <= there and not there & {"hydra", "wandb", "sympy", "datasets"}
+
+
 def test_a_finished_run_is_shown_without_torch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert "torch" in loaded("train", *TINY)
+    first = loaded("train", *TINY)
+    assert "torch" in first and "sympy" not in first  # which comes with torch's compiler, a second that nobody needs
     assert loaded("train", *TINY) & {"torch", "wandb"} == set()

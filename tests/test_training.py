@@ -23,7 +23,7 @@ from simplify.display import short_time
 from simplify.training.clock import StepTimer
 from simplify.training.device import Device
 from simplify.training.finite import culprit
-from simplify.training.optimisers import parameter_groups
+from simplify.training.optimisers import AdamW, parameter_groups
 from simplify.training.schedules import SCHEDULES, Budget, learning_rate
 from simplify.training.trainer import Trainer
 
@@ -198,3 +198,27 @@ def test_values_and_projections_can_learn_slower() -> None:
     for (name, p), q in zip(halves.model.named_parameters(), whole.model.parameters(), strict=True):
         ratio = 0.5 if ".value." in name or ".projection." in name else 1.0
         assert torch.allclose(p - start[name], ratio * (q - start[name]), atol=1e-6), name
+
+
+def test_our_adamw_is_torchs_bit_for_bit() -> None:
+    """Its steps and its state; either goes on from the other's state."""
+    models = [torch.nn.Linear(7, 5, dtype=torch.float32) for _ in range(2)]
+    models[1].load_state_dict(models[0].state_dict())
+    settings: dict[str, Any] = {"lr": 0.01, "betas": (0.9, 0.95), "eps": 1e-8, "weight_decay": 0.1, "fused": True}
+    kinds = [AdamW, torch.optim.AdamW]
+    ours, theirs = (kind(model.parameters(), **settings) for kind, model in zip(kinds, models, strict=True))
+    for step in range(6):
+        for model, optimiser in zip(models, (ours, theirs), strict=True):
+            model(torch.arange(21.0).reshape(3, 7)).square().mean().backward()
+            optimiser.step()
+            optimiser.zero_grad()
+        if step == 2:
+            states = ours.state_dict(), theirs.state_dict()
+            ours.load_state_dict(states[1])
+            theirs.load_state_dict(states[0])
+    assert all(torch.equal(a, b) for a, b in zip(models[0].parameters(), models[1].parameters(), strict=True))
+    mine, other = ours.state_dict(), theirs.state_dict()
+    assert mine["param_groups"] == other["param_groups"] and list(mine) == list(other)
+    for number, values in mine["state"].items():
+        assert all(torch.equal(values[name], other["state"][number][name]) for name in values)
+    assert all(p.grad is None and p.requires_grad for p in models[0].parameters())

@@ -13,6 +13,7 @@ from torch import Tensor
 from simplify.bench.rounds import Work
 from simplify.config import RunConfig
 from simplify.training.device import Device
+from simplify.training.optimisers import AdamW
 from simplify.training.timing import Noise
 from simplify.training.trainer import Trainer
 from simplify.zoo.counts import TRAINING_FLOPS, count_flops
@@ -59,7 +60,7 @@ def settle() -> None:
     """A training step of almost nothing: torch loads parts of itself and starts its threads at the first one."""
     weight = torch.nn.Parameter(torch.ones(256, 256))
     (weight @ weight).sum().backward()
-    torch.optim.AdamW([weight], lr=0.0).step()
+    AdamW([weight], lr=0.0, fused=True).step()
 
 
 class TrainingStep:

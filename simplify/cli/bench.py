@@ -18,6 +18,7 @@ from simplify.compose import axes, compose_points
 from simplify.config import RunConfig, nearest
 from simplify.display import console, meter, quiet_meter
 from simplify.errors import ConfigError
+from simplify.program import loading
 from simplify.runs.benches import Bench, keep_bench
 from simplify.runs.folder import run_root
 from simplify.runs.settings import differing_settings
@@ -45,7 +46,8 @@ def bench_command(
     kinds = _kinds(only)
     root = run_root(configs[base])
 
-    from simplify.bench.run import run_bench
+    with loading("torch"):
+        from simplify.bench.run import run_bench
 
     if kinds == ("decode",) and all(config.model.kind == "encoder" for config in configs.values()):
         raise ConfigError("--only=decode: an encoder does not decode; valid: train, forward, memory")

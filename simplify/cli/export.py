@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from simplify.compose import compose_run
+from simplify.program import loading
 from simplify.runs.folder import root_path
 from simplify.runs.lookup import find_run
 
@@ -19,7 +20,8 @@ def export_command(run: str, target: Path, root: Path | None) -> None:
     target = target.expanduser().resolve()
     check_target(target)
 
-    from simplify.training.restored import restore_run
+    with loading("torch"):
+        from simplify.training.restored import restore_run
 
     restored = restore_run(folder, config)
     write_model(restored, folder.path.name, target)

@@ -15,6 +15,7 @@ from simplify.compose import compose_run, compose_zoo
 from simplify.config import RunConfig, nearest
 from simplify.display import console
 from simplify.errors import ConfigError, RunFolderError
+from simplify.program import loading
 from simplify.runs.files import write_json
 from simplify.runs.folder import RunFolder, root_path
 from simplify.runs.lookup import find_run
@@ -38,8 +39,9 @@ def _trained(words: Sequence[str], overrides: Sequence[str], sequences: int, out
     folders = {word: find_run(word, root) for word in words}
     configs = {word: compose_run([], None, folder.path / "config.yaml") for word, folder in folders.items()}
 
-    from simplify.diagnose.run import probe_trained
-    from simplify.training.restored import restore_run
+    with loading("torch"):
+        from simplify.diagnose.run import probe_trained
+        from simplify.training.restored import restore_run
 
     found: dict[str, list[Reading]] = {}
     steps: list[str] = []
@@ -87,7 +89,8 @@ def _at_start(overrides: Sequence[str], conf: Path | None, seeds: int, sequences
             raise run
         configs[name] = run
 
-    from simplify.diagnose.run import probe_at_start
+    with loading("torch"):
+        from simplify.diagnose.run import probe_at_start
 
     found = probe_at_start(configs, seeds, sequences, lambda text: print(f"probe: {text}", flush=True))
     config = next(iter(configs.values()))

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from simplify.compose import compose_run
+from simplify.program import loading
 from simplify.runs.folder import root_path
 from simplify.runs.lookup import find_run
 
@@ -17,8 +18,9 @@ def sample_command(
     folder = find_run(run, root_path(str(root) if root else None))
     config = compose_run([], None, folder.path / "config.yaml")
 
-    from simplify.training.restored import restore_run
-    from simplify.training.sample import sample_text
+    with loading("torch"):
+        from simplify.training.restored import restore_run
+        from simplify.training.sample import sample_text
 
     restored = restore_run(folder, config)
     pieces = sample_text(restored, prompt, tokens, temperature, top_k, seed, lambda text: print(text, file=sys.stderr))

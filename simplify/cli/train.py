@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from simplify.compose import compose_run
 from simplify.config import RunConfig, validate
 from simplify.errors import Interrupted
 
@@ -15,6 +14,8 @@ def train_command(
     overrides: list[str], conf: Path | None, config: Path | None, force: bool, here: bool, command: list[str]
 ) -> None:
     """Train, then show the table and where the picture is; or submit the run to Slurm and return."""
+    from simplify.compose import compose_run  # Hydra, of which a run that lies composed has no need
+
     run = compose_run(overrides, conf, config)
     if run.cluster.kind == "slurm" and not here:
         from simplify.cli.slurm import submit_one

@@ -12,6 +12,7 @@ from simplify.config import RunConfig
 from simplify.data.batches import Batches
 from simplify.data.corpus import Corpus, open_corpus
 from simplify.errors import AlreadyRunning, Interrupted, SimplifyError
+from simplify.program import loading
 from simplify.runs.code import save_patch
 from simplify.runs.facts import is_training, read_facts
 from simplify.runs.folder import RunFolder, find_folder, run_root
@@ -119,7 +120,8 @@ class _Place:
         save_patch(self.folder.path.parent)
 
     def _train(self, batches: Batches, stop: StopRequest) -> dict[str, Any]:
-        from simplify.training.run import train_run
+        with loading("torch"):
+            from simplify.training.run import train_run
         from simplify.training.task import Task
 
         facts = {**provenance(self.terms.command), "identity": identity(self.config, self.corpus.facts.fingerprint)}

@@ -1,4 +1,4 @@
-"""A lane: one device's worker. It trains the runs of a queue one after another, each in a fresh process.
+"""A lane: one device's worker. It trains the runs of a queue one after another, each in a process of its own.
 
 It belongs to nobody's shell: it ends when the queue is empty, and lives on when the terminal that
 started it is closed. A run that crashes does not touch it. SIGTERM stops it in good order: the run
@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import subprocess
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,7 +19,7 @@ from filelock import FileLock, Timeout
 
 from simplify.dispatch.cancel import cancel, terminate
 from simplify.dispatch.judge import Watched, judge
-from simplify.program import program
+from simplify.dispatch.nursery import Forked, Fresh, Nursery
 from simplify.runs.facts import is_training, read_facts
 from simplify.runs.files import write_json
 from simplify.runs.folder import RunFolder, now
@@ -59,6 +58,7 @@ class Lane:
         self._queue, self._environment = queue, environment
         self._record = {**this_process(), "lane": name, "device": device, "since": now()}
         self._path = queue.lane_path(name)
+        self._nursery = Nursery(queue.root)
         self._stopping = False
 
     def work(self) -> None:
@@ -76,6 +76,7 @@ class Lane:
                     self._finish(job, path, self._train(job, path))
         finally:
             self._path.unlink(missing_ok=True)
+            self._nursery.close()
 
     def _stop(self, *_: Any) -> None:
         self._stopping = True
@@ -99,25 +100,26 @@ class Lane:
                 folder.keep_config(job.config)
             with open(folder.log, "a", encoding="utf-8") as log:
                 print(f"--- {now()} lane {self._record['lane']}", file=log, flush=True)
-                child = subprocess.Popen(
-                    program("job", str(path), self._record["lane"], code=job.code),
-                    cwd=job.cwd,
-                    env=self._child_environment(job),
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=log,
-                )
+                words = ["job", str(path), self._record["lane"]]
+                child = self._nursery.start(job, words, log, self._child_environment(job))
         except OSError as error:  # the disk is full, or the folder it was asked from is gone
             return watched.ended(None, f"cannot be started: {error.strerror or error}: {error.filename}")
-        with contextlib.suppress(OSError):
-            self._queue.note_child(job.run_id, self._record, process(child.pid))
-        asked = False
-        while (code := child.poll()) is None:
-            if self._stopping and not asked:
-                asked = True
+        self._attend(job, child)
+        return watched.ended(child.code)
+
+    def _attend(self, job: Job, child: Fresh | Forked) -> None:
+        """See a run to its end: say which process trains it, and pass on that it is to stop."""
+        noted = asked = None
+        while True:
+            if child.pid != noted:
+                noted = child.pid
+                with contextlib.suppress(OSError):
+                    self._queue.note_child(job.run_id, self._record, process(noted))
+            if self._stopping and child.pid != asked:
+                asked = child.pid
                 child.terminate()
-            time.sleep(_LOOK_EVERY)
-        return watched.ended(code)
+            if child.wait(_LOOK_EVERY):
+                return
 
     def _wait_for_orphan(self, job: Job, claim: Record) -> Watched:
         """A run whose lane was killed and that went on: nothing else may use its device before it ends."""

@@ -1,0 +1,80 @@
+"""The process that a lane's runs are forked from: it loads what every run needs, and then waits for runs.
+
+It computes nothing itself: neither threads nor a GPU that is in use would survive a fork. See
+`simplify/dispatch/nursery.py` for what is said over its pipes. It ends when its lane does, at once and
+without a word, whether or not a run that it has begun goes on.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import json
+import os
+import select
+import sys
+from typing import Any
+
+from simplify.program import loading
+
+# What a run imports sooner or later in any case, on a CPU or a GPU, without W&B.
+_NEEDED = (
+    *("simplify.cli.app", "simplify.cli.train", "simplify.dispatch.here", "simplify.training.run"),
+    *("simplify.compare.picture", "simplify.compare.summary"),
+    *("matplotlib.backends.backend_agg", "matplotlib.figure"),
+)
+
+
+def main() -> None:
+    """Return once in the process of each run, and run the command line there."""
+    words = _in_a_run()
+    from simplify.cli import main as command_line
+
+    sys.argv = ["simplify", *words]
+    command_line()
+
+
+def _in_a_run() -> list[str]:
+    """Fork at each order. Returns in the forked processes only, with the words of their command lines."""
+    orders, answers = os.dup(0), os.dup(1)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.dup2(2, 1)  # what is printed while modules are loaded is for the log, not for the lane
+    os.close(nothing)
+    with loading("torch"):
+        for name in _NEEDED:
+            importlib.import_module(name)
+    with os.fdopen(orders, "rb", buffering=0) as lines:
+        while line := lines.readline():
+            ended, held = os.pipe()  # `held` closes when the run ends, however it ends
+            pid = os.fork()
+            if pid == 0:
+                _be_a_run(json.loads(line), answers)
+                os.close(ended)
+                return json.loads(line)["words"]
+            os.close(held)
+            _answer(answers, _code_of(pid, ended, orders))
+    os._exit(0)
+
+
+def _be_a_run(order: dict[str, Any], answers: int) -> None:
+    """In the new process: say who it is, and print into the run's own log."""
+    _answer(answers, f"pid {os.getpid()}")
+    os.close(answers)
+    log = os.open(order["log"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    for stream in (1, 2):
+        os.dup2(log, stream)
+    os.close(log)
+
+
+def _code_of(pid: int, ended: int, orders: int) -> str:
+    """How the run ended. If the lane goes first, this process goes with it."""
+    if ended not in select.select([ended, orders], [], [])[0]:
+        os._exit(0)
+    os.close(ended)
+    return f"code {os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])}"
+
+
+def _answer(answers: int, words: str) -> None:
+    with contextlib.suppress(BrokenPipeError):  # the lane is gone; a run goes on without it
+        os.write(answers, f"{words}\n".encode())
