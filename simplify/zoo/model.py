@@ -75,22 +75,31 @@ class Transformer(nn.Module):
 
         `valid` is False at padding. With a `cache`, the tokens follow those of the earlier calls.
         """
+        if cache is None:
+            return self.run(tokens, valid)
+        cache.begin(tokens.shape[1], tokens.device)
+        logits = self.run(tokens, valid, cache)
+        cache.commit()
+        return logits
+
+    def run(
+        self,
+        tokens: Int[Tensor, "B T"],
+        valid: Bool[Tensor, "B T"] | None = None,
+        cache: Cache | None = None,
+    ) -> Float[Tensor, "B T V"]:
+        """`forward` between a cache's `begin` and `commit`: tensors alone, which is what may be compiled."""
         context = self.context(tokens, valid, cache)
         x = self.embed(tokens, context)
         for block in self.blocks:
             x = block(x, context)
-        if cache is not None:
-            cache.commit()
         return self.output(self.final_norm(x))
 
     def context(
         self, tokens: Int[Tensor, "B T"], valid: Bool[Tensor, "B T"] | None = None, cache: Cache | None = None
     ) -> Context:
         """What the layers share in a forward pass over `tokens`."""
-        length = tokens.shape[1]
-        if cache is not None:
-            cache.begin(length)
-        return Context(self.causal, length, tokens.device, valid, self.slopes, cache)
+        return Context(self.causal, tokens.shape[1], tokens.device, valid, self.slopes, cache)
 
     def embed(self, tokens: Int[Tensor, "B T"], context: Context) -> Float[Tensor, "B T d"]:
         """What the first block gets."""
