@@ -14,11 +14,11 @@ from simplify.zoo.attention import Attention
 from simplify.zoo.block import make_block
 from simplify.zoo.cache import Cache
 from simplify.zoo.context import Context
+from simplify.zoo.decoding import Decoder
 from simplify.zoo.init import initialise
 from simplify.zoo.matrices import Linear, ReparamMatrix
 from simplify.zoo.norms import make_norm
 from simplify.zoo.positions import added_positions, alibi_slopes
-from simplify.zoo.sampling import draw
 
 IGNORED = -100  # a target that is no target
 
@@ -115,12 +115,12 @@ class Transformer(nn.Module):
         temperature: float = 1.0,
         top_k: int | None = None,
         generator: torch.Generator | None = None,
+        compiled: bool = False,
     ) -> Int[Tensor, "B T_and_n"]:
         """`prompt` and `n_tokens` drawn after it. Raises ValueError for an encoder or an empty prompt."""
-        drawn = list(self.stream(prompt, n_tokens, temperature, top_k, generator))
+        drawn = list(self.stream(prompt, n_tokens, temperature, top_k, generator, compiled))
         return torch.cat([prompt, *(token[:, None] for token in drawn)], dim=1)
 
-    @torch.no_grad()
     def stream(
         self,
         prompt: Int[Tensor, "B T"],
@@ -128,26 +128,10 @@ class Transformer(nn.Module):
         temperature: float = 1.0,
         top_k: int | None = None,
         generator: torch.Generator | None = None,
+        compiled: bool = False,
     ) -> Iterator[Int[Tensor, " B"]]:
-        """Draw tokens one after the other, each with one cached step.
-
-        Where a position code has a last position, the older half of the context is dropped there.
-        """
-        if not self.causal:
-            raise ValueError("an encoder does not generate")
-        if not prompt.shape[1]:
-            raise ValueError("a prompt needs at least one token")
-        limit = self.max_positions or prompt.shape[1] + n_tokens
-        seen, cache = prompt[:, -limit:], Cache(limit)
-        new = seen
-        for _ in range(n_tokens):
-            if cache.length + new.shape[1] > limit:
-                seen = seen[:, -max(limit // 2, 1) :]
-                new, cache = seen, Cache(limit)
-            token = draw(self(new, cache=cache)[:, -1], temperature, top_k, generator)
-            yield token
-            new = token[:, None]
-            seen = torch.cat([seen, new], dim=1)
+        """Draw tokens one after the other; see `Decoder`, which several prompts may share."""
+        return Decoder(self, compiled).stream(prompt, n_tokens, temperature, top_k, generator)
 
 
 def token_loss(logits: Float[Tensor, "B T V"], targets: Int[Tensor, "B T"]) -> Float[Tensor, ""]:
