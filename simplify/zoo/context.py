@@ -39,7 +39,7 @@ class Context:
         # Where the tokens stand: from 0 on, or after those of the cache at these positions.
         self.start: Start = 0 if cache is None or cache.positions is None else cache.positions
         self.first_value: Float[Tensor, "B T K h"] | None = None
-        self._counts: Int[Tensor, "T 1 1"] | None = None
+        self._counts: Float[Tensor, "T 1 1"] | None = None
         seen = self._seen(device)
         self.alibi = slopes is not None
         self.fused_causal = seen is None and causal and isinstance(self.start, int) and not self.alibi
@@ -139,24 +139,25 @@ class Context:
             if not self.causal:
                 return v.mean(dim=1, keepdim=True).expand_as(v)
             total = v.cumsum(dim=1) if self.cache is None else self.cache.running(layer, v)
-            return total / self._seen_by_each(v.device)
+            return total / self._seen_by_each(v)
         valid = self.valid[:, :, None, None].to(v.dtype)
         if not self.causal:
             return ((v * valid).sum(1, keepdim=True) / valid.sum(1, keepdim=True)).expand_as(v)
         # A padded position sees the valid ones before it, and itself.
         return ((v * valid).cumsum(1) + v * (1 - valid)) / (valid.cumsum(1) + 1 - valid)
 
-    def _seen_by_each(self, device: torch.device) -> Int[Tensor, "T 1 1"]:
-        """How many keys each query sees, without padding: the same in all layers."""
+    def _seen_by_each(self, v: Float[Tensor, "B T K h"]) -> Float[Tensor, "T 1 1"]:
+        """How many keys each query sees, without padding: the same in all layers, and in v's type a faster divisor."""
         if self._counts is None:
-            self._counts = (self._places(device)[0] + 1)[:, :, None]
+            self._counts = (self._places(v.device)[0] + 1)[:, :, None].to(v.dtype)
         return self._counts
 
     def _weighted_mean(self, layer: int, v: Float[Tensor, "B T K h"]) -> Float[Tensor, "B T H h"]:
         """In a step of cached decoding the values are those that attention reads, in its precision."""
         assert self.mask is not None
-        stepping = self.cache is not None and self.cache.positions is not None
-        values = self.cache.values(layer).to(v.dtype) if stepping else v.transpose(1, 2)
+        values = v.transpose(1, 2)
+        if self.cache is not None and self.cache.positions is not None:
+            values = self.cache.values(layer).to(v.dtype)
         q = v.new_zeros(v.shape[0], self.mask.shape[-3], v.shape[1], v.shape[-1])
         gqa = values.shape[1] != q.shape[1]
         out = F.scaled_dot_product_attention(q, values, values, attn_mask=self._mask(v.dtype), enable_gqa=gqa)
