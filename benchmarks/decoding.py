@@ -5,7 +5,7 @@
 
 Words such as `model=...` or `model.n_layers=8` are those of `simplify train`. Each ratio is the median over the
 rounds of the first block's eager time over the row's, both of one round; above 1 is faster. Whether blocks differ
-is decided by `simplify bench --only decode`, which sets no eager time against a compiled one and builds the optimiser too.
+is decided by `simplify bench --only decode`, which sets no eager time against a compiled one.
 """
 
 from __future__ import annotations

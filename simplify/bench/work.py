@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -32,7 +32,7 @@ class Variant:
     trainer: Trainer
     build_seconds: float  # with torch.compile, where it is asked for
     notes: list[str] = field(default_factory=list)  # what went another way than asked
-    decoding: str = "eager"  # or compiled: how it was done in the end
+    decoding: dict[int, str] = field(default_factory=dict)  # by batch, eager or compiled: as it was in the end
 
     @property
     def key(self) -> dict[str, str | int | None]:
@@ -101,7 +101,7 @@ class Decoding:
     """
 
     def __init__(self, variant: Variant, batch: int) -> None:
-        self._variant, self._device = variant, variant.device
+        self._variant, self._batch, self._device = variant, batch, variant.device
         self._decoder = Decoder(variant.trainer.model, variant.trainer.compiled, variant.notes.append)
         length, self._drawn = _lengths(variant.config)
         self._prompt = _tokens(variant, batch, length)
@@ -115,7 +115,7 @@ class Decoding:
     def call(self) -> None:
         """The likeliest token, again and again."""
         self._next(self._drawn)
-        self._variant.decoding = "compiled" if self._decoder.compiled else "eager"
+        self._variant.decoding[self._batch] = "compiled" if self._decoder.compiled else "eager"
 
     def _next(self, count: int) -> None:
         with self._device.autocast():
@@ -147,8 +147,7 @@ def modes(only: tuple[str, ...]) -> list[Mode]:
 def _decoding(batch: int) -> Mode:
     def what(variants: Sequence[Variant]) -> str:
         prompt, drawn = _lengths(variants[0].config)
-        ways = {variant.decoding for variant in variants}
-        way = ways.pop() if len(ways) == 1 else "compiled: " + ", ".join(_compiled(variants))
+        way = _way({variant.name: variant.decoding[batch] for variant in variants})
         return (
             f"{drawn} tokens in a row for {batch} sequence{'s'[: batch > 1]} after a prompt of {prompt}, cached, {way}"
         )
@@ -159,8 +158,10 @@ def _decoding(batch: int) -> Mode:
     return Mode(f"decode_{batch}", make, lambda config: batch * _lengths(config)[1], _decoding_flops, what)
 
 
-def _compiled(variants: Sequence[Variant]) -> list[str]:
-    return [variant.name for variant in variants if variant.decoding == "compiled"]
+def _way(ways: Mapping[str, str]) -> str:
+    """Eager or compiled, or which variants were compiled."""
+    several = [name for name, way in ways.items() if way == "compiled"]
+    return "compiled: " + ", ".join(several) if 0 < len(several) < len(ways) else next(iter(ways.values()))
 
 
 def _step_tokens(config: RunConfig) -> int:

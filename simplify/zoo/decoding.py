@@ -83,7 +83,8 @@ class Decoder:
 
     def _room(self, prompt: Int[Tensor, "B T"], needed: int, limit: int) -> Cache:
         """An empty cache; the last one if it serves, for a compiled step knows its addresses."""
-        fits = (prompt.shape[0], prompt.device, torch.is_autocast_enabled(prompt.device.type))
+        kind = prompt.device.type
+        fits = (prompt.shape[0], prompt.device, torch.is_autocast_enabled(kind), torch.get_autocast_dtype(kind))
         if self._cache is None or self._fits != fits or self._cache.capacity < needed:
             self._fits = fits
             self._cache = Cache(static_capacity(needed, limit) if self.compiled else needed, static=self.compiled)
