@@ -40,11 +40,12 @@ MINIMAL = "minimal GPT"
 class MinimalStep:
     """An update of the reference model, as a training script without a harness does it."""
 
-    def __init__(self, config: RunConfig, device: Device, ours: torch.nn.Module) -> None:
+    def __init__(self, config: RunConfig, device: Device, ours: torch.nn.Module, compiled: bool = False) -> None:
         model = config.model
         gpt = GPT(model.n_layers, model.d_model, model.n_heads, model.d_ff, config.data.vocab_size, model.position_rows)
         self._model, self._device = gpt.to(device.torch), device
         take(self._model, ours)
+        self._forward: Callable[..., torch.Tensor] = torch.compile(self._model) if compiled else self._model
         batch = Noise(config, config.batch_sequences).batch(0)
         self._inputs, self._targets = (torch.from_numpy(half.copy()).to(device.torch) for half in batch)
         self._optimiser = optimiser(self._model)
@@ -55,7 +56,7 @@ class MinimalStep:
 
     def call(self) -> None:
         with self._device.autocast():
-            loss = self._model(self._inputs, self._targets)
+            loss = self._forward(self._inputs, self._targets)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self._model.parameters(), 1.0)
         self._optimiser.step()

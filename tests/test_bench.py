@@ -195,6 +195,7 @@ def test_the_command(cli: Cli, here: Path) -> None:
     for variant in record["variants"].values():
         assert variant["memory"] is None
         assert variant["key"] == {**variant["key"], "threads": 1, "precision": "fp32", "compile": "eager"}
+    assert record["modes"]["decode_8"]["what"].endswith("after a prompt of 8, cached, eager")
     assert 0 < record["modes"]["train"]["variants"]["sas"]["mfu"] < 1
     assert record["code"] and record["versions"]["torch"] and record["ceiling"]["fp32"]["shape"]
     for text in ("decoding, batch 8", "baseline", "not in the times", "MFU is of"):

@@ -8,18 +8,20 @@ from typing import Any
 import pytest
 import torch
 from conftest import TINY, run_folder
+from torch.utils._python_dispatch import TorchDispatchMode
 from zoo_tools import POSITIONS, built, difference, perturbed, random_tokens
 
 from simplify.choices import choices
 from simplify.zoo.cache import Cache
+from simplify.zoo.decoding import Decoder
 from simplify.zoo.model import Transformer
 from simplify.zoo.sampling import draw
 
 
 @torch.no_grad()
-def in_pieces(model: Transformer, tokens: torch.Tensor, lengths: list[int]) -> torch.Tensor:
+def in_pieces(model: Transformer, tokens: torch.Tensor, lengths: list[int], static: bool = False) -> torch.Tensor:
     """Logits of cached forward passes over consecutive pieces."""
-    cache, done, parts = Cache(tokens.shape[1]), 0, []
+    cache, done, parts = Cache(tokens.shape[1], static), 0, []
     for length in lengths:
         parts.append(model(tokens[:, done : done + length], cache=cache))
         done += length
@@ -30,9 +32,12 @@ def in_pieces(model: Transformer, tokens: torch.Tensor, lengths: list[int]) -> t
 @pytest.mark.parametrize("name", choices("block"))
 @pytest.mark.parametrize("lengths", [[1] * 9, [4, 1, 3, 1]], ids=["one by one", "in pieces"])
 def test_cached_decoding_equals_the_full_forward(name: str, lengths: list[int]) -> None:
+    """With attention over the tokens so far, and over the whole cache under a mask."""
     _, model = perturbed([f"block={name}"])
     tokens = random_tokens((2, 9))
-    assert difference(in_pieces(model, tokens, lengths), model(tokens).detach()) < 1e-10
+    whole = model(tokens).detach()
+    for static in (False, True):
+        assert difference(in_pieces(model, tokens, lengths, static), whole) < 1e-10
 
 
 @pytest.mark.parametrize("positions", POSITIONS)
@@ -41,7 +46,66 @@ def test_cached_decoding_with_every_position_code(name: str, positions: str) -> 
     heads = ["model.n_heads=4", "model.n_kv_heads=2", "model.d_head=4"] if name != "sas" else []
     _, model = perturbed([f"block={name}", f"model.positions={positions}", *heads, "block.qk_bias=true"])
     tokens = random_tokens((2, 9))
-    assert difference(in_pieces(model, tokens, [3, 1, 1, 2, 1, 1]), model(tokens).detach()) < 1e-10
+    whole = model(tokens).detach()
+    for static in (False, True):
+        assert difference(in_pieces(model, tokens, [3, 1, 1, 2, 1, 1], static), whole) < 1e-10
+
+
+@pytest.mark.parametrize("name", ["sas", "pre_ln", "shared_kv"])
+def test_cached_decoding_under_autocast(name: str) -> None:
+    """Queries, keys and values of several widths: the cache holds the narrowest, the sum of the values is exact."""
+    _, model = built([f"block={name}"])
+    tokens = random_tokens((2, 9))
+    with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
+        whole = model(tokens).float()
+        scale = whole.abs().max().item()
+        for static in (False, True):
+            assert difference(in_pieces(model, tokens, [3, 1, 1, 2, 1, 1], static).float(), whole) < 0.02 * scale
+
+
+def test_a_cache_is_used_again_and_its_old_tokens_do_not_count() -> None:
+    """The second prompt is shorter than the first; rows of the first are still in the buffers."""
+    _, model = perturbed(["block=sas"])
+    tokens, cache = random_tokens((2, 9)), Cache(9, static=True)
+    with torch.no_grad():
+        model(tokens, cache=cache)
+        cache.clear()
+        parts = [model(tokens.flip(1)[:, a:b], cache=cache) for a, b in ((0, 2), (2, 3), (3, 4))]
+        assert difference(torch.cat(parts, dim=1), model(tokens.flip(1)[:, :4])) < 1e-10
+
+
+class Waits(TorchDispatchMode):
+    """Counts what would make the host wait for a GPU: reading a number off the device."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.count += func is torch.ops.aten._local_scalar_dense.default
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("positions", POSITIONS)
+def test_drawing_reads_nothing_off_the_device(positions: str) -> None:
+    """Not while the context slides either."""
+    _, model = built(["block=sas", f"model.positions={positions}"])
+    with Waits() as waits:
+        drawn = list(model.stream(random_tokens((2, 3)), 12, top_k=3, generator=torch.Generator().manual_seed(0)))
+        assert len(drawn) == 12 and waits.count == 0
+        int(drawn[0][0])
+        assert waits.count == 1
+
+
+def test_a_decoder_has_one_stream_at_a_time() -> None:
+    _, model = built(["block=sas"])
+    decoder, prompts = Decoder(model), [random_tokens((1, 3), seed) for seed in (0, 1)]
+    old = decoder.stream(prompts[0], 5, temperature=0.0)
+    next(old)
+    new = torch.stack(list(decoder.stream(prompts[1], 5, temperature=0.0)), dim=1)
+    assert torch.equal(new, model.generate(prompts[1], 5, temperature=0.0)[:, 3:])
+    with pytest.raises(RuntimeError, match="another stream"):
+        next(old)
 
 
 def test_generate_is_greedy_by_the_full_forward() -> None:
@@ -89,6 +153,8 @@ def test_draws_follow_the_logits() -> None:
     two = draw(logits, temperature=0.5, top_k=2, generator=generator).bincount(minlength=4) / 20_000
     assert torch.allclose(two, torch.tensor([25 / 34, 9 / 34, 0, 0]), atol=0.015)
     assert set(draw(logits, temperature=0.0).tolist()) == {0}
+    mine, torchs = (torch.Generator().manual_seed(5) for _ in range(2))
+    assert torch.equal(draw(logits, generator=mine), torch.multinomial(logits.exp(), 1, generator=torchs)[:, 0])
 
 
 def test_sample_continues_a_prompt(cli: Callable[..., Any], here: Any) -> None:

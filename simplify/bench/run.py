@@ -97,12 +97,17 @@ def _all_times(
 def _times(mode: Mode, variants: list[Variant], terms: Terms, progress: _Progress) -> Times:
     progress.say("warm-up")
     works = {variant.name: mode.make(variant) for variant in variants}
+    known = {variant.name: len(variant.notes) for variant in variants}
     try:
-        return measure(works, terms, variants[0].device.synchronise, progress.planned, progress.done)
+        times = measure(works, terms, variants[0].device.synchronise, progress.planned, progress.done)
     except Exception as error:
         if out_of_memory(error):
             raise too_large({v.name: v.config for v in variants}, f"not in {mode.name}") from None
         raise
+    for variant in variants:
+        for note in variant.notes[known[variant.name] :]:
+            progress.note(f"{variant.name}: {note}")
+    return times
 
 
 class _Progress:
@@ -114,6 +119,9 @@ class _Progress:
 
     def say(self, text: str, share: float = 0.0, force: bool = False) -> None:
         self._meter.update((self._number + share) / self._count, f"{self._mode}: {text}", force)
+
+    def note(self, text: str) -> None:
+        self._meter.note(f"{self._mode}: {text}")
 
     def planned(self, rounds: int, seconds: float) -> None:
         self._rounds, over = rounds, ""
@@ -142,7 +150,7 @@ def _mode(
         ceiling = None if decoding else ceilings[variants[name].device.precision]["flops_per_second"]
         entries[name] = entry(measured[name], measured[baseline] if same else None, ceiling)
     return {
-        "what": mode.what(next(iter(configs.values()))),
+        "what": mode.what([variants[name] for name in configs]),
         "repeats": times.repeats,
         "rounds": len(next(iter(times.seconds.values()))),
         "variants": entries,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -17,6 +17,7 @@ from simplify.training.optimisers import AdamW
 from simplify.training.timing import Noise
 from simplify.training.trainer import Trainer
 from simplify.zoo.counts import TRAINING_FLOPS, count_flops
+from simplify.zoo.decoding import Decoder
 
 DECODE_BATCHES = (1, 8)
 _DRAWN = 16  # tokens in one call of decoding, at most
@@ -32,6 +33,7 @@ class Variant:
     trainer: Trainer
     build_seconds: float  # with torch.compile, where it is asked for
     notes: list[str] = field(default_factory=list)  # what went another way than asked
+    decoding: dict[int, str] = field(default_factory=dict)  # by batch, eager or compiled: as it was in the end
 
     @property
     def key(self) -> dict[str, str | int | None]:
@@ -95,22 +97,27 @@ class ForwardPass:
 
 
 class Decoding:
-    """Tokens after a prompt of half the context, one at a time; the prompt itself is not timed."""
+    """Tokens after a prompt of half the context, one at a time; the prompt itself is not timed.
+
+    The steps are compiled where training is.
+    """
 
     def __init__(self, variant: Variant, batch: int) -> None:
-        self._model, self._device = variant.trainer.model, variant.device
+        self._variant, self._batch, self._device = variant, batch, variant.device
+        self._decoder = Decoder(variant.trainer.model, bool(variant.trainer.compiled), variant.notes.append)
         length, self._drawn = _lengths(variant.config)
         self._prompt = _tokens(variant, batch, length)
         self._stream: Iterator[Tensor] = iter(())
 
     def prepare(self) -> None:
         """The prompt into the cache."""
-        self._stream = self._model.stream(self._prompt, 1 + self._drawn, temperature=0.0)
+        self._stream = self._decoder.stream(self._prompt, 1 + self._drawn, temperature=0.0)
         self._next(1)
 
     def call(self) -> None:
         """The likeliest token, again and again."""
         self._next(self._drawn)
+        self._variant.decoding[self._batch] = "compiled" if self._decoder.compiled else "eager"
 
     def _next(self, count: int) -> None:
         with self._device.autocast():
@@ -126,7 +133,7 @@ class Mode:
     make: Callable[[Variant], Work]
     tokens: Callable[[RunConfig], int]
     flops: Callable[[RunConfig], float]
-    what: Callable[[RunConfig], str]
+    what: Callable[[Sequence[Variant]], str]  # once it is done
 
 
 def modes(only: tuple[str, ...]) -> list[Mode]:
@@ -140,16 +147,23 @@ def modes(only: tuple[str, ...]) -> list[Mode]:
 
 
 def _decoding(batch: int) -> Mode:
-    def what(config: RunConfig) -> str:
-        prompt, drawn = _lengths(config)
+    def what(variants: Sequence[Variant]) -> str:
+        prompt, drawn = _lengths(variants[0].config)
+        way = _way({variant.name: variant.decoding[batch] for variant in variants})
         return (
-            f"{drawn} tokens in a row for {batch} sequence{'s'[: batch > 1]} after a prompt of {prompt}, cached, eager"
+            f"{drawn} tokens in a row for {batch} sequence{'s'[: batch > 1]} after a prompt of {prompt}, cached, {way}"
         )
 
     def make(variant: Variant) -> Work:
         return Decoding(variant, batch)
 
     return Mode(f"decode_{batch}", make, lambda config: batch * _lengths(config)[1], _decoding_flops, what)
+
+
+def _way(ways: Mapping[str, str]) -> str:
+    """Eager or compiled, or which variants were compiled."""
+    several = [name for name, way in ways.items() if way == "compiled"]
+    return "compiled: " + ", ".join(several) if 0 < len(several) < len(ways) else next(iter(ways.values()))
 
 
 def _step_tokens(config: RunConfig) -> int:
@@ -160,11 +174,13 @@ def _forward_tokens(config: RunConfig) -> int:
     return config.micro_batch * config.model.seq_len
 
 
-def _what_step(config: RunConfig) -> str:
+def _what_step(variants: Sequence[Variant]) -> str:
+    config = variants[0].config
     return f"an optimiser step of {config.train.batch_tokens} tokens, {config.micro_batch} sequences at a time"
 
 
-def _what_forward(config: RunConfig) -> str:
+def _what_forward(variants: Sequence[Variant]) -> str:
+    config = variants[0].config
     return f"a forward pass over {config.micro_batch} sequences of {config.model.seq_len} tokens"
 
 

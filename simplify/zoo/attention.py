@@ -125,8 +125,9 @@ class Attention(nn.Module):
         if context.plainly_causal:
             return shaped_causal(self._for_each_head(v), attended, *gains)
         alpha, beta, gamma = (gain[:, None] for gain in gains)
-        mean = self._for_each_head(context.mean(self.layer, v))
-        return self._for_each_head(v) * alpha + attended * beta - mean * gamma
+        out = self._for_each_head(v) * alpha
+        mean = self._for_each_head(context.mean(self.layer, v)).to(out.dtype)
+        return torch.addcmul(torch.addcmul(out, attended.to(out.dtype), beta), mean, gamma, value=-1)
 
     def _for_each_head(self, v: Float[Tensor, "B T heads h"]) -> Float[Tensor, "B T H h"]:
         """Grouped key/value heads: each serves H / K heads."""

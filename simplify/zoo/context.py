@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from simplify.zoo.cache import Cache
+from simplify.zoo.fused import running_sum
+from simplify.zoo.positions import Start
 
 
 class Context:
@@ -35,11 +37,13 @@ class Context:
         if valid is not None:
             valid = valid | ~valid.any(dim=1, keepdim=True)
         self.causal, self.length, self.valid, self.cache = causal, length, valid, cache
-        self.start = 0 if cache is None else cache.length
+        # Where the tokens stand: from 0 on, or after those of the cache at these positions.
+        self.start: Start = 0 if cache is None or cache.positions is None else cache.positions
         self.first_value: Float[Tensor, "B T K h"] | None = None
+        self._counts: Float[Tensor, "T 1 1"] | None = None
         seen = self._seen(device)
         self.alibi = slopes is not None
-        self.fused_causal = seen is None and causal and self.start == 0 and not self.alibi
+        self.fused_causal = seen is None and causal and isinstance(self.start, int) and not self.alibi
         self.mask = seen if slopes is None else self._distances(slopes, seen, device)
 
     @property
@@ -49,20 +53,29 @@ class Context:
 
     def _seen(self, device: torch.device) -> Bool[Tensor, "... T S"] | None:
         """Which keys each query sees, or None where fused attention has a word for it: all, or causal."""
-        keys = torch.arange(self.start + self.length, device=device)
-        queries = keys[self.start :, None]
         if self.valid is None:
-            unsaid = not self.causal or self.length == 1 or self.start == 0
-            return None if unsaid else keys <= queries
+            if not self.causal or self.cache is None or isinstance(self.start, int):
+                return None
+            if self.length == 1 and not self.cache.static:  # the newest token sees all that is read
+                return None
+        queries, keys = self._places(device)
+        if self.valid is None:
+            return keys <= queries
         valid = self.valid[:, None, None, :]
         return (keys <= queries) & (valid | (keys == queries)) if self.causal else valid
+
+    def _places(self, device: torch.device) -> tuple[Int[Tensor, "T 1"], Int[Tensor, " S"]]:
+        """The positions of the queries and of the keys."""
+        if isinstance(self.start, int) or self.cache is None:
+            keys = torch.arange(self.length, device=device)
+            return keys[:, None], keys
+        return self.start[:, None], torch.arange(self.cache.extent, device=device)
 
     def _distances(
         self, slopes: Float[Tensor, " H"], seen: Bool[Tensor, "... one_or_T S"] | None, device: torch.device
     ) -> Float[Tensor, "... H T S"]:
         """ALiBi's bias, -slope |i - j|, and minus infinity where a key is not seen (arXiv 2108.12409)."""
-        keys = torch.arange(self.start + self.length, device=device)
-        queries = keys[self.start :, None]
+        queries, keys = self._places(device)
         bias = -slopes[:, None, None] * (queries - keys).abs()
         if seen is None and self.causal:
             seen = keys <= queries
@@ -81,13 +94,13 @@ class Context:
         Identity values and queries come from an fp32 norm, the rest perhaps from an autocast matmul:
         the narrowest type of the three is used.
         """
-        if self.cache is not None:
-            k, v = self.cache.append(layer, k, v)
         dtype = q.dtype
         for other in (k.dtype, v.dtype):  # no min(): torch.compile would break the graph here
             if other.itemsize < dtype.itemsize:
                 dtype = other
         q, k, v = (t.to(dtype).transpose(1, 2) for t in (q, k, v))  # heads first
+        if self.cache is not None:
+            k, v = self.cache.append(layer, k, v)
         if soft_cap is not None:
             return self._capped(q, k, v, soft_cap).transpose(1, 2)
         gqa = k.shape[1] != q.shape[1]
@@ -131,20 +144,26 @@ class Context:
         if self.valid is None:
             if not self.causal:
                 return v.mean(dim=1, keepdim=True).expand_as(v)
-            total = v.cumsum(dim=1)
-            if self.cache is not None:
-                total = self.cache.running(layer, total)
-            return total / torch.arange(self.start + 1, self.start + self.length + 1, device=v.device)[:, None, None]
+            total = running_sum(v) if self.cache is None else self.cache.running(layer, v)
+            return total / self._seen_by_each(v)
         valid = self.valid[:, :, None, None].to(v.dtype)
         if not self.causal:
             return ((v * valid).sum(1, keepdim=True) / valid.sum(1, keepdim=True)).expand_as(v)
         # A padded position sees the valid ones before it, and itself.
         return ((v * valid).cumsum(1) + v * (1 - valid)) / (valid.cumsum(1) + 1 - valid)
 
+    def _seen_by_each(self, v: Float[Tensor, "B T K h"]) -> Float[Tensor, "T 1 1"]:
+        """How many keys each query sees, without padding: the same in all layers, and in v's type a faster divisor."""
+        if self._counts is None:
+            self._counts = (self._places(v.device)[0] + 1)[:, :, None].to(v.dtype)
+        return self._counts
+
     def _weighted_mean(self, layer: int, v: Float[Tensor, "B T K h"]) -> Float[Tensor, "B T H h"]:
+        """In a step of cached decoding the values are those that attention reads, in its precision."""
         assert self.mask is not None
-        values = v if self.cache is None else self.cache.values(layer).to(v.dtype)
-        values = values.transpose(1, 2)
+        values = v.transpose(1, 2)
+        if self.cache is not None and self.cache.positions is not None:
+            values = self.cache.values(layer).to(v.dtype)
         q = v.new_zeros(v.shape[0], self.mask.shape[-3], v.shape[1], v.shape[-1])
         gqa = values.shape[1] != q.shape[1]
         out = F.scaled_dot_product_attention(q, values, values, attn_mask=self._mask(v.dtype), enable_gqa=gqa)

@@ -13,12 +13,12 @@ from simplify.zoo.attention import Attention
 from simplify.zoo.block import make_block
 from simplify.zoo.cache import Cache
 from simplify.zoo.context import Context
+from simplify.zoo.decoding import Decoder
 from simplify.zoo.init import initialise
 from simplify.zoo.loss import output_loss
 from simplify.zoo.matrices import Linear, ReparamMatrix
 from simplify.zoo.norms import make_norm
 from simplify.zoo.positions import added_positions, alibi_slopes
-from simplify.zoo.sampling import draw
 
 
 class TokenEmbedding(nn.Embedding):
@@ -74,30 +74,58 @@ class Transformer(nn.Module):
         """Logits at each position: of the token after it (decoder) or of the token that belongs there (encoder).
 
         `valid` is False at padding. With a `cache`, the tokens follow those of the earlier calls. With `targets`
-        the mean loss instead, in nats, without all logits at once; -100 does not count. `places` are then the
-        positions that do, counted through the batch, where it is known that they are few.
+        (and `places`) `loss` instead: one call, so that it may be wrapped.
         """
+        if targets is not None:
+            return self.loss(tokens, targets, valid, places)
+        if cache is None:
+            return self.run(tokens, valid)
+        cache.begin(tokens.shape[1], tokens.device)
+        logits = self.run(tokens, valid, cache)
+        cache.commit()
+        return logits
+
+    def run(
+        self,
+        tokens: Int[Tensor, "B T"],
+        valid: Bool[Tensor, "B T"] | None = None,
+        cache: Cache | None = None,
+    ) -> Float[Tensor, "B T V"]:
+        """`forward` between a cache's `begin` and `commit`: tensors alone, which is what may be compiled."""
+        return self.output(self.final_norm(self.stream_of(tokens, valid, cache)))
+
+    def loss(
+        self,
+        tokens: Int[Tensor, "B T"],
+        targets: Int[Tensor, "B T"],
+        valid: Bool[Tensor, "B T"] | None = None,
+        places: Int[Tensor, " n"] | None = None,
+    ) -> Float[Tensor, ""]:
+        """Mean cross-entropy in nats over the targets that are not -100, without all logits at once.
+
+        `places` are those targets, counted through the batch, where it is known that they are few: no other
+        position then gets any logits.
+        """
+        hidden, wanted = self.stream_of(tokens, valid).flatten(0, 1), targets.flatten()
+        if places is not None:
+            hidden, wanted = hidden[places], wanted[places]
+        return output_loss(self.final_norm(hidden), self.output.weight, wanted)
+
+    def stream_of(
+        self, tokens: Int[Tensor, "B T"], valid: Bool[Tensor, "B T"] | None = None, cache: Cache | None = None
+    ) -> Float[Tensor, "B T d"]:
+        """The stream after the last block, before the final norm."""
         context = self.context(tokens, valid, cache)
         x = self.embed(tokens, context)
         for block in self.blocks:
             x = block(x, context)
-        if cache is not None:
-            cache.commit()
-        if targets is None:
-            return self.output(self.final_norm(x))
-        hidden, wanted = x.flatten(0, 1), targets.flatten()
-        if places is not None:
-            hidden, wanted = hidden[places], wanted[places]
-        return output_loss(self.final_norm(hidden), self.output.weight, wanted)
+        return x
 
     def context(
         self, tokens: Int[Tensor, "B T"], valid: Bool[Tensor, "B T"] | None = None, cache: Cache | None = None
     ) -> Context:
         """What the layers share in a forward pass over `tokens`."""
-        length = tokens.shape[1]
-        if cache is not None:
-            cache.begin(length)
-        return Context(self.causal, length, tokens.device, valid, self.slopes, cache)
+        return Context(self.causal, tokens.shape[1], tokens.device, valid, self.slopes, cache)
 
     def embed(self, tokens: Int[Tensor, "B T"], context: Context) -> Float[Tensor, "B T d"]:
         """What the first block gets."""
@@ -113,12 +141,12 @@ class Transformer(nn.Module):
         temperature: float = 1.0,
         top_k: int | None = None,
         generator: torch.Generator | None = None,
+        compiled: bool = False,
     ) -> Int[Tensor, "B T_and_n"]:
         """`prompt` and `n_tokens` drawn after it. Raises ValueError for an encoder or an empty prompt."""
-        drawn = list(self.stream(prompt, n_tokens, temperature, top_k, generator))
+        drawn = list(self.stream(prompt, n_tokens, temperature, top_k, generator, compiled))
         return torch.cat([prompt, *(token[:, None] for token in drawn)], dim=1)
 
-    @torch.no_grad()
     def stream(
         self,
         prompt: Int[Tensor, "B T"],
@@ -126,26 +154,10 @@ class Transformer(nn.Module):
         temperature: float = 1.0,
         top_k: int | None = None,
         generator: torch.Generator | None = None,
+        compiled: bool = False,
     ) -> Iterator[Int[Tensor, " B"]]:
-        """Draw tokens one after the other, each with one cached step.
-
-        Where a position code has a last position, the older half of the context is dropped there.
-        """
-        if not self.causal:
-            raise ValueError("an encoder does not generate")
-        if not prompt.shape[1]:
-            raise ValueError("a prompt needs at least one token")
-        limit = self.max_positions or prompt.shape[1] + n_tokens
-        seen, cache = prompt[:, -limit:], Cache(limit)
-        new = seen
-        for _ in range(n_tokens):
-            if cache.length + new.shape[1] > limit:
-                seen = seen[:, -max(limit // 2, 1) :]
-                new, cache = seen, Cache(limit)
-            token = draw(self(new, cache=cache)[:, -1], temperature, top_k, generator)
-            yield token
-            new = token[:, None]
-            seen = torch.cat([seen, new], dim=1)
+        """Draw tokens one after the other; see `Decoder`, which several prompts may share."""
+        return Decoder(self, compiled).stream(prompt, n_tokens, temperature, top_k, generator)
 
 
 def build_model(block: BlockConfig, model: ModelConfig, vocab_size: int, seed: int) -> Transformer:

@@ -5,10 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from simplify.config import ModelConfig
+
+# Where the tokens stand: the first of consecutive positions, or all of them as a tensor on the device.
+Start = int | Int[Tensor, " T"]
+
+
+def rows(table: Float[Tensor, "rows width"], start: Start, length: int) -> Float[Tensor, "T width"]:
+    """The rows of a table that belong to `length` tokens."""
+    return table[start : start + length] if isinstance(start, int) else table.index_select(0, start)
 
 
 class LearnedPositions(nn.Module):
@@ -19,8 +27,8 @@ class LearnedPositions(nn.Module):
         self.std = config.init_std
         self.weight = nn.Parameter(torch.zeros(config.position_rows, config.d_model))
 
-    def forward(self, x: Float[Tensor, "B T d"], start: int = 0) -> Float[Tensor, "B T d"]:
-        return x + self.weight[start : start + x.shape[1]]
+    def forward(self, x: Float[Tensor, "B T d"], start: Start = 0) -> Float[Tensor, "B T d"]:
+        return x + rows(self.weight, start, x.shape[1])
 
     @torch.no_grad()
     def initialise(self, generator: torch.Generator) -> None:
@@ -48,8 +56,8 @@ class SinusoidalPositions(nn.Module):
         table = torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(1)[:, :width]
         self.table.copy_(table * self.scale)
 
-    def forward(self, x: Float[Tensor, "B T d"], start: int = 0) -> Float[Tensor, "B T d"]:
-        return x + self.table[start : start + x.shape[1]]
+    def forward(self, x: Float[Tensor, "B T d"], start: Start = 0) -> Float[Tensor, "B T d"]:
+        return x + rows(self.table, start, x.shape[1])
 
 
 class Rope(nn.Module):
@@ -71,9 +79,8 @@ class Rope(nn.Module):
         self.cos.copy_(angles.cos())
         self.sin.copy_(angles.sin())
 
-    def forward(self, x: Float[Tensor, "B T heads h"], start: int = 0) -> Float[Tensor, "B T heads h"]:
-        end = start + x.shape[1]
-        cos, sin = self.cos[start:end, None], self.sin[start:end, None]
+    def forward(self, x: Float[Tensor, "B T heads h"], start: Start = 0) -> Float[Tensor, "B T heads h"]:
+        cos, sin = (rows(table, start, x.shape[1])[:, None] for table in (self.cos, self.sin))
         a, b = x.unflatten(-1, (2, -1)).unbind(-2)
         return torch.cat([a * cos - b * sin, b * cos + a * sin], dim=-1).to(x.dtype)
 

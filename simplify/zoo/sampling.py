@@ -20,4 +20,6 @@ def draw(
     if top_k is not None:
         least = logits.topk(min(top_k, logits.shape[-1]), dim=-1).values[:, -1:]
         logits = logits.masked_fill(logits < least, float("-inf"))
-    return torch.multinomial(logits.softmax(dim=-1), 1, generator=generator).squeeze(-1)
+    # torch.multinomial for one draw, number for number, without its look at the probabilities: on a GPU that waits.
+    shares = logits.softmax(dim=-1)
+    return (shares / torch.empty_like(shares).exponential_(generator=generator)).argmax(dim=-1)
