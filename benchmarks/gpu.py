@@ -74,7 +74,8 @@ class Table:
 def bench(table: Table, part: str, words: list[str], only: tuple[str, ...], seconds: float) -> None:
     """The blocks in turn, as `simplify bench` does it."""
     configs = {name: table.config(name, *words) for name in BLOCKS}
-    record = run_bench(configs, Asked("pre_ln", only, seconds=seconds), ["benchmarks/gpu.py", part], quiet_meter())
+    with quiet_meter() as meter:
+        record = run_bench(configs, Asked("pre_ln", only, seconds=seconds), ["benchmarks/gpu.py", part], meter)
     for mode, said in record["modes"].items():
         print(f"{part}, {mode}: {said['what']}; {said['rounds']} rounds")
         for name, entry in said["variants"].items():
@@ -128,18 +129,19 @@ def epilogue(table: Table) -> None:
 def memory(table: Table) -> None:
     """Eager, two layers, one sequence: what grows with the context."""
     found: dict[str, dict[int, float]] = {}
+    if not torch.cuda.is_available():
+        print("memory: on CUDA only; benchmarks/memory.py has the CPU's")
+        return
     for name in ("pre_ln", "sas"):
-        for length in (128, 1024, 4096, 16384, 32768) if torch.cuda.is_available() else (32, 64):
+        for length in (128, 1024, 4096, 16384, 32768):
             sizes = [f"model.seq_len={length}", f"model.n_positions={length}", f"train.batch_tokens={length}"]
             words = table.words(*PAPER, "model.n_layers=2", "data.vocab_size=512", "train.compile=false")
             config = compose_run([f"block={name}", *words, *sizes, "train.micro_batch=1"])
             variant = build_variant(name, config, choose_device(config, None))
             step = TrainingStep(variant)
             step.call()
-            before = 0
-            if torch.cuda.is_available():
-                torch.cuda.reset_peak_memory_stats()
-                before = torch.cuda.memory_allocated()
+            torch.cuda.reset_peak_memory_stats()
+            before = torch.cuda.memory_allocated()
             step.call()
             found.setdefault(name, {})[length] = (variant.device.peak_memory_gib() * 2**30 - before) / 2**20
         print(f"memory, {name}: " + ", ".join(f"T {length} {mib:,.0f} MiB" for length, mib in found[name].items()))

@@ -84,7 +84,6 @@ class Trainer:
         Raises TrainingFailed if either is not finite: on a CPU before the update, so that the
         weights can still be searched; on a GPU at the next `check`, to spare a synchronisation.
         """
-        config = self._config
         set_learning_rate(self._optimiser, rate)
         loss = torch.zeros((), device=self._device.torch)
         for number, micro in enumerate(self._feed.step(step)):
@@ -94,8 +93,7 @@ class Trainer:
                 self._scaler.scale(part).backward()
             loss += part.detach()
         self._scaler.unscale_(self._optimiser)
-        limit = config.optimiser.grad_clip
-        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), float("inf") if limit is None else limit)
+        norm = self._clip()
         self._unchecked.append((step, torch.stack([loss, norm])))
         if self._device.kind == "cpu":
             self.check()
@@ -103,6 +101,15 @@ class Trainer:
         self._scaler.update()
         self._optimiser.zero_grad(set_to_none=True)
         return loss, norm
+
+    def _clip(self) -> Tensor:
+        """The gradient's norm, and the gradient no longer than allowed."""
+        weights, limit = list(self.model.parameters()), self._config.optimiser.grad_clip
+        norm = torch.nn.utils.get_total_norm([w.grad for w in weights if w.grad is not None])
+        # On a CPU the norm is at hand; on a GPU looking at it would cost more than multiplying by 1.
+        if limit is not None and (self._device.kind != "cpu" or norm > limit):
+            torch.nn.utils.clip_grads_with_norm_(weights, limit, norm)
+        return norm
 
     def _alone_until_the_last(self, number: int) -> contextlib.AbstractContextManager[Any]:
         """Gradients are averaged over the processes once a step, with the last micro-batch."""
