@@ -1,10 +1,11 @@
 """A training step of ours beside a minimal GPT's, and of the simplified blocks beside Pre-LN's.
 
-    .venv/bin/python benchmarks/step.py [key=value ...] [--blocks pre_ln,sas,...] [--rounds N] [--profile]
+    .venv/bin/python benchmarks/step.py [key=value ...] [--blocks pre_ln,sas,...] [--rounds N] [--profile FOLDER]
 
 The paper's shape with fewer layers and a small vocabulary unless overridden, so that the blocks are most of the work.
 All models do an optimiser update of one micro-batch on the same device, in turn, round after round; what counts is the
-ratio of two times of one round. `--profile` prints in addition where the time of each goes, by operation.
+ratio of two times of one round. `--profile` prints in addition where the time of each goes by kind of operation, and
+keeps traces for Perfetto and tables by operation.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
 from reference import GPT, optimiser, take
@@ -97,13 +99,32 @@ def table(times: dict[str, list[float]]) -> None:
         print(f"{name:16} {median(seconds):9.4f}{cells}")
 
 
-def profile(name: str, call: Callable[[], object], rows: int = 18) -> None:
-    """Where the time goes, by operation, without the time in what it calls."""
+KINDS = {  # the first that fits an operation's name
+    "matrix products": ("::mm", "::addmm", "::bmm", "::matmul"),
+    "fused attention": ("scaled_dot_product",),
+    "activation": ("threshold_backward", "clamp_min", "relu", "gelu"),
+    "optimiser": ("adamw", "linalg_vector_norm"),
+    "sums over positions": ("cumsum", "flip"),
+    "loss": ("softmax", "logsumexp", "nll_loss", "gather", "scatter", "exp_"),
+}
+
+
+def profile(name: str, call: Callable[[], object], out: Path, calls: int = 3) -> None:
+    """Where the time goes, by kind of operation, without the time in what it calls; the trace into `out`."""
+    call()
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as found:
-        for _ in range(3):
+        for _ in range(calls):
             call()
-    print(f"\n{name}: three steps")
-    print(found.key_averages().table(sort_by="self_cpu_time_total", row_limit=rows, max_name_column_width=48))
+    spent = dict.fromkeys((*KINDS, "all else"), 0.0)
+    for event in found.key_averages():
+        kind = next((k for k, words in KINDS.items() if any(word in event.key for word in words)), "all else")
+        spent[kind] += event.self_cpu_time_total
+    total = sum(spent.values())
+    print(f"{name}: " + ", ".join(f"{kind} {100 * time / total:.1f}%" for kind, time in spent.items()))
+    out.mkdir(parents=True, exist_ok=True)
+    found.export_chrome_trace(str(out / f"{name.replace(' ', '_')}.json.gz"))
+    table = found.key_averages().table(sort_by="self_cpu_time_total", row_limit=40, max_name_column_width=60)
+    (out / f"{name.replace(' ', '_')}.txt").write_text(table)
 
 
 def main() -> None:
@@ -112,14 +133,14 @@ def main() -> None:
     parser.add_argument("words", nargs="*", metavar="key=value")
     parser.add_argument("--blocks", default=BLOCKS)
     parser.add_argument("--rounds", type=int, default=21)
-    parser.add_argument("--profile", action="store_true")
+    parser.add_argument("--profile", type=Path, metavar="FOLDER")
     given = parser.parse_args()
     works, device = works_of(given.words, given.blocks.split(","))
     print(f"{device.facts()['device']}, torch {torch.__version__}, load {os.getloadavg()[0]:.2f}")
     if given.profile:
         for name, work in works.items():
             work.prepare()
-            profile(name, work.call)
+            profile(name, work.call, given.profile)
     table(measure(works, Terms(given.rounds), device.synchronise).seconds)
 
 
