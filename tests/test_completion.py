@@ -43,7 +43,12 @@ def test_blocks_whole_and_split_at_the_equals_sign() -> None:
 
 def test_settings_and_their_values() -> None:
     assert complete("train", "train.precision", "=", "b", shell="bash") == ["bf16"]
-    assert complete("train", "train.comp", shell="bash") == ["train.compile=true", "train.compile=false"]
+    assert complete("train", "train.prec", shell="bash") == [
+        f"train.precision={p}" for p in ("auto", "fp32", "bf16", "fp16")
+    ]
+    assert complete("train", "train.compile=", shell="bash") == [
+        f"train.compile={c}" for c in ("auto", "true", "false")
+    ]
     assert complete("train", "optimiser.warm", shell="bash") == ["optimiser.warmup=0.05"]
 
 

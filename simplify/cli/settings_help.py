@@ -71,7 +71,7 @@ def valid_words() -> Iterator[str]:
 
 def _literals(annotation: Any) -> list[str]:
     if get_origin(annotation) is Literal:
-        return [str(word) for word in get_args(annotation)]
+        return [show(word) for word in get_args(annotation)]
     return [w for a in get_args(annotation) if get_origin(a) is Literal for w in _literals(a)]
 
 

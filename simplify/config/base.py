@@ -139,6 +139,7 @@ def _line(model: type[Settings], detail: Any) -> str:
         context = detail["ctx"]
         expected = context.get("expected") or context.get("expected_tags", "")
         valid = [word.strip(" '") for word in expected.replace(" or ", ", ").split(",")]
+        valid = [word.lower() if word in ("True", "False") else word for word in valid]  # as they are typed
         found = context.get("tag", found)
         return f"{key}={show(found)}: {nearest(str(found), valid)}valid: {', '.join(valid)}"
     if kind == "union_tag_not_found":

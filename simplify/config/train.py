@@ -55,7 +55,7 @@ class TrainConfig(Settings):
         "auto", description="auto: bf16 on a GPU that has it, else fp32; kept for the run's whole life"
     )
     device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="auto: cuda, else mps, else cpu")
-    compile: Literal["auto"] | bool = Field(
+    compile: Literal["auto", True, False] = Field(
         "auto", description="torch.compile the model; auto: on CUDA, elsewhere it gains little and takes long"
     )
     compile_mode: Literal["default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs"] = Field(
