@@ -24,12 +24,20 @@ class Source(Protocol):
         """Text that changes when the documents may have changed; cheap."""
         ...
 
-    def count(self) -> int:
-        """Number of documents, for the progress bar."""
+    def origin(self) -> str:
+        """The files that stand for a corpus of the hub: their folder, then what changes when they do. "": none do."""
         ...
 
-    def documents(self, split: Split) -> Iterator[str]:
-        """The texts of one split."""
+    def size(self, split: Split) -> int:
+        """Number of places for documents in a split: some may be empty, or belong to the other split."""
+        ...
+
+    def mean_bytes(self) -> int:
+        """Bytes of a training document, roughly."""
+        ...
+
+    def documents(self, split: Split, first: int = 0, end: int | None = None) -> Iterator[str]:
+        """The texts of one split at the places first..end-1."""
         ...
 
 
@@ -45,11 +53,17 @@ class FolderSource:
         lines = [f"{name} {s.st_size} {s.st_mtime_ns}" for name in self.files for s in [(self.root / name).stat()]]
         return "\n".join([str(self.root), str(self.val_fraction), *lines])
 
-    def count(self) -> int:
+    def origin(self) -> str:
+        return ""
+
+    def size(self, split: Split) -> int:  # noqa: ARG002 - each file belongs to one split, told by its name
         return len(self.files)
 
-    def documents(self, split: Split) -> Iterator[str]:
-        for name in self.files:
+    def mean_bytes(self) -> int:
+        return sum((self.root / name).stat().st_size for name in self.files) // len(self.files)
+
+    def documents(self, split: Split, first: int = 0, end: int | None = None) -> Iterator[str]:
+        for name in self.files[first:end]:
             if held_out(name, self.val_fraction) == (split == "val") and (text := self._read(name)):
                 yield text
 
@@ -63,12 +77,20 @@ class FolderSource:
             ) from None
 
 
-def open_source(config: DataConfig) -> Source:
-    """The source that `data.source` names. Raises DataError if it is missing or empty."""
-    if config.source == "hub":
-        from simplify.data.hub import open_hub
+def open_source(config: DataConfig, files: Path | None = None) -> Source:
+    """The source that `data.source` names. Raises DataError if it is missing or empty.
 
-        return open_hub(config)
+    `files`: a folder whose files stand for a data set of the hub, or for a corpus that is on no hub.
+    """
+    if config.source in ("hub", "files"):
+        from simplify.data.hub import HubSource
+
+        return HubSource(config, files)
+    if files is not None:
+        raise DataError(
+            f"--from {files}: has no meaning with data.source={config.source}; valid: data=text data.path=DIR for a "
+            "folder of text, --from for a corpus that would come from the hub"
+        )
     if config.source == "stdlib":
         return _stdlib(config)
     root = Path(str(config.path)).expanduser()

@@ -1,11 +1,11 @@
-"""Tokenisers: byte-level BPE trained on the corpus, or one that exists already."""
+"""Tokenisers: byte-level BPE or WordPiece trained on the corpus, or one that exists already."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
 from simplify.config import DataConfig
 from simplify.errors import DataError
@@ -15,13 +15,19 @@ MASK = "<|mask|>"
 _MASK_NEEDED = "mask token, which an encoder needs"
 _MASK_NAMES = (MASK, "[MASK]", "<mask>")
 _END_NAMES = (END_OF_TEXT, "</s>", "[SEP]", "<eos>")
+_WORDPIECE_SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")  # BERT's, in BERT's order
 
 
-def train_bpe(texts: Iterator[str], vocab_size: int, total: int, masked: bool = False) -> Tokenizer:
-    """Byte-level BPE: any text round-trips; the same texts give the same vocabulary.
+def train_tokeniser(config: DataConfig, texts: Iterator[str], total: int, masked: bool) -> Tokenizer:
+    """A tokeniser of `data.tokeniser_kind`; the same texts give the same one.
 
-    `masked` reserves an entry for the mask token.
+    `masked` reserves an entry for the mask token where the kind does not always have one.
     """
+    return KINDS[config.tokeniser_kind](texts, config.vocab_size, total, masked)
+
+
+def _train_bpe(texts: Iterator[str], vocab_size: int, total: int, masked: bool) -> Tokenizer:
+    """Byte-level BPE: any text round-trips."""
     tokeniser = Tokenizer(models.BPE())
     tokeniser.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokeniser.decoder = decoders.ByteLevel()
@@ -32,6 +38,48 @@ def train_bpe(texts: Iterator[str], vocab_size: int, total: int, masked: bool = 
         show_progress=False,
     )
     tokeniser.train_from_iterator(texts, trainer, length=total)
+    return tokeniser
+
+
+def _train_wordpiece(texts: Iterator[str], vocab_size: int, total: int, masked: bool) -> Tokenizer:  # noqa: ARG001
+    """WordPiece on lower-cased ASCII, by the rules of Cramming's Pile (arXiv 2212.14034): text does not round-trip."""
+    tokeniser = Tokenizer(models.WordPiece(unk_token="[UNK]"))  # pyright: ignore[reportCallIssue]
+    tokeniser.normalizer = normalizers.Sequence(
+        [
+            normalizers.Replace("``", '"'),
+            normalizers.Replace("''", '"'),
+            normalizers.NFD(),
+            normalizers.Lowercase(),
+            normalizers.StripAccents(),
+            normalizers.Replace(Regex(" {2,}"), " "),
+            normalizers.Replace(Regex(r"[^\x00-\x7F]+"), ""),
+        ]
+    )
+    tokeniser.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokeniser.decoder = decoders.WordPiece(prefix="##")
+    trainer = trainers.WordPieceTrainer(
+        vocab_size=vocab_size, special_tokens=list(_WORDPIECE_SPECIAL), show_progress=False
+    )
+    tokeniser.train_from_iterator(texts, trainer, length=total)
+    return tokeniser
+
+
+# What `data.tokeniser_kind` names.
+KINDS: dict[str, Callable[[Iterator[str], int, int, bool], Tokenizer]] = {
+    "bpe": _train_bpe,
+    "wordpiece": _train_wordpiece,
+}
+
+
+def has_choice_of_mask(config: DataConfig) -> bool:
+    """Whether the tokeniser of `config` has a mask token only where an encoder asks for one."""
+    return config.tokeniser is None and config.tokeniser_kind == "bpe"
+
+
+def open_tokeniser(path: Path) -> Tokenizer:
+    """A corpus' tokeniser, ready to encode text: a special token's name inside a text is text."""
+    tokeniser = Tokenizer.from_file(str(path))
+    tokeniser.encode_special_tokens = True
     return tokeniser
 
 
