@@ -10,6 +10,7 @@ from simplify.choices import choices, overlay_dir
 from simplify.compose import compose_run
 from simplify.config import nearest
 from simplify.data.corpus import open_corpus
+from simplify.data.files import local_files
 from simplify.errors import ConfigError
 from simplify.machine import cores
 
@@ -45,7 +46,10 @@ def prepare_corpus(asked: Asked) -> None:
     """Fetch and tokenise a corpus, or say that it is there."""
     config = compose_run([f"data={asked.name}", *asked.words], asked.conf)
     masked = config.model.kind == "encoder"
-    corpus = open_corpus(config.data, masked, asked.files, asked.workers or cores())
+    files = local_files(asked.files) if asked.files is not None else None
+    if files is not None:
+        print(f"data: {files}", flush=True)
+    corpus = open_corpus(config.data, masked, files, asked.workers or cores())
     if asked.check:
         corpus.check()
     facts = corpus.facts

@@ -22,7 +22,8 @@ from filelock import FileLock, Timeout
 from simplify.config import DataConfig
 from simplify.data.joined import Damaged, Joined
 from simplify.data.parts import Part, Work, cut, whole_file, whole_parts, write_part
-from simplify.data.sources import SPLITS, Source
+from simplify.data.sources import Source
+from simplify.data.splits import SPLITS
 from simplify.data.tokenisers import load_tokeniser, open_tokeniser, train_tokeniser
 from simplify.display import Meter, meter
 from simplify.errors import DataError
@@ -122,10 +123,18 @@ def _tokeniser(config: DataConfig, source: Source, aside: Path, masked: bool, do
         texts = _counted(islice(source.documents("train"), config.tokeniser_documents), progress)
         tokeniser = train_tokeniser(config, texts, documents, masked)
     else:
-        tokeniser = load_tokeniser(config)
+        tokeniser = load_tokeniser(_with_own_tokeniser(config, source))
     unfinished = path.with_name(".tokenizer.json")
     tokeniser.save(str(unfinished))
     unfinished.replace(path)
+
+
+def _with_own_tokeniser(config: DataConfig, source: Source) -> DataConfig:
+    """Files that stand for a data set of the hub may bring the tokeniser along."""
+    beside = Path(source.origin().partition("\n")[0]) / "tokenizer.json"
+    if source.origin() and beside.is_file():
+        return config.model_copy(update={"tokeniser": str(beside)})
+    return config
 
 
 def _counted(texts: Iterator[str], progress: Meter) -> Iterator[str]:

@@ -23,8 +23,10 @@ from tokenizers import Tokenizer
 
 from simplify.config import DataConfig
 from simplify.data.build import CorpusFacts, build_once
+from simplify.data.files import LocalFiles
 from simplify.data.joined import read_all
-from simplify.data.sources import Source, Split, open_source
+from simplify.data.sources import Source, open_source
+from simplify.data.splits import Split
 from simplify.data.tokenisers import has_choice_of_mask
 from simplify.errors import DataError
 
@@ -82,11 +84,11 @@ def cache_dir() -> Path:
     return Path(given).expanduser().resolve() if given else platformdirs.user_cache_path("simplify")
 
 
-def open_corpus(config: DataConfig, masked: bool = False, files: Path | None = None, workers: int = 1) -> Corpus:
+def open_corpus(config: DataConfig, masked: bool = False, files: LocalFiles | None = None, workers: int = 1) -> Corpus:
     """The corpus of `config`, built first, by so many processes, if this machine does not have it yet.
 
-    `masked`: a tokeniser that is trained here gets a mask token, for an encoder. `files`: a folder that is read in
-    place of the hub; the corpus is then that of `config` for all who open it.
+    `masked`: a tokeniser that is trained here gets a mask token, for an encoder. `files` are read in place of
+    the hub; the corpus is then that of `config` for all who open it.
     """
     source, folder = _look(config, masked, files)
     if not (folder / "meta.json").is_file():
@@ -98,10 +100,10 @@ def open_corpus(config: DataConfig, masked: bool = False, files: Path | None = N
                 "or set SIMPLIFY_CACHE to a folder with space, then run the same command again; whole parts are kept"
             ) from None
     corpus = _opened(folder)
-    if files is not None and corpus.origin != source.origin().partition("\n")[0]:
+    if files is not None and corpus.origin != str(files.folder):
         raise DataError(
-            f"--from {files}: data={config.name} was already prepared from {corpus.origin or 'the hub'}, in {folder}; "
-            "remove that folder to prepare it anew"
+            f"--from {files.folder}: data={config.name} was prepared from {corpus.origin or 'the hub'}; to prepare it "
+            f"anew remove {folder}"
         )
     return corpus
 
@@ -117,7 +119,7 @@ def ready_corpus(config: DataConfig, masked: bool = False) -> Corpus | None:
     return _opened(folder) if (folder / "meta.json").is_file() else None
 
 
-def _look(config: DataConfig, masked: bool, files: Path | None = None) -> tuple[Source, Path]:
+def _look(config: DataConfig, masked: bool, files: LocalFiles | None = None) -> tuple[Source, Path]:
     """The source of a corpus, and the folder that it has or will have."""
     source = open_source(config, files)
     spec = f"{_FORMAT}\n{config.source}\n{config.tokeniser}\n{config.vocab_size}\n{source.key()}"

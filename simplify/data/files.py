@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from simplify.data.sources import Split
+from simplify.data.splits import Split
+from simplify.display import is_terminal
 from simplify.errors import DataError
 
 _FORMATS = {
@@ -54,9 +55,7 @@ class LocalFiles:
 
     def load(self, split: Split) -> Any:
         """The data set of one split. Raises whatever `datasets` raises."""
-        os.environ.setdefault("HF_HUB_OFFLINE", "1")  # or `datasets` asks the network about local files
-        import datasets
-
+        datasets = import_datasets(offline=True)
         names = self.train if split == "train" else self.val
         if self.kind == _SAVED:
             saved = datasets.load_from_disk(str(self.folder))
@@ -69,6 +68,20 @@ class LocalFiles:
             return f"{self.folder}: {_SAVED}, validation: {self.val[0] if self.val else 'a share of it'}"
         val = f"{len(self.val)} to validate on" if self.val else "a share of the documents to validate on"
         return f"{self.folder}: {self.kind}, {len(self.train)} files to train on, {val}"
+
+
+def import_datasets(offline: bool) -> Any:
+    """The library, with its bars on a terminal alone. `offline`: only local files are wanted."""
+    if offline:
+        os.environ.setdefault("HF_HUB_OFFLINE", "1")  # or it asks the network about local files
+    shown = is_terminal()
+    if not shown:
+        os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    import datasets
+
+    if not shown:
+        datasets.disable_progress_bars()
+    return datasets
 
 
 def local_files(folder: Path) -> LocalFiles:

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import os
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from simplify.config import DataConfig
-from simplify.data.files import LocalFiles, local_files
-from simplify.data.sources import Split, held_out
+from simplify.data.files import LocalFiles, import_datasets
+from simplify.data.splits import Split, held_out
 from simplify.errors import DataError
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -24,10 +23,10 @@ class HubSource:
     Where `files` is given, they are read and the hub is not asked; the corpus' place stays the same.
     """
 
-    def __init__(self, config: DataConfig, files: Path | None = None) -> None:
+    def __init__(self, config: DataConfig, files: LocalFiles | None = None) -> None:
         self._config = config
-        self.files: LocalFiles | None = local_files(files) if files is not None else None
-        self._own_val = bool(self.files.val) if self.files else config.val_set is not None
+        self._files = files
+        self._own_val = bool(self._files.val) if self._files else config.val_set is not None
         self._loaded: dict[Split, Any] = {}
 
     def key(self) -> str:
@@ -44,7 +43,7 @@ class HubSource:
         return "\n".join(lines)
 
     def origin(self) -> str:
-        return self.files.origin() if self.files else ""
+        return self._files.origin() if self._files else ""
 
     def size(self, split: Split) -> int:
         return len(self._rows(split))
@@ -67,7 +66,7 @@ class HubSource:
         which: Split = split if self._own_val else "train"
         if which not in self._loaded:
             rows, name = self._data_set(which)
-            column = (self.files and self.files.column) or self._config.text_column
+            column = (self._files and self._files.column) or self._config.text_column
             if column not in rows.column_names:
                 raise DataError(
                     f"data.text_column={column}: not in {name}; valid: {', '.join(map(str, rows.column_names))}"
@@ -83,9 +82,9 @@ class HubSource:
     def _data_set(self, which: Split) -> tuple[Any, str]:
         """A data set and what it is called. Raises DataError where it cannot be had."""
         config = self._config
-        if self.files is not None:
-            with _told(f"--from {self.files.folder}", "look at the files"):
-                return self.files.load(which), f"--from {self.files.folder}"
+        if self._files is not None:
+            with _told(f"--from {self._files.folder}", "look at the files"):
+                return self._files.load(which), f"--from {self._files.folder}"
         if config.source == "files":
             raise DataError(
                 f"data={config.name}: is on no hub and not on this machine; simplify data prepare {config.name} --from "
@@ -93,12 +92,9 @@ class HubSource:
             )
         setting = "train_set" if which == "train" else "val_set"
         name = str(getattr(config, setting))
-        if Path(name).is_dir():
-            os.environ.setdefault("HF_HUB_OFFLINE", "1")  # or `datasets` asks the network about local files
         advice = f"check name and network, or use files that you have: simplify data prepare {config.name} --from DIR"
         with _told(f"data.{setting}={name}", advice):
-            import datasets
-
+            datasets = import_datasets(offline=Path(name).is_dir())
             chosen = config.train_files if which == "train" else None
             splits: Any = datasets.load_dataset(name, data_files={"train": chosen} if chosen else None)
         wanted = ("train",) if which == "train" else ("validation", "test", "train")

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simplify.data.parts import Part, PartFacts, Work
-from simplify.data.sources import SPLITS, Split
+from simplify.data.splits import SPLITS, Split
 
 # In the order in which the fingerprint takes them.
 FILES = ("train.bin", "val.bin", "train.docs.npy", "val.docs.npy", "tokenizer.json")
@@ -97,9 +97,9 @@ def read_all(
 ) -> Checked:
     """Hashes and counts of a corpus' files; against the checksums of `parts` where they are given."""
     whole, found, counts = hashlib.sha256(), {}, np.zeros(0, dtype=np.int64)
+    by_file = {f"{split}.bin": facts for split, facts in (parts or {}).items()}
     for name in FILES:
-        split = next((s for s in SPLITS if name == f"{s}.bin"), None)
-        facts = parts[split] if parts and split else []
+        facts = by_file.get(name, [])
         one = hashlib.sha256()
         sizes = [sum(part.lengths) * dtype.itemsize for part in facts]
         for number, chunk in enumerate(_chunks(folder / name, sizes)):
@@ -107,7 +107,7 @@ def read_all(
             one.update(chunk)
             if facts and hashlib.sha256(chunk).hexdigest() != facts[number].sha256:
                 raise Damaged(name)
-            if split == "train":
+            if name == "train.bin":
                 counts = _added(counts, np.bincount(np.frombuffer(chunk, dtype=dtype)))
         whole.update(name.encode())
         found[name] = one.hexdigest()

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import sysconfig
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Protocol
 
 from simplify.config import DataConfig
+from simplify.data.files import LocalFiles
+from simplify.data.splits import Split, held_out
 from simplify.errors import DataError
-
-Split = Literal["train", "val"]
-SPLITS: tuple[Split, ...] = ("train", "val")
 
 
 class Source(Protocol):
@@ -77,10 +75,10 @@ class FolderSource:
             ) from None
 
 
-def open_source(config: DataConfig, files: Path | None = None) -> Source:
+def open_source(config: DataConfig, files: LocalFiles | None = None) -> Source:
     """The source that `data.source` names. Raises DataError if it is missing or empty.
 
-    `files`: a folder whose files stand for a data set of the hub, or for a corpus that is on no hub.
+    `files` stand for a data set of the hub, or for a corpus that is on no hub.
     """
     if config.source in ("hub", "files"):
         from simplify.data.hub import HubSource
@@ -88,8 +86,8 @@ def open_source(config: DataConfig, files: Path | None = None) -> Source:
         return HubSource(config, files)
     if files is not None:
         raise DataError(
-            f"--from {files}: has no meaning with data.source={config.source}; valid: data=text data.path=DIR for a "
-            "folder of text, --from for a corpus that would come from the hub"
+            f"--from {files.folder}: has no meaning with data.source={config.source}; valid: data.path=DIR for text, "
+            "--from for a corpus that would come from the hub"
         )
     if config.source == "stdlib":
         return _stdlib(config)
@@ -102,13 +100,13 @@ def open_source(config: DataConfig, files: Path | None = None) -> Source:
         raise DataError(
             f"data.pattern={config.pattern}: {error}; valid: a pattern relative to data.path, as in **/*.md"
         ) from None
-    files = tuple(sorted(p.as_posix() for p in found))
-    if not any((root / name).stat().st_size for name in files):
+    names = tuple(sorted(p.as_posix() for p in found))
+    if not any((root / name).stat().st_size for name in names):
         raise DataError(
-            f"data.pattern={config.pattern}: {len(files)} files below data.path={config.path}, none with text in "
+            f"data.pattern={config.pattern}: {len(names)} files below data.path={config.path}, none with text in "
             "it; valid: a pattern that matches text files, as in **/*.md"
         )
-    return FolderSource(root.resolve(), files, config.val_fraction)
+    return FolderSource(root.resolve(), names, config.val_fraction)
 
 
 def _stdlib(config: DataConfig) -> FolderSource:
@@ -123,9 +121,3 @@ def _stdlib(config: DataConfig) -> FolderSource:
     if not files:
         raise DataError(f"data.source=stdlib: no Python files in {root}; use your own text: data=text data.path=DIR")
     return FolderSource(root, tuple(sorted(files)), config.val_fraction)
-
-
-def held_out(name: str, fraction: float) -> bool:
-    """Whether the document `name` belongs to validation: a stable hash, so that adding a file moves no other."""
-    digest = hashlib.blake2b(name.encode("utf-8", "surrogateescape"), digest_size=8).digest()
-    return int.from_bytes(digest, "big") < fraction * 2**64

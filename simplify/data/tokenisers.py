@@ -97,8 +97,8 @@ def load_tokeniser(config: DataConfig) -> Tokenizer:
     except Exception as error:  # the Rust side raises bare Exception
         reason = " ".join(str(error).split())[:300]
         raise DataError(
-            f"data.tokeniser={name}: cannot be loaded: {reason}; valid: a tokenizer.json, a folder with one, or a "
-            "name on the Hugging Face hub"
+            f"data.tokeniser={name}: cannot be loaded: {reason}; valid: a tokenizer.json, a folder with one, a "
+            "name on the Hugging Face hub, or a tokenizer.json in the folder of --from"
         ) from None
     if tokeniser.get_vocab_size() > config.vocab_size:
         raise DataError(

@@ -1,0 +1,401 @@
+"""`simplify data prepare`: formats, kills, full disks, damage; parts and processes leave no trace in the tokens."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import ROOT, TEXT, TINY, TINY_DATA, TINY_MODEL, Result, run_folder
+
+from simplify.compose import compose_run
+from simplify.data import parts
+from simplify.data.batches import Batches
+from simplify.data.corpus import Corpus, open_corpus
+
+Cli = Callable[..., Result]
+TEXTS = [path.read_text()[:20_000] for path in sorted(TEXT.glob("*.py")) if path.stat().st_size][:16]
+SMALL = ["data.vocab_size=300"]
+
+
+@pytest.fixture(autouse=True)
+def offline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A cache of its own for each test, and no network, wherever the tests run."""
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("SIMPLIFY_CACHE", str(tmp_path / "cache"))
+    import datasets.config
+
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "arrow")
+    return tmp_path / "cache" / "corpora"
+
+
+def corpora(folder: Path) -> list[str]:
+    """What lies beside the locks."""
+    return sorted(p.name for p in folder.iterdir() if p.suffix != ".lock") if folder.is_dir() else []
+
+
+def contents(folder: Path) -> dict[str, str]:
+    """SHA-256 of the files that a fingerprint is made of, and what the meta data says of it all."""
+    names = ("train.bin", "val.bin", "train.docs.npy", "val.docs.npy", "tokenizer.json", "meta.json")
+    return {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in names}
+
+
+# What is built
+
+
+def one_by_one(texts: list[str], corpus: Corpus) -> np.ndarray:
+    """The tokens of documents, each encoded by itself: what parts, batches and processes must come to."""
+    tokeniser = corpus.tokeniser()
+    tokeniser.encode_special_tokens = True
+    return np.concatenate([[*tokeniser.encode(text, add_special_tokens=False).ids, 0] for text in texts])
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_parts_and_processes_leave_no_trace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int) -> None:
+    config = compose_run(TINY).data
+    monkeypatch.setattr(parts, "PART_BYTES", 100_000)
+    corpus = open_corpus(config, workers=workers)
+    monkeypatch.setattr(parts, "PART_BYTES", 1 << 30)
+    monkeypatch.setenv("SIMPLIFY_CACHE", str(tmp_path / "in one part"))
+    whole = open_corpus(config)
+    assert contents(corpus.folder) == contents(whole.folder)
+    files = [p for p in sorted(TEXT.glob("*.py")) if p.stat().st_size]
+    source = {split: corpus.tokens(split) for split in ("train", "val")}
+    from simplify.data.splits import held_out
+
+    for split, tokens in source.items():
+        texts = [p.read_text() for p in files if held_out(p.name, config.val_fraction) == (split == "val")]
+        assert np.array_equal(np.asarray(tokens), one_by_one(texts, corpus))
+    meta = json.loads((corpus.folder / "meta.json").read_text())
+    assert meta["sha256"]["train.bin"] == hashlib.sha256((corpus.folder / "train.bin").read_bytes()).hexdigest()
+    assert sorted(p.name for p in corpus.folder.iterdir()) == sorted(contents(corpus.folder))
+
+
+# Files in place of the hub
+
+
+def write_files(folder: Path, kind: str, column: str = "text", texts: list[str] = TEXTS) -> None:
+    """`texts` in two training files and a validation file of one of the hub's formats; txt: a document a file."""
+    import datasets
+
+    folder.mkdir(parents=True)
+    split = {"train-0": texts[:6], "train-1": texts[6:12], "validation-0": texts[12:]}
+    if kind == "saved":
+        train, val = ([{column: t, "n": 1} for t in part] for part in (texts[:12], texts[12:]))
+        datasets.DatasetDict(
+            {"train": datasets.Dataset.from_list(train), "validation": datasets.Dataset.from_list(val)}
+        ).save_to_disk(str(folder))
+        return
+    for name, part in split.items():
+        table = datasets.Dataset.from_list([{column: text, "n": number} for number, text in enumerate(part)])
+        lines = "".join(json.dumps({column: text, "n": 1}) + "\n" for text in part).encode()
+        if kind == "parquet":
+            table.to_parquet(str(folder / f"{name}.parquet"))
+        elif kind == "arrow":
+            write_arrow(table, folder / f"{name}.arrow")
+        elif kind == "json":
+            (folder / f"{name}.json").write_text(json.dumps([{column: text, "n": 1} for text in part]))
+        elif kind.startswith("txt"):
+            for number, text in enumerate(part):
+                data = text.encode()
+                path = folder / name / f"{number}.{kind}"
+                path.parent.mkdir(exist_ok=True)
+                path.write_bytes(gzip.compress(data) if kind.endswith("gz") else data)
+        else:
+            (folder / f"{name}.{kind}").write_bytes(packed(lines, kind))
+
+
+def write_arrow(table: Any, path: Path) -> None:
+    import pyarrow as pa
+
+    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_stream(sink, table.data.table.schema) as writer:
+        writer.write_table(table.data.table)
+
+
+def packed(lines: bytes, kind: str) -> bytes:
+    if kind.endswith("gz"):
+        return gzip.compress(lines)
+    if kind.endswith("zst"):
+        import zstandard
+
+        return zstandard.compress(lines)
+    return lines
+
+
+KINDS = ["parquet", "jsonl", "jsonl.gz", "jsonl.zst", "json", "arrow", "saved", "txt", "txt.gz"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_format_gives_the_same_corpus(cli: Cli, here: Path, kind: str, offline: Path) -> None:
+    write_files(here / "my data", kind)
+    (here / "my data" / "README.md").write_text("what it is")
+    (here / "my data" / "tokenizer.json").write_text("{}")  # languini's is trained: this is no data and no tokeniser
+    done = cli("data", "prepare", "languini", "--from", "my data", "--workers", "1", *SMALL)
+    assert done.code == 0, done.err
+    (name,) = corpora(offline)
+    corpus = Corpus(offline / name, facts=None)  # type: ignore[arg-type]
+    assert np.array_equal(np.asarray(corpus.tokens("train")), one_by_one(TEXTS[:12], corpus))
+    assert np.array_equal(np.asarray(corpus.tokens("val")), one_by_one(TEXTS[12:], corpus))
+    assert "in 12 documents" in done.out and "held out in 4" in done.out
+
+
+def test_files_stand_for_the_data_set_of_the_hub(cli: Cli, here: Path) -> None:
+    write_files(here / "copy", "parquet", "content")
+    tokeniser = open_corpus(compose_run(TINY).data).folder / "tokenizer.json"
+    words = ["data.vocab_size=384", *TINY_MODEL, "train.batch_tokens=128", "train.steps=2", "wandb.mode=disabled"]
+    failed = cli("data", "prepare", "codeparrot", "--from", "copy", "data.vocab_size=384")
+    assert failed.code == 2 and "code-search-net-tokenizer: cannot be loaded" in failed.err
+    assert failed.err.count("\n") == 1 and "a tokenizer.json in the folder of --from" in failed.err
+    (here / "copy" / "tokenizer.json").write_bytes(tokeniser.read_bytes())
+    done = cli("data", "prepare", "codeparrot", "--from", "copy", "--workers", "2", "data.vocab_size=384")
+    assert done.code == 0 and f"{here / 'copy'}: parquet, 2 files to train on, 1 to validate on" in done.out
+    for again in (["--from", "copy", "--check"], []):
+        assert cli("data", "prepare", "codeparrot", *again, "data.vocab_size=384").code == 0
+    trained = cli("train", "block=sas", "data=codeparrot", *words)
+    assert trained.code == 0, trained.err
+    identity = json.loads((run_folder(here) / "run.json").read_text())["identity"]
+    assert identity["data"]["corpus"] in done.out
+    write_files(here / "other", "parquet", "content")
+    other = cli("data", "prepare", "codeparrot", "--from", "other", "data.vocab_size=384")
+    assert other.code == 2 and f"was prepared from {here / 'copy'}; to prepare it anew remove" in other.err
+    assert other.err.count("\n") == 1
+
+
+def test_some_files_of_a_data_set(here: Path) -> None:
+    write_files(here / "set", "jsonl.zst")
+    words = [*TINY[5:], "data=pile", f"'data.train_set=\"{here / 'set'}\"'".strip("'"), "data.vocab_size=384"]
+    config = compose_run([*words, "data.train_files=train-1.*", "data.val_fraction=0.3"])
+    facts = open_corpus(config.data).facts
+    assert facts.train_documents + facts.val_documents == 6 and facts.val_documents > 0
+
+
+def test_wordpiece_for_an_encoder(cli: Cli, here: Path, offline: Path) -> None:
+    write_files(here / "pile", "jsonl.zst")
+    words = ["model=bert_nano", *TINY_MODEL, "train.batch_tokens=128", "data=pile", "data.vocab_size=600"]
+    assert cli("data", "prepare", "pile", "--from", "pile", "data.vocab_size=600", "--workers", "1").code == 0
+    config = compose_run(words)
+    corpus = open_corpus(config.data, masked=True)  # a decoder's corpus serves an encoder: [MASK] is always there
+    assert len(corpora(offline)) == 1
+    tokeniser, tokens, edges = corpus.tokeniser(), corpus.tokens("val"), corpus.document_starts("val")
+    separator = tokeniser.token_to_id("[SEP]")
+    assert np.array_equal(np.flatnonzero(np.asarray(tokens) == separator), edges[1:] - 1)
+    assert [tokeniser.id_to_token(n) for n in range(5)] == ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    assert tokeniser.decode(tokeniser.encode("Größe  THE class").ids) == tokeniser.decode(
+        tokeniser.encode("groe the class").ids
+    )
+    batch = Batches(corpus, config).batch(0)
+    assert (batch.inputs == tokeniser.token_to_id("[MASK]")).any()
+
+
+# What goes wrong
+
+
+@pytest.mark.parametrize(
+    ("words", "parts_of_it"),
+    [
+        (["pile"], ["data.train_set=monology/pile-uncopyrighted: cannot be loaded", "prepare pile --from DIR"]),
+        (["codeparrot"], ["data.train_set=huggingface-course/", "simplify data prepare codeparrot --from DIR"]),
+        (["languini"], ["data=languini: is on no hub and not on this machine", "prepare languini --from DIR"]),
+        (["pile", "--from", "nowhere"], ["--from nowhere: no such folder; valid: "]),
+        (["pile", "--from", "."], ["holds no data; valid: files of one of .parquet"]),
+        (["pile", "--from", "mixed"], ["holds files of several formats (json, parquet)"]),
+        (["pile", "--from", "column"], ["data.text_column=text: not in --from", "valid: n, words"]),
+        (["languini", "--from", "column", "data.text_column=n"], ["data.text_column=n: no text in --from"]),
+        (["text", "data.path=.", "--from", "column"], ["has no meaning with data.source=folder"]),
+        (["codeparrot", "data.tokeniser_kind=wordpiece"], ["data.tokeniser_kind=wordpiece: has no meaning with"]),
+        (["pil"], ["data prepare pil: did you mean pile?"]),
+    ],
+)
+def test_what_cannot_be_prepared_is_one_line(
+    cli: Cli, here: Path, words: list[str], parts_of_it: list[str], offline: Path
+) -> None:
+    for name in ("mixed", "column"):
+        (here / name).mkdir()
+        (here / name / "a.jsonl").write_text('{"n": 1, "words": "a b c"}\n')
+    (here / "mixed" / "b.parquet").write_text("")
+    if words[-1] == ".":
+        for name in ("mixed/a.jsonl", "mixed/b.parquet", "column/a.jsonl"):
+            (here / name).unlink()
+    done = cli("data", "prepare", *words)
+    assert done.code == 2 and done.err.count("\n") == 1, done.err
+    for part in parts_of_it:
+        assert part in done.err
+    assert corpora(offline) == []
+
+
+def test_a_check_finds_a_changed_byte(cli: Cli, offline: Path) -> None:
+    words = ["data", "prepare", "text", *TINY_DATA[1:], "--check"]
+    assert "checked" in cli(*words).out
+    (name,) = corpora(offline)
+    with open(offline / name / "val.bin", "r+b") as file:
+        file.seek(100)
+        byte = file.read(1)
+        file.seek(100)
+        file.write(bytes([byte[0] ^ 1]))
+    done = cli(*words)
+    assert done.code == 2 and done.err.count("\n") == 1 and "damaged on the disk (val.bin)" in done.err
+
+
+# Kills, several at once, full disks
+
+IN_PARTS = (
+    "import sys\nfrom simplify.data import parts\nparts.PART_BYTES = 30_000\n"
+    "sys.argv = ['simplify', *sys.argv[1:]]\nfrom simplify.cli import main\nif __name__ == '__main__': main()"
+)
+PREPARE = ["data", "prepare", "text", *TINY_DATA[1:]]
+
+
+def start(cache: Path, *words: str, **options: Any) -> subprocess.Popen[str]:
+    """`simplify data prepare` as a process, with parts of 30 kB: some 20 of them."""
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "SIMPLIFY_CACHE": str(cache)}
+    return subprocess.Popen(
+        [sys.executable, "-c", IN_PARTS, *PREPARE, *words],
+        env=env,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        **options,
+    )
+
+
+def finish(process: subprocess.Popen[str]) -> Result:
+    out, err = process.communicate(timeout=60)
+    return Result(process.returncode, out, err)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """What a preparation comes to that nothing disturbed."""
+    cache = tmp_path_factory.mktemp("undisturbed")
+    done = finish(start(cache, "--workers", "1"))
+    assert done.code == 0, done.err
+    (name,) = corpora(cache / "corpora")
+    return contents(cache / "corpora" / name)
+
+
+@pytest.mark.parametrize(("workers", "after"), [("1", 1), ("1", 12), ("2", 5)])
+def test_a_killed_preparation_goes_on(tmp_path: Path, undisturbed: dict[str, str], workers: str, after: int) -> None:
+    process = start(tmp_path, "--workers", workers)
+    made: list[Path] = []
+    while len(made) < after:
+        assert process.poll() is None
+        made = list((tmp_path / "corpora").glob(".*.building/parts/*.json"))
+        time.sleep(0.001)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    ends = time.monotonic() + 20
+    while workers_of(process.pid) and time.monotonic() < ends:
+        time.sleep(0.05)
+    assert not workers_of(process.pid)  # they notice that the parent is gone
+    kept = {p: p.stat().st_mtime_ns for p in (tmp_path / "corpora").glob(".*.building/parts/*.json")}
+    (building,) = (tmp_path / "corpora").glob(".*.building")
+    tokeniser = (building / "tokenizer.json").stat().st_mtime_ns
+    assert len(kept) >= after
+    again = finish(start(tmp_path, "--workers", workers))
+    assert again.code == 0, again.err
+    assert f"{len(kept)} of " in again.out and "parts are there already" in again.out
+    (name,) = corpora(tmp_path / "corpora")
+    assert contents(tmp_path / "corpora" / name) == undisturbed
+    assert (tmp_path / "corpora" / name / "tokenizer.json").stat().st_mtime_ns == tokeniser
+
+
+def workers_of(parent: int) -> list[str]:
+    """Worker processes that name `parent` in their command line, as those that multiprocessing spawns do."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            words = path.read_bytes().decode(errors="replace")
+        except OSError:
+            continue
+        if f"parent_pid={parent}," in words and "resource_tracker" not in words:
+            found.append(path.parent.name)
+    return found
+
+
+def test_two_preparations_at_once(tmp_path: Path, undisturbed: dict[str, str]) -> None:
+    both = [start(tmp_path, "--workers", workers) for workers in ("2", "1")]
+    results = [finish(process) for process in both]
+    assert [done.code for done in results] == [0, 0], [done.err for done in results]
+    assert results[0].out.splitlines()[-3:] == results[1].out.splitlines()[-3:]
+    assert sum("waiting for it" in done.out for done in results) == 1
+    (name,) = corpora(tmp_path / "corpora")
+    assert contents(tmp_path / "corpora" / name) == undisturbed
+
+
+def limit(size: int) -> Callable[[], None]:
+    """Files of at most `size` bytes. What a quota does to one file."""
+    return lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+
+
+@pytest.mark.parametrize(("size", "workers"), [(60_000, "1"), (60_000, "2")])
+def test_a_full_disk_keeps_whole_parts_alone(
+    tmp_path: Path, undisturbed: dict[str, str], size: int, workers: str
+) -> None:
+    full = finish(start(tmp_path, "--workers", workers, preexec_fn=limit(size)))
+    assert full.code == 2 and full.err.count("\n") == 1, full.err
+    assert "the corpus cannot be written: File too large; make space or set SIMPLIFY_CACHE" in full.err
+    (building,) = corpora(tmp_path / "corpora")
+    folder = tmp_path / "corpora" / building
+    kept = list((folder / "parts").glob("*.json"))
+    assert kept and not [p for p in folder.rglob(".*") if p.is_file()]
+    again = finish(start(tmp_path, "--workers", workers))
+    assert again.code == 0 and f"{len(kept)} of " in again.out
+    (name,) = corpora(tmp_path / "corpora")
+    assert contents(tmp_path / "corpora" / name) == undisturbed
+
+
+def test_a_disk_that_is_full_at_once_keeps_nothing(tmp_path: Path) -> None:
+    full = finish(start(tmp_path, "--workers", "1", preexec_fn=limit(2_000)))
+    assert full.code == 2 and full.err.count("\n") == 1, full.err
+    assert corpora(tmp_path / "corpora") == []
+
+
+def test_no_space_for_the_arrow_copy(tmp_path: Path) -> None:
+    write_files(tmp_path / "files", "jsonl")
+    env = {"HF_HOME": str(tmp_path / "hf"), "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(ROOT)}
+    words = ["data", "prepare", "languini", "--from", str(tmp_path / "files"), *SMALL]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "simplify", *words],
+        env={**os.environ, **env},
+        cwd=tmp_path,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        preexec_fn=limit(60_000),
+    )
+    done = finish(process)
+    assert done.code == 2 and "no space for its Arrow copy" in done.err.splitlines()[-1], done.err
+    assert "Traceback" not in done.err
+
+
+def test_a_part_that_was_damaged_is_made_again(tmp_path: Path, undisturbed: dict[str, str]) -> None:
+    full = finish(start(tmp_path, "--workers", "1", preexec_fn=limit(60_000)))
+    assert full.code == 2
+    (tokens,) = (tmp_path / "corpora").glob(".*.building/parts/*.tokens")
+    tokens.write_bytes(bytes(len(tokens.read_bytes())))
+    assert finish(start(tmp_path, "--workers", "1")).code == 0
+    (name,) = corpora(tmp_path / "corpora")
+    assert contents(tmp_path / "corpora" / name) == undisturbed
+
+
+def test_what_was_copied_and_then_damaged_is_found(tmp_path: Path, undisturbed: dict[str, str]) -> None:
+    assert finish(start(tmp_path, "--workers", "1", preexec_fn=limit(60_000))).code == 2
+    (copied,) = (tmp_path / "corpora").glob(".*.building/train.bin")
+    copied.write_bytes(bytes(copied.stat().st_size))
+    found = finish(start(tmp_path, "--workers", "1"))
+    assert found.code == 2 and "train.bin of a corpus was changed or damaged on the disk" in found.err
+    assert corpora(tmp_path / "corpora") == []
+    assert finish(start(tmp_path, "--workers", "1")).code == 0
+    (name,) = corpora(tmp_path / "corpora")
+    assert contents(tmp_path / "corpora" / name) == undisturbed
