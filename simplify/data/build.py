@@ -124,9 +124,7 @@ def _tokeniser(config: DataConfig, source: Source, aside: Path, masked: bool, do
         tokeniser = train_tokeniser(config, texts, documents, masked)
     else:
         tokeniser = load_tokeniser(_with_own_tokeniser(config, source))
-    unfinished = path.with_name(".tokenizer.json")
-    tokeniser.save(str(unfinished))
-    unfinished.replace(path)
+    _write(path, tokeniser.to_str(pretty=True))  # its own save raises a bare Exception on a full disk
 
 
 def _with_own_tokeniser(config: DataConfig, source: Source) -> DataConfig:

@@ -74,14 +74,19 @@ def import_datasets(offline: bool) -> Any:
     """The library, with its bars on a terminal alone. `offline`: only local files are wanted."""
     if offline:
         os.environ.setdefault("HF_HUB_OFFLINE", "1")  # or it asks the network about local files
-    shown = is_terminal()
-    if not shown:
-        os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    quiet_hub()
     import datasets
 
-    if not shown:
+    if not is_terminal():
         datasets.disable_progress_bars()
     return datasets
+
+
+def quiet_hub() -> None:
+    """Let the hub's client say nothing while it tries again, and draw bars on a terminal alone; before its import."""
+    os.environ.setdefault("HF_HUB_VERBOSITY", "error")
+    if not is_terminal():
+        os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 
 
 def local_files(folder: Path) -> LocalFiles:

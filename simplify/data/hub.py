@@ -93,6 +93,7 @@ class HubSource:
         setting = "train_set" if which == "train" else "val_set"
         name = str(getattr(config, setting))
         advice = f"check name and network, or use files that you have: simplify data prepare {config.name} --from DIR"
+        print(f"data: loading {name}", flush=True)
         with _told(f"data.{setting}={name}", advice):
             datasets = import_datasets(offline=Path(name).is_dir())
             chosen = config.train_files if which == "train" else None

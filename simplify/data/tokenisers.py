@@ -8,6 +8,7 @@ from pathlib import Path
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
 from simplify.config import DataConfig
+from simplify.data.files import quiet_hub
 from simplify.errors import DataError
 
 END_OF_TEXT = "<|endoftext|>"
@@ -93,6 +94,7 @@ def load_tokeniser(config: DataConfig) -> Tokenizer:
         elif path.is_file():
             tokeniser = Tokenizer.from_file(str(path))
         else:
+            quiet_hub()
             tokeniser = Tokenizer.from_pretrained(name)
     except Exception as error:  # the Rust side raises bare Exception
         reason = " ".join(str(error).split())[:300]
