@@ -44,7 +44,23 @@ def _train_bpe(texts: Iterator[str], vocab_size: int, total: int, masked: bool) 
 
 def _train_wordpiece(texts: Iterator[str], vocab_size: int, total: int, masked: bool) -> Tokenizer:  # noqa: ARG001
     """WordPiece on lower-cased ASCII, by the rules of Cramming's Pile (arXiv 2212.14034): text does not round-trip."""
-    tokeniser = Tokenizer(models.WordPiece(unk_token="[UNK]"))  # pyright: ignore[reportCallIssue]
+    # The trainer numbers ##a, ##b, ... as it meets them in a hash map, which differs between processes, and breaks
+    # ties by number. Named as special tokens they have their numbers before it begins; it is told the real ones below.
+    letters = [chr(code) for code in range(33, 127) if not chr(code).isupper()]
+    trainer = trainers.WordPieceTrainer(
+        vocab_size=vocab_size,
+        special_tokens=[*_WORDPIECE_SPECIAL, *letters, *(f"##{letter}" for letter in letters)],
+        show_progress=False,
+    )
+    learner = _wordpiece({})
+    learner.train_from_iterator(texts, trainer, length=total)
+    tokeniser = _wordpiece(learner.get_vocab())
+    tokeniser.add_special_tokens(list(_WORDPIECE_SPECIAL))
+    return tokeniser
+
+
+def _wordpiece(vocabulary: dict[str, int]) -> Tokenizer:
+    tokeniser = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))  # pyright: ignore[reportCallIssue]
     tokeniser.normalizer = normalizers.Sequence(
         [
             normalizers.Replace("``", '"'),
@@ -53,15 +69,11 @@ def _train_wordpiece(texts: Iterator[str], vocab_size: int, total: int, masked: 
             normalizers.Lowercase(),
             normalizers.StripAccents(),
             normalizers.Replace(Regex(" {2,}"), " "),
-            normalizers.Replace(Regex(r"[^\x00-\x7F]+"), ""),
+            normalizers.Replace(Regex(r"[^\t-\r -~]+"), ""),  # all but printable ASCII and white space
         ]
     )
     tokeniser.pre_tokenizer = pre_tokenizers.Whitespace()
     tokeniser.decoder = decoders.WordPiece(prefix="##")
-    trainer = trainers.WordPieceTrainer(
-        vocab_size=vocab_size, special_tokens=list(_WORDPIECE_SPECIAL), show_progress=False
-    )
-    tokeniser.train_from_iterator(texts, trainer, length=total)
     return tokeniser
 
 
