@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import json
 import os
@@ -11,19 +10,19 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from conftest import ROOT, TEXT, TINY, TINY_DATA, TINY_MODEL, Result
+from hub_files import TEXTS, write_files
 
 from simplify.compose import compose_run
 from simplify.data import parts
 from simplify.data.batches import Batches
 from simplify.data.corpus import Corpus, open_corpus, ready_corpus
+from simplify.data.tokenisers import train_tokeniser
 
 Cli = Callable[..., Result]
-TEXTS = [path.read_text()[:20_000] for path in sorted(TEXT.glob("*.py")) if path.stat().st_size][:16]
 SMALL = ["data.vocab_size=300"]
 
 
@@ -85,55 +84,19 @@ def test_parts_and_processes_leave_no_trace(tmp_path: Path, monkeypatch: pytest.
 # Files in place of the hub
 
 
-def write_files(folder: Path, kind: str, column: str = "text", texts: list[str] = TEXTS) -> None:
-    """`texts` in two training files and a validation file of one of the hub's formats; txt: a document a file."""
-    import datasets
-
-    folder.mkdir(parents=True)
-    split = {"train-0": texts[:6], "train-1": texts[6:12], "validation-0": texts[12:]}
-    if kind == "saved":
-        train, val = ([{column: t, "n": 1} for t in part] for part in (texts[:12], texts[12:]))
-        datasets.DatasetDict(
-            {"train": datasets.Dataset.from_list(train), "validation": datasets.Dataset.from_list(val)}
-        ).save_to_disk(str(folder))
-        return
-    for name, part in split.items():
-        table = datasets.Dataset.from_list([{column: text, "n": number} for number, text in enumerate(part)])
-        lines = "".join(json.dumps({column: text, "n": 1}) + "\n" for text in part).encode()
-        if kind == "parquet":
-            table.to_parquet(str(folder / f"{name}.parquet"))
-        elif kind == "arrow":
-            write_arrow(table, folder / f"{name}.arrow")
-        elif kind == "json":
-            (folder / f"{name}.json").write_text(json.dumps([{column: text, "n": 1} for text in part]))
-        elif kind.startswith("txt"):
-            for number, text in enumerate(part):
-                data = text.encode()
-                path = folder / name / f"{number}.{kind}"
-                path.parent.mkdir(exist_ok=True)
-                path.write_bytes(gzip.compress(data) if kind.endswith("gz") else data)
-        else:
-            (folder / f"{name}.{kind}").write_bytes(packed(lines, kind))
-
-
-def write_arrow(table: Any, path: Path) -> None:
-    import pyarrow as pa
-
-    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_stream(sink, table.data.table.schema) as writer:
-        writer.write_table(table.data.table)
-
-
-def packed(lines: bytes, kind: str) -> bytes:
-    if kind.endswith("gz"):
-        return gzip.compress(lines)
-    if kind.endswith("zst"):
-        import zstandard
-
-        return zstandard.compress(lines)
-    return lines
-
-
-KINDS = ["parquet", "jsonl", "jsonl.gz", "jsonl.zst", "json", "arrow", "saved", "txt", "txt.gz"]
+KINDS = [
+    "parquet",
+    "jsonl",
+    "jsonl.gz",
+    "jsonl.zst",
+    "jsonl.bz2",
+    "jsonl.xz",
+    "json",
+    "arrow",
+    "saved",
+    "txt",
+    "txt.gz",
+]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -193,6 +156,15 @@ def test_wordpiece_for_an_encoder(cli: Cli, here: Path, offline: Path) -> None:
     )
     batch = Batches(corpus, config).batch(0)
     assert (batch.inputs == tokeniser.token_to_id("[MASK]")).any()
+
+
+def test_the_same_texts_give_the_same_wordpiece() -> None:
+    config = compose_run(["data=pile", "data.vocab_size=600"]).data
+    one, other = (train_tokeniser(config, iter(TEXTS), len(TEXTS), False) for _ in range(2))
+    assert one.to_str() == other.to_str() and one.get_vocab_size() == 600
+    assert one.encode("a [MASK] b").tokens == ["a", "[MASK]", "b"]
+    one.encode_special_tokens = True
+    assert "[MASK]" not in one.encode("a [MASK] b").tokens
 
 
 # What goes wrong

@@ -21,7 +21,7 @@ from filelock import FileLock, Timeout
 
 from simplify.config import DataConfig
 from simplify.data.joined import Damaged, Joined
-from simplify.data.parts import Part, Work, cut, whole_file, whole_parts, write_part
+from simplify.data.parts import Part, Work, cut, part_size, whole_file, whole_parts, write_part
 from simplify.data.sources import Source
 from simplify.data.splits import SPLITS
 from simplify.data.tokenisers import load_tokeniser, open_tokeniser, train_tokeniser
@@ -76,8 +76,9 @@ def _tidy(aside: Path) -> None:
 
 
 def _build(config: DataConfig, source: Source, aside: Path, masked: bool, workers: int) -> None:
-    _begin(source, aside)
-    parts, training = cut(source), not (aside / "tokenizer.json").is_file() and config.tokeniser is None
+    step = part_size(source)
+    _begin(source, aside, step)
+    parts, training = cut(source, step), not (aside / "tokenizer.json").is_file() and config.tokeniser is None
     learnt = min(source.size("train"), config.tokeniser_documents or source.size("train")) if training else 0
     with meter(f"data: {config.name}", float(learnt + sum(part.end - part.first for part in parts))) as progress:
         _tokeniser(config, source, aside, masked, learnt, progress)
@@ -95,10 +96,11 @@ def _build(config: DataConfig, source: Source, aside: Path, masked: bool, worker
         _finish(aside, joined, source, dtype)
 
 
-def _begin(source: Source, aside: Path) -> None:
-    """An empty folder, unless there is one that was begun for the same documents by the same tokeniser library."""
+def _begin(source: Source, aside: Path, step: int) -> None:
+    """An empty folder, unless one was begun for the same documents, cut alike, by the same tokeniser library."""
     plan = {
         "sizes": {split: source.size(split) for split in SPLITS},
+        "documents_a_part": step,
         "origin": hashlib.sha256(source.origin().encode("utf-8", "surrogateescape")).hexdigest(),
         "tokenizers": importlib.metadata.version("tokenizers"),
     }

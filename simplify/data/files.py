@@ -1,7 +1,7 @@
 """A folder of files in the hub's formats: which of them are text, and which split each belongs to (extra `hub`).
 
-Known: Parquet, JSON lines, JSON, Arrow streams and files, plain text (one document a file), each also packed, and what
-`datasets` writes by save_to_disk.
+Known: Parquet, JSON lines, JSON, Arrow streams and files, plain text (one document a file), JSON and text also packed,
+and what `datasets` writes by save_to_disk.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ _FORMATS = {
     ".txt": "text",
 }
 _PACKED = (".gz", ".zst", ".bz2", ".xz")
+_PACKABLE = ("json", "text")  # Parquet and Arrow pack inside
 _SAVED = "a saved data set"
 _VAL_WORDS = ("validation", "valid", "val", "dev")
 # JSON files that lie beside data and are none.
@@ -104,8 +105,8 @@ def local_files(folder: Path) -> LocalFiles:
     if len(kinds) != 1:
         what = f"holds files of several formats ({', '.join(kinds)})" if kinds else "holds no data"
         raise DataError(
-            f"--from {folder}: {what}; valid: files of one of {', '.join(_FORMATS)}, also with {', '.join(_PACKED)}, "
-            "or a folder written by datasets' save_to_disk"
+            f"--from {folder}: {what}; valid: files of one of {', '.join(_FORMATS)}, "
+            f"text and JSON also with {', '.join(_PACKED)}, or a folder written by datasets' save_to_disk"
         )
     named = any(_says(name, ("train",)) for name in found)  # else a name such as test.txt means nothing
     val = tuple(name for name in found if named and _says(name, _VAL_WORDS))
@@ -127,11 +128,11 @@ def _names(folder: Path) -> list[str]:
 
 
 def _kind(name: str) -> str | None:
-    bare = name
-    for suffix in _PACKED:
-        bare = bare.removesuffix(suffix)
-    file = bare.rsplit("/", 1)[-1]
-    return None if _NO_DATA.fullmatch(file) else _FORMATS.get(Path(file).suffix)
+    file = name.rsplit("/", 1)[-1]
+    packed = next((suffix for suffix in _PACKED if file.endswith(suffix)), "")
+    file = file.removesuffix(packed)
+    kind = None if _NO_DATA.fullmatch(file) else _FORMATS.get(Path(file).suffix)
+    return None if packed and kind not in _PACKABLE else kind
 
 
 def _says(name: str, words: tuple[str, ...]) -> bool:

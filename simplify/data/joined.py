@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 from collections.abc import Iterator, Sequence
@@ -57,12 +58,7 @@ class Joined:
             data = path.read_bytes()
             if len(data) != size or hashlib.sha256(data).hexdigest() != facts.sha256:
                 raise Damaged(part.name)
-            with open(file, "r+b") as out:
-                out.seek(place)
-                out.write(data)
-                out.truncate()
-                out.flush()
-                os.fsync(out.fileno())
+            _put(file, place, data)
             path.unlink()
         self._facts[part.split].append(facts)
         self._sizes[part.split] += size
@@ -90,6 +86,22 @@ class Joined:
             if (self._folder / f"{split}.bin").stat().st_size != self._sizes[split]:
                 raise Damaged(f"{split}.bin")
         return read_all(self._folder, self._dtype, self._facts)
+
+
+def _put(file: Path, place: int, data: bytes) -> None:
+    """Make `data` the end of a file, from `place` on; on a full disk nothing of it stays."""
+    with open(file, "r+b", buffering=0) as out:
+        try:
+            out.seek(place)
+            rest = memoryview(data)
+            while rest:
+                rest = rest[out.write(rest) :]
+            out.truncate()
+            os.fsync(out.fileno())
+        except OSError:
+            with contextlib.suppress(OSError):
+                out.truncate(place)
+            raise
 
 
 def read_all(

@@ -87,9 +87,13 @@ class Work:
         self.tokens(part).unlink(missing_ok=True)
 
 
-def cut(source: Source) -> list[Part]:
-    """A source cut into parts of some PART_BYTES of text, by the mean size of a document."""
-    step = max(1, min(_PART_DOCUMENTS, PART_BYTES // max(1, source.mean_bytes())))
+def part_size(source: Source) -> int:
+    """Documents that make some PART_BYTES of text."""
+    return max(1, min(_PART_DOCUMENTS, PART_BYTES // max(1, source.mean_bytes())))
+
+
+def cut(source: Source, step: int) -> list[Part]:
+    """A source cut into parts of `step` documents."""
     return [
         Part(split, number, first, min(first + step, source.size(split)))
         for split in SPLITS
