@@ -128,6 +128,23 @@ def test_ctrl_c_keeps_what_is_done(tmp_path: Path, prepare: Prepare, undisturbed
     assert contents(tmp_path) == undisturbed
 
 
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="finds the workers in /proc")
+def test_a_worker_that_was_killed_is_told(tmp_path: Path, prepare: Prepare, undisturbed: dict[str, str]) -> None:
+    process = prepare(tmp_path, 2)
+    while len(whole_parts(tmp_path)) < 3:
+        assert process.poll() is None
+        time.sleep(0.001)
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    workers = [pid for pid in children if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    assert len(workers) == 2
+    os.kill(int(workers[0]), signal.SIGKILL)  # as the system does when memory runs out
+    told = finish(process)
+    assert told.code == 2 and told.err.count("\n") == 1, told.err
+    assert "a worker process was killed" in told.err and "--workers 1" in told.err
+    assert finish(prepare(tmp_path, 1)).code == 0
+    assert contents(tmp_path) == undisturbed
+
+
 def limit(size: int) -> Callable[[], None]:
     """Files of at most `size` bytes. What a quota does to one file."""
     return lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
@@ -139,7 +156,7 @@ def test_a_full_disk_keeps_whole_parts_alone(
 ) -> None:
     full = finish(prepare(tmp_path, workers, preexec_fn=limit(60_000)))  # parts fit, not their sum
     assert full.code == 2 and full.err.count("\n") == 1, full.err
-    assert "the corpus cannot be written: File too large; make space or set SIMPLIFY_CACHE" in full.err
+    assert "the corpus cannot be written: File too large; make space, and the same command goes on" in full.err
     kept = whole_parts(tmp_path)
     assert kept and not [p for p in (tmp_path / "corpora").glob(".*.building/**/.*") if p.is_file()]
     again = finish(prepare(tmp_path, workers))

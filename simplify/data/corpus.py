@@ -23,7 +23,7 @@ from tokenizers import Tokenizer
 
 from simplify.config import DataConfig
 from simplify.data.build import CorpusFacts, build_once
-from simplify.data.files import LocalFiles
+from simplify.data.files import FULL_DISK, LocalFiles
 from simplify.data.joined import read_all
 from simplify.data.sources import Source, open_source
 from simplify.data.splits import Split
@@ -95,9 +95,10 @@ def open_corpus(config: DataConfig, masked: bool = False, files: LocalFiles | No
         try:
             build_once(config, source, folder, masked and has_choice_of_mask(config), workers)
         except OSError as error:
+            full = "make space, and the same command goes on where it stopped, or " if error.errno in FULL_DISK else ""
             raise DataError(
-                f"SIMPLIFY_CACHE={cache_dir()}: the corpus cannot be written: {error.strerror or error}; make space "
-                "or set SIMPLIFY_CACHE to a folder with space, then run the same command again; whole parts are kept"
+                f"SIMPLIFY_CACHE={cache_dir()}: the corpus cannot be written: {error.strerror or error}; {full}"
+                "set SIMPLIFY_CACHE to a folder with space"
             ) from None
     corpus = _opened(folder)
     if files is not None and corpus.origin != str(files.folder):

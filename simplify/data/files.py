@@ -6,6 +6,7 @@ and what `datasets` writes by save_to_disk.
 
 from __future__ import annotations
 
+import errno
 import glob
 import json
 import os
@@ -18,6 +19,7 @@ from simplify.data.splits import Split
 from simplify.display import is_terminal
 from simplify.errors import DataError
 
+FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _FORMATS = {
     ".parquet": "parquet",
     ".jsonl": "json",

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from simplify.config import DataConfig
-from simplify.data.files import LocalFiles, import_datasets
+from simplify.data.files import FULL_DISK, LocalFiles, import_datasets
 from simplify.data.splits import Split, held_out
 from simplify.errors import DataError
-
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class HubSource:
@@ -117,7 +114,7 @@ def _told(what: str, advice: str) -> Iterator[None]:
     except Exception as error:  # the hub's client raises many kinds, for the network and for the name
         cause: BaseException | None = error
         while cause is not None:
-            if isinstance(cause, OSError) and cause.errno in _FULL:
+            if isinstance(cause, OSError) and cause.errno in FULL_DISK:
                 raise DataError(
                     f"{what}: no space for its Arrow copy: {cause.strerror}; make space, or set HF_HOME to a folder "
                     "with space, then run the same command again"

@@ -133,11 +133,20 @@ def _ahead(pool: ProcessPoolExecutor, parts: Sequence[Part], todo: set[Part], mo
     """Parts in order, with at most `most` of them asked for: a slow first one does not fill the disk with others."""
     asked: deque[tuple[Part, Future[None] | None]] = deque()
     for part in parts:
-        asked.append((part, pool.submit(_work_on, part) if part in todo else None))
+        asked.append((part, _submit(pool, part) if part in todo else None))
         if len(asked) == most:
             yield _first(asked)
     while asked:
         yield _first(asked)
+
+
+def _submit(pool: ProcessPoolExecutor, part: Part) -> Future[None]:
+    """Ask for a part. A worker that is started for it does not hear Ctrl-C, which is for the parent."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # children inherit it
+    try:
+        return pool.submit(_work_on, part)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _first(asked: deque[tuple[Part, Future[None] | None]]) -> Part:
@@ -152,7 +161,6 @@ _working: tuple[Work, Tokenizer]  # of a worker process
 
 def _begin_worker(work: Work) -> None:
     global _working
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which lets parts under way end
     threading.Thread(target=_die_with_parent, daemon=True).start()
     os.environ["TOKENIZERS_PARALLELISM"] = "false"  # there is a process for each core
     _working = (work, open_tokeniser(work.tokeniser))
