@@ -12,6 +12,7 @@ import importlib.metadata
 import json
 import shutil
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
@@ -88,10 +89,11 @@ def _build(config: DataConfig, source: Source, aside: Path, masked: bool, worker
         if there:
             progress.note(f"data: {config.name}: {there} of {len(parts)} parts are there already")
         joined, done = Joined(aside, dtype), learnt
-        for number, part in enumerate(whole_parts(work, parts, workers), 1):
-            _join(joined, work, part)
-            done += part.end - part.first
-            progress.update(done, f"tokenising {part.split}, {number} of {len(parts)} parts")
+        with closing(whole_parts(work, parts, workers)) as whole:  # whatever happens, no worker outlives our lock
+            for number, part in enumerate(whole, 1):
+                _join(joined, work, part)
+                done += part.end - part.first
+                progress.update(done, f"tokenising {part.split}, {number} of {len(parts)} parts")
         progress.update(done, "checking what was written", force=len(parts) > 99)
         _finish(aside, joined, source, dtype)
 

@@ -14,7 +14,7 @@ import os
 import signal
 import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -101,7 +101,7 @@ def cut(source: Source, step: int) -> list[Part]:
     ]
 
 
-def whole_parts(work: Work, parts: Sequence[Part], workers: int) -> Iterator[Part]:
+def whole_parts(work: Work, parts: Sequence[Part], workers: int) -> Generator[Part, None, None]:
     """Each part once it is whole, in order; those that are whole already are not made again."""
     todo = [part for part in parts if work.facts(part) is None]
     if min(workers, len(todo)) < 2:
