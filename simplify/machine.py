@@ -36,7 +36,7 @@ def slots(lanes: int | None, use_gpus: bool = True) -> list[Slot]:
 
 def threads_of_a_lane(lanes: int) -> int:
     """Threads torch may use in each of `lanes` runs that share the CPU."""
-    return max(1, _cores() // lanes)
+    return max(1, cores() // lanes)
 
 
 def visible_gpus() -> list[str]:
@@ -55,7 +55,8 @@ def _ask(words: Sequence[str]) -> list[str]:
     return [line.strip() for line in done.stdout.splitlines() if line.strip()]
 
 
-def _cores() -> int:
+def cores() -> int:
+    """CPU cores that this process may use: a Slurm job's share, not the node's."""
     try:
         return len(os.sched_getaffinity(0))
     except AttributeError:  # not on macOS

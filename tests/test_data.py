@@ -19,7 +19,8 @@ from simplify.compose import compose_run
 from simplify.config import RunConfig
 from simplify.data.batches import Batches, Sequences, sequences
 from simplify.data.corpus import Corpus, open_corpus
-from simplify.data.sources import held_out, open_source
+from simplify.data.sources import open_source
+from simplify.data.splits import held_out
 
 
 @pytest.fixture
@@ -30,10 +31,10 @@ def tiny() -> tuple[RunConfig, Corpus]:
 
 def test_the_standard_library_without_its_tests() -> None:
     source = open_source(compose_run([]).data)
-    assert source.count() > 400
+    assert source.size("train") > 400
     texts = list(source.documents("val"))
     names = source.files  # type: ignore[attr-defined]
-    assert 10 < len(texts) < source.count() / 5
+    assert 10 < len(texts) < source.size("val") / 5
     assert not [name for name in names if "test" in Path(name).parts or "site-packages" in name]
     assert list(source.documents("val")) == texts
 

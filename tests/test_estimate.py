@@ -129,7 +129,7 @@ def test_times_are_not_scaled_from_another_device(asked: Asked) -> None:
 
 
 def test_lanes_share_the_threads(asked: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("simplify.machine._cores", lambda: 8)
+    monkeypatch.setattr("simplify.machine.cores", lambda: 8)
     free = tiny("cluster.cpu_threads=null")
     for lanes in (1, 2, 4):  # OMP_NUM_THREADS is said by the shell: the lanes do not change it
         estimate_seconds([free], lanes)

@@ -45,10 +45,10 @@ KNOWN_ONLY_BY = {
     "wandb_workspaces": {"publish/spec.py"},
     "typer": {"cli/app.py", "cli/complete.py", "cli/many_runs.py", "cli/one_run.py", "cli/options.py"},
     "matplotlib": {"compare/picture.py", "compare/draw.py", "compare/speed_chart.py"},
-    "tokenizers": {"data/tokenisers.py", "data/build.py", "data/corpus.py"},
+    "tokenizers": {"data/tokenisers.py", "data/parts.py", "data/corpus.py"},
     "submitit": {"dispatch/launch.py", "dispatch/batch.py", "dispatch/task.py"},
     "pandas": {"runs/store.py"},
-    "datasets": {"data/hub.py"},
+    "datasets": {"data/files.py"},
     "transformers": {"export/huggingface.py", "export/write.py"},
 }
 FILES = sorted((ROOT / "simplify").rglob("*.py"))

@@ -7,10 +7,11 @@ from typing import Any, get_args
 
 import pytest
 
-from simplify.config import BlockConfig, DepthGain, ModelConfig, OptimiserConfig
+from simplify.config import BlockConfig, DataConfig, DepthGain, ModelConfig, OptimiserConfig
 from simplify.config.block import NORM_PLACES
 from simplify.config.gains import RULES
 from simplify.config.model import GLU, Activation, NormKind
+from simplify.data.tokenisers import KINDS
 from simplify.training.optimisers import OPTIMISERS
 from simplify.training.schedules import SCHEDULES
 from simplify.zoo.block import LAYOUTS
@@ -40,6 +41,7 @@ TABLES: dict[str, tuple[Iterable[str], set[str], str]] = {
         "positions in config/model.py",
     ),
     "OPTIMISERS of training/optimisers.py": (OPTIMISERS, words(OptimiserConfig, "name"), "name in config/train.py"),
+    "KINDS of data/tokenisers.py": (KINDS, words(DataConfig, "tokeniser_kind"), "tokeniser_kind in config/data.py"),
     "SCHEDULES of training/schedules.py": (
         SCHEDULES,
         words(OptimiserConfig, "schedule"),

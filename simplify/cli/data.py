@@ -2,26 +2,58 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from simplify.choices import choices, overlay_dir
 from simplify.compose import compose_run
 from simplify.config import nearest
 from simplify.data.corpus import open_corpus
+from simplify.data.files import local_files
 from simplify.errors import ConfigError
+from simplify.machine import cores
 
 
-def data_command(what: str, name: str, words: Sequence[str], conf: Path | None) -> None:
-    """Fetch and tokenise a corpus, or say that it is there."""
+@dataclass(frozen=True)
+class Asked:
+    """What was typed behind `data prepare`."""
+
+    name: str
+    words: Sequence[str]
+    conf: Path | None
+    files: Path | None  # --from
+    workers: int | None
+    check: bool
+
+
+def data_command(what: str, asked: Asked) -> None:
+    """Prepare what `asked` names."""
     if what != "prepare":
         raise ConfigError(f"data {what}: {nearest(what, ['prepare'])}valid: simplify data prepare NAME")
-    valid = choices("data", overlay_dir(conf))
-    if name not in valid:
-        raise ConfigError(f"data prepare {name}: {nearest(name, valid)}valid: {', '.join(valid)}")
-    config = compose_run([f"data={name}", *words], conf)
-    corpus = open_corpus(config.data, masked=config.model.kind == "encoder")
+    known = preparations(asked.conf)
+    if asked.name not in known:
+        raise ConfigError(f"data prepare {asked.name}: {nearest(asked.name, list(known))}valid: {', '.join(known)}")
+    known[asked.name](asked)
+
+
+def preparations(conf: Path | None) -> dict[str, Callable[[Asked], None]]:
+    """What can be prepared, and how: each corpus of conf/data in one way; what is no corpus is to have its own line."""
+    return dict.fromkeys(choices("data", overlay_dir(conf)), prepare_corpus)
+
+
+def prepare_corpus(asked: Asked) -> None:
+    """Fetch and tokenise a corpus, or say that it is there."""
+    config = compose_run([f"data={asked.name}", *asked.words], asked.conf)
+    masked = config.model.kind == "encoder"
+    files = local_files(asked.files) if asked.files is not None else None
+    if files is not None:
+        print(f"data: {files}", flush=True)
+    corpus = open_corpus(config.data, masked, files, asked.workers or cores())
+    if asked.check:
+        corpus.check()
     facts = corpus.facts
     print(f"{config.data.name}: {facts.train_tokens:,} training tokens in {facts.train_documents:,} documents")
     print(f"{facts.val_tokens:,} held out in {facts.val_documents:,}; vocabulary {config.data.vocab_size:,}")
-    print(f"fingerprint {facts.fingerprint}; {corpus.folder}")
+    checked = ", checked" if asked.check else ""
+    print(f"fingerprint {facts.fingerprint}{checked}; {corpus.folder}")

@@ -178,12 +178,20 @@ def data(
         list[str] | None,
         typer.Argument(metavar="[KEY=VALUE]...", help="settings, as in data.max_documents=1000 model.kind=encoder"),
     ] = None,
+    files: Annotated[
+        Path | None,
+        typer.Option(
+            "--from", metavar="DIR", help="read these files in place of the hub: Parquet, JSON lines, Arrow, txt"
+        ),
+    ] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="processes that tokenise; default: the CPU cores")] = None,
+    check: Annotated[bool, typer.Option("--check", help="read all files against their checksums")] = False,
     conf: Conf = None,
 ) -> None:
-    """Prepare a corpus for training on this machine."""
-    from simplify.cli.data import data_command
+    """Prepare a corpus for training on this machine. Stopped in the middle, the same command goes on from there."""
+    from simplify.cli.data import Asked, data_command
 
-    data_command(what, name, words or [], conf)
+    data_command(what, Asked(name, words or [], conf, files, workers, check))
 
 
 def doctor(

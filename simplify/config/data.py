@@ -8,13 +8,26 @@ from pydantic import Field, model_validator
 
 from simplify.config.base import Name, Settings
 
+# Each setting of a source: the sources that need it, and those that may have it.
+_MEANING: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "path": (("folder",), ()),
+    "pattern": (("folder",), ()),
+    "train_set": (("hub",), ()),
+    "val_set": ((), ("hub",)),
+    "train_files": ((), ("hub",)),
+    "text_column": (("hub", "files"), ()),
+    "max_documents": ((), ("hub", "files")),
+    "max_val_documents": ((), ("hub",)),
+}
+
 
 class DataConfig(Settings):
     """A corpus. The kind of source decides which of the settings below it needs."""
 
     name: Name = Field("text", description="the corpus' name; a label only")
-    source: Literal["stdlib", "folder", "hub"] = Field(
-        description="the interpreter's standard library, a folder of text, or a Hugging Face data set"
+    source: Literal["stdlib", "folder", "hub", "files"] = Field(
+        description="the interpreter's standard library, a folder of text, a Hugging Face data set, or files of your "
+        "own that `simplify data prepare NAME --from DIR` reads"
     )
     path: str | None = Field(None, description="the folder (source=folder)")
     pattern: str | None = Field(None, description="which files of the folder, as in **/*.md (source=folder)")
@@ -24,16 +37,27 @@ class DataConfig(Settings):
     val_set: str | None = Field(
         None, description="data set to validate on; null: a share of the documents of train_set (source=hub)"
     )
-    text_column: str | None = Field(None, description="the column that holds the text (source=hub)")
+    train_files: str | None = Field(
+        None, description="which files of train_set, as in train/00.jsonl.zst; null: its training split (source=hub)"
+    )
+    text_column: str | None = Field(None, description="the column that holds the text (source=hub, files)")
     max_documents: int | None = Field(
         None,
         ge=1,
-        description="use so many documents after shuffling with seed 0; null: all, in order (source=hub)",
+        description="use so many documents after shuffling with seed 0; null: all, in order (source=hub, files)",
     )
     max_val_documents: int | None = Field(None, ge=1, description="the same for val_set (source=hub)")
     tokeniser: str | None = Field(
         None,
-        description="a hub name or a tokenizer.json; null: byte-level BPE trained on the corpus",
+        description="a hub name or a tokenizer.json; null: one trained on the corpus",
+    )
+    tokeniser_kind: Literal["bpe", "wordpiece"] = Field(
+        "bpe",
+        description="what is trained on the corpus: byte-level BPE, which gives any text back, or lower-cased ASCII "
+        "WordPiece as in Cramming",
+    )
+    tokeniser_documents: int | None = Field(
+        None, ge=1, description="train the tokeniser on the first so many training documents; null: on all"
     )
     vocab_size: int = Field(ge=257, description="entries of the vocabulary")
     val_fraction: float = Field(
@@ -49,33 +73,23 @@ class DataConfig(Settings):
 
     @model_validator(mode="after")
     def _consistent(self) -> DataConfig:
-        needs = {
-            "stdlib": (),
-            "folder": ("path", "pattern"),
-            "hub": ("train_set", "text_column"),
-        }
-        may = {
-            "stdlib": (),
-            "folder": (),
-            "hub": ("val_set", "max_documents", "max_val_documents"),
-        }
-        for name in (
-            "path",
-            "pattern",
-            "train_set",
-            "val_set",
-            "text_column",
-            "max_documents",
-            "max_val_documents",
-        ):
+        for name, (needed, allowed) in _MEANING.items():
             value = getattr(self, name)
-            if name in needs[self.source] and not value:
+            if self.source in needed and not value:
                 hint = "; give the folder with your text, as in data.path=DIR" if name == "path" else ""
                 raise ValueError(f"data.{name}: needs a value with data.source={self.source}{hint}")
-            if value is not None and name not in needs[self.source] + may[self.source]:
+            if value is not None and self.source not in needed + allowed:
                 raise ValueError(f"data.{name}={value}: has no meaning with data.source={self.source}; valid: null")
         if self.max_val_documents is not None and self.val_set is None:
             raise ValueError(
                 f"data.max_val_documents={self.max_val_documents}: has no meaning without data.val_set; valid: null"
             )
+        for name, unset in (("tokeniser_kind", "bpe"), ("tokeniser_documents", None)):
+            value = getattr(self, name)
+            if self.tokeniser is not None and value != unset:
+                valid = "null" if unset is None else unset
+                raise ValueError(
+                    f"data.{name}={value}: has no meaning with data.tokeniser={self.tokeniser}; valid: {valid}, or "
+                    "data.tokeniser=null"
+                )
         return self

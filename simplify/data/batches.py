@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from simplify.config import RunConfig
 from simplify.data.corpus import Corpus
 from simplify.data.objectives import Batch, MaskedTokens, next_token
-from simplify.data.sources import Split
+from simplify.data.splits import Split
 from simplify.data.tokenisers import mask_token
 from simplify.errors import DataError
 

@@ -1,30 +1,33 @@
 """Building a corpus: tokens, documents and facts, in a folder aside that is renamed when it is whole.
 
-Under a lock, so that two runs that start together share it.
+Under a lock, so that two runs that start together share it. Tokens are made in parts (`parts.py`), each copied to the
+end of train.bin or val.bin and removed: one file to map, whatever the size, and no second copy of it on the disk. A
+killed build goes on with the next part.
 """
 
 from __future__ import annotations
 
 import hashlib
+import importlib.metadata
 import json
-import os
 import shutil
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 from filelock import FileLock, Timeout
-from numpy.typing import NDArray
-from tokenizers import Tokenizer
 
 from simplify.config import DataConfig
-from simplify.data.sources import SPLITS, Source, Split
-from simplify.data.tokenisers import end_of_text, load_tokeniser, train_bpe
+from simplify.data.joined import Damaged, Joined
+from simplify.data.parts import Part, Work, cut, part_size, whole_file, whole_parts, write_part
+from simplify.data.sources import Source
+from simplify.data.splits import SPLITS
+from simplify.data.tokenisers import load_tokeniser, open_tokeniser, train_tokeniser
 from simplify.display import Meter, meter
-
-_DOCUMENTS_AT_ONCE = 256
+from simplify.errors import DataError
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,7 @@ class CorpusFacts:
     unigram_entropy: float  # nats a token, of the training split: what knowing only frequencies scores
 
 
-def build_once(config: DataConfig, source: Source, folder: Path, masked: bool) -> None:
+def build_once(config: DataConfig, source: Source, folder: Path, masked: bool, workers: int = 1) -> None:
     """Build a corpus in `folder`, or wait for the process that is building it. Raises OSError, DataError."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(f"{folder}.lock")
@@ -53,128 +56,131 @@ def build_once(config: DataConfig, source: Source, folder: Path, masked: bool) -
         if (folder / "meta.json").is_file():
             return
         aside = folder.with_name(f".{folder.name}.building")
-        shutil.rmtree(aside, ignore_errors=True)  # left by a killed build: we hold the lock
-        aside.mkdir()
-        try:
-            _build(config, source, aside, masked)
-            shutil.rmtree(folder, ignore_errors=True)
-            aside.rename(folder)
-        finally:
-            shutil.rmtree(aside, ignore_errors=True)
+        if not (aside / "meta.json").is_file():  # else it was killed just before the renaming
+            try:
+                _build(config, source, aside, masked, workers)
+            except BaseException:
+                _tidy(aside)
+                raise
+        shutil.rmtree(aside / "parts", ignore_errors=True)
+        (aside / "plan.json").unlink(missing_ok=True)
+        shutil.rmtree(folder, ignore_errors=True)
+        aside.rename(folder)
     finally:
         lock.release()
 
 
-def _build(config: DataConfig, source: Source, folder: Path, masked: bool) -> None:
-    total = source.count()
-    with meter(f"data: {config.name}", 2.0 * total if config.tokeniser is None else total) as progress:
-        seen = _Counter(progress)
-        if config.tokeniser is None:
-            texts = seen.through(source.documents("train"), "training the tokeniser")
-            tokeniser = train_bpe(texts, config.vocab_size, total, masked)
-        else:
-            tokeniser = load_tokeniser(config)
-        tokeniser.save(str(folder / "tokenizer.json"))
-        tokeniser.encode_special_tokens = True  # "<|endoftext|>" inside a text is text
-        dtype = np.uint16 if config.vocab_size <= 2**16 else np.uint32
-        written: dict[Split, _Written] = {
-            split: _write_split(
-                tokeniser, seen.through(source.documents(split), f"tokenising {split}"), folder, split, dtype
-            )
-            for split in SPLITS
-        }
-    facts = _facts(folder, written, dtype)
-    _write_synced(folder / "meta.json", json.dumps({**asdict(facts), "dtype": np.dtype(dtype).name}, indent=1))
+def _tidy(aside: Path) -> None:
+    """Of a build that failed only whole parts stay, and nothing if there are none."""
+    if not any((aside / "parts").glob("*.json")):
+        shutil.rmtree(aside, ignore_errors=True)
 
 
-class _Counter:
-    """Counts documents through a progress report."""
-
-    def __init__(self, progress: Meter) -> None:
-        self._progress, self._done = progress, 0
-
-    def through(self, texts: Iterator[str], doing: str) -> Iterator[str]:
-        for text in texts:
-            yield text
-            self._done += 1
-            self._progress.update(self._done, doing)
-
-
-@dataclass(frozen=True)
-class _Written:
-    tokens: int
-    documents: int
-    bytes: int
-
-
-def _write_split(
-    tokeniser: Tokenizer, texts: Iterator[str], folder: Path, split: Split, dtype: type[np.unsignedinteger]
-) -> _Written:
-    end, starts, size, batch = end_of_text(tokeniser), [0], 0, []
-    with open(folder / f"{split}.bin", "wb") as out:
-        for text in texts:
-            batch.append(text)
-            size += len(text.encode("utf-8", "replace"))
-            if len(batch) == _DOCUMENTS_AT_ONCE:
-                _write_batch(tokeniser, batch, end, out, starts, dtype)
-                batch = []
-        _write_batch(tokeniser, batch, end, out, starts, dtype)
-        _sync(out)
-    np.save(folder / f"{split}.docs.npy", np.array(starts, dtype=np.int64))
-    return _Written(starts[-1], len(starts) - 1, size)
+def _build(config: DataConfig, source: Source, aside: Path, masked: bool, workers: int) -> None:
+    step = part_size(source)
+    _begin(source, aside, step)
+    parts, training = cut(source, step), not (aside / "tokenizer.json").is_file() and config.tokeniser is None
+    learnt = min(source.size("train"), config.tokeniser_documents or source.size("train")) if training else 0
+    with meter(f"data: {config.name}", float(learnt + sum(part.end - part.first for part in parts))) as progress:
+        _tokeniser(config, source, aside, masked, learnt, progress)
+        dtype = np.dtype(np.uint16 if config.vocab_size <= 2**16 else np.uint32)
+        work = Work(source, aside / "parts", aside / "tokenizer.json", dtype.name)
+        there = sum(work.facts(part) is not None for part in parts)
+        if there:
+            progress.note(f"data: {config.name}: {there} of {len(parts)} parts are there already")
+        joined, done = Joined(aside, dtype), learnt
+        with closing(whole_parts(work, parts, workers)) as whole:  # whatever happens, no worker outlives our lock
+            for number, part in enumerate(whole, 1):
+                _join(joined, work, part)
+                done += part.end - part.first
+                progress.update(done, f"tokenising {part.split}, {number} of {len(parts)} parts")
+        progress.update(done, "checking what was written", force=len(parts) > 99)
+        _finish(aside, joined, source, dtype)
 
 
-def _write_batch(
-    tokeniser: Tokenizer,
-    texts: list[str],
-    end: int,
-    out: IO[bytes],
-    starts: list[int],
-    dtype: type[np.unsignedinteger],
-) -> None:
-    for encoding in tokeniser.encode_batch_fast(texts, add_special_tokens=False):
-        tokens = np.array([*encoding.ids, end], dtype=dtype)
-        out.write(tokens.tobytes())
-        starts.append(starts[-1] + len(tokens))
+def _begin(source: Source, aside: Path, step: int) -> None:
+    """An empty folder, unless one was begun for the same documents, cut alike, by the same tokeniser library."""
+    plan = {
+        "sizes": {split: source.size(split) for split in SPLITS},
+        "documents_a_part": step,
+        "origin": hashlib.sha256(source.origin().encode("utf-8", "surrogateescape")).hexdigest(),
+        "tokenizers": importlib.metadata.version("tokenizers"),
+    }
+    try:
+        begun = json.loads((aside / "plan.json").read_text())
+    except (OSError, ValueError):
+        begun = None
+    if begun != plan:
+        shutil.rmtree(aside, ignore_errors=True)  # of other documents, or not whole: we hold the lock
+        (aside / "parts").mkdir(parents=True)
+        _write(aside / "plan.json", json.dumps(plan))
+    for left in (aside / "parts").glob(".*"):  # what a killed process was writing
+        left.unlink(missing_ok=True)
 
 
-def _facts(folder: Path, written: dict[Split, _Written], dtype: type[np.unsignedinteger]) -> CorpusFacts:
-    digest = hashlib.sha256()
-    for name in ("train.bin", "val.bin", "train.docs.npy", "val.docs.npy", "tokenizer.json"):
-        with open(folder / name, "rb") as file:
-            while chunk := file.read(1 << 24):
-                digest.update(chunk)
-        digest.update(name.encode())
-    counts = _counts(folder / "train.bin", dtype)
-    shares = counts[counts > 0] / max(counts.sum(), 1)
-    return CorpusFacts(
-        fingerprint=digest.hexdigest()[:16],
-        train_tokens=written["train"].tokens,
-        val_tokens=written["val"].tokens,
-        val_bytes=written["val"].bytes,
-        train_documents=written["train"].documents,
-        val_documents=written["val"].documents,
+def _tokeniser(config: DataConfig, source: Source, aside: Path, masked: bool, documents: int, progress: Meter) -> None:
+    """tokenizer.json, trained on the first `documents` or loaded, unless an earlier attempt has made it."""
+    path = aside / "tokenizer.json"
+    if path.is_file():
+        return
+    if config.tokeniser is None:
+        texts = _counted(islice(source.documents("train"), config.tokeniser_documents), progress)
+        tokeniser = train_tokeniser(config, texts, documents, masked)
+    else:
+        tokeniser = load_tokeniser(_with_own_tokeniser(config, source))
+    _write(path, tokeniser.to_str(pretty=True))  # its own save raises a bare Exception on a full disk
+
+
+def _with_own_tokeniser(config: DataConfig, source: Source) -> DataConfig:
+    """Files that stand for a data set of the hub may bring the tokeniser along."""
+    beside = Path(source.origin().partition("\n")[0]) / "tokenizer.json"
+    if source.origin() and beside.is_file():
+        return config.model_copy(update={"tokeniser": str(beside)})
+    return config
+
+
+def _counted(texts: Iterator[str], progress: Meter) -> Iterator[str]:
+    for number, text in enumerate(texts, 1):
+        yield text
+        progress.update(number, "training the tokeniser")
+
+
+def _join(joined: Joined, work: Work, part: Part) -> None:
+    try:
+        joined.add(work, part)
+    except Damaged:  # on the disk, since it was written: once more
+        work.forget(part)
+        write_part(work, open_tokeniser(work.tokeniser), part)
+        joined.add(work, part)
+
+
+def _finish(aside: Path, joined: Joined, source: Source, dtype: np.dtype[np.unsignedinteger]) -> None:
+    for split in SPLITS:
+        with whole_file(aside / f"{split}.docs.npy") as out:
+            np.save(out, joined.document_starts(split))
+    try:
+        checked = joined.check()
+    except Damaged as damage:
+        shutil.rmtree(aside, ignore_errors=True)
+        raise DataError(
+            f"{aside.parent}: {damage} of a corpus was changed or damaged on the disk while it was built; the same "
+            "command builds it from the beginning"
+        ) from None
+    shares = checked.counts[checked.counts > 0] / max(checked.counts.sum(), 1)
+    facts = CorpusFacts(
+        fingerprint=checked.fingerprint,
+        train_tokens=joined.tokens("train"),
+        val_tokens=joined.tokens("val"),
+        val_bytes=joined.text_bytes("val"),
+        train_documents=joined.documents("train"),
+        val_documents=joined.documents("val"),
         unigram_entropy=float(-(shares * np.log(shares)).sum()),
     )
+    folder = source.origin().partition("\n")[0] or None
+    beside = {"dtype": dtype.name, "sha256": checked.sha256, "from": folder}
+    _write(aside / "meta.json", json.dumps({**asdict(facts), **beside}, indent=1))
 
 
-def _counts(path: Path, dtype: type[np.unsignedinteger]) -> NDArray[np.int64]:
-    """How often each token occurs, without holding the file."""
-    counts = np.zeros(0, dtype=np.int64)
-    with open(path, "rb") as file:
-        while chunk := file.read(1 << 24):
-            found = np.bincount(np.frombuffer(chunk, dtype=dtype))
-            size = max(len(found), len(counts))
-            counts = np.pad(counts, (0, size - len(counts))) + np.pad(found, (0, size - len(found)))
-    return counts
-
-
-def _sync(out: IO[bytes]) -> None:
-    out.flush()
-    os.fsync(out.fileno())
-
-
-def _write_synced(path: Path, text: str) -> None:
-    with open(path, "wb") as out:
-        out.write(text.encode())
-        _sync(out)
+def _write(path: Path, text: str) -> None:
+    with whole_file(path) as out:
+        out.write(text.encode("utf-8", "surrogateescape"))

@@ -4,7 +4,7 @@ CACHE/corpora/<name>-<key>/
   train.bin val.bin      tokens of all documents, each document closed by end-of-text
   train.docs.npy ...     where each document starts, and where the last one ends
   tokenizer.json
-  meta.json              fingerprint, sizes, entropy; written last
+  meta.json              fingerprint, sizes, entropy, SHA-256 of each file; written last
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import platformdirs
@@ -22,7 +23,11 @@ from tokenizers import Tokenizer
 
 from simplify.config import DataConfig
 from simplify.data.build import CorpusFacts, build_once
-from simplify.data.sources import Source, Split, open_source
+from simplify.data.files import FULL_DISK, LocalFiles
+from simplify.data.joined import read_all
+from simplify.data.sources import Source, open_source
+from simplify.data.splits import Split
+from simplify.data.tokenisers import has_choice_of_mask
 from simplify.errors import DataError
 
 _FORMAT = 1  # of the files above; raise it when they change
@@ -34,10 +39,11 @@ class Corpus:
 
     folder: Path
     facts: CorpusFacts
+    origin: str | None = None  # the folder of the files that stand for it, where `prepare --from` read some
 
     def tokens(self, split: Split) -> NDArray[np.unsignedinteger]:
         """All tokens of a split, mapped read-only."""
-        dtype = json.loads((self.folder / "meta.json").read_text())["dtype"]
+        dtype = self._stored()["dtype"]
         path = self.folder / f"{split}.bin"
         if not path.stat().st_size:  # which cannot be mapped
             return np.zeros(0, dtype=dtype)
@@ -51,6 +57,26 @@ class Corpus:
         """The corpus' tokeniser."""
         return Tokenizer.from_file(str(self.folder / "tokenizer.json"))
 
+    def check(self) -> None:
+        """Read all files against their checksums. Raises DataError naming what is damaged."""
+        stored = self._stored()
+        try:
+            found = read_all(self.folder, np.dtype(stored["dtype"]))
+        except (OSError, ValueError) as error:
+            damaged = str(error)
+        else:
+            if found.fingerprint == self.facts.fingerprint:
+                return
+            known = stored.get("sha256", {})  # corpora of earlier versions have the fingerprint alone
+            damaged = ", ".join(name for name, digest in found.sha256.items() if known.get(name, digest) != digest)
+        raise DataError(
+            f"{self.folder}: damaged on the disk ({damaged or 'fingerprint ' + self.facts.fingerprint}); remove the "
+            "folder, then prepare it anew"
+        )
+
+    def _stored(self) -> dict[str, Any]:
+        return json.loads((self.folder / "meta.json").read_text())
+
 
 def cache_dir() -> Path:
     """$SIMPLIFY_CACHE, else the user's cache folder of this system."""
@@ -58,45 +84,57 @@ def cache_dir() -> Path:
     return Path(given).expanduser().resolve() if given else platformdirs.user_cache_path("simplify")
 
 
-def open_corpus(config: DataConfig, masked: bool = False) -> Corpus:
-    """The corpus of `config`, built first if this machine does not have it yet.
+def open_corpus(config: DataConfig, masked: bool = False, files: LocalFiles | None = None, workers: int = 1) -> Corpus:
+    """The corpus of `config`, built first, by so many processes, if this machine does not have it yet.
 
-    `masked`: a tokeniser that is trained here gets a mask token, for an encoder.
+    `masked`: a tokeniser that is trained here gets a mask token, for an encoder. `files` are read in place of
+    the hub; the corpus is then that of `config` for all who open it.
     """
-    source, folder = _look(config, masked)
+    source, folder = _look(config, masked, files)
     if not (folder / "meta.json").is_file():
         try:
-            build_once(config, source, folder, masked and config.tokeniser is None)
+            build_once(config, source, folder, masked and has_choice_of_mask(config), workers)
         except OSError as error:
+            full = "make space, and the same command goes on where it stopped, or " if error.errno in FULL_DISK else ""
             raise DataError(
-                f"SIMPLIFY_CACHE={cache_dir()}: the corpus cannot be written: {error.strerror or error}; "
+                f"SIMPLIFY_CACHE={cache_dir()}: the corpus cannot be written: {error.strerror or error}; {full}"
                 "set SIMPLIFY_CACHE to a folder with space"
             ) from None
-    return _opened(folder)
+    corpus = _opened(folder)
+    if files is not None and corpus.origin != str(files.folder):
+        raise DataError(
+            f"--from {files.folder}: data={config.name} was prepared from {corpus.origin or 'the hub'}; to prepare it "
+            f"anew remove {folder}"
+        )
+    return corpus
 
 
 def ready_corpus(config: DataConfig, masked: bool = False) -> Corpus | None:
-    """The corpus of `config`, or None where it would first have to be fetched from the hub.
+    """The corpus of `config`, or None where it would first have to be fetched from the hub or from files.
 
     Text that lies on this machine is tokenised at once if it has not been yet.
     """
-    if config.source != "hub":
+    if config.source not in ("hub", "files"):
         return open_corpus(config, masked)
     _, folder = _look(config, masked)
     return _opened(folder) if (folder / "meta.json").is_file() else None
 
 
-def _look(config: DataConfig, masked: bool) -> tuple[Source, Path]:
+def _look(config: DataConfig, masked: bool, files: LocalFiles | None = None) -> tuple[Source, Path]:
     """The source of a corpus, and the folder that it has or will have."""
-    source = open_source(config)
+    source = open_source(config, files)
     spec = f"{_FORMAT}\n{config.source}\n{config.tokeniser}\n{config.vocab_size}\n{source.key()}"
-    if masked and config.tokeniser is None:
+    if masked and has_choice_of_mask(config):
         spec += "\nmasked"
+    if config.tokeniser_kind != "bpe":
+        spec += f"\n{config.tokeniser_kind}"
+    if config.tokeniser_documents is not None:
+        spec += f"\ntokeniser_documents={config.tokeniser_documents}"
     key = hashlib.sha256(spec.encode("utf-8", "surrogateescape")).hexdigest()[:12]
     return source, cache_dir() / "corpora" / f"{config.source}-{key}"
 
 
 def _opened(folder: Path) -> Corpus:
     stored = json.loads((folder / "meta.json").read_text())
-    stored.pop("dtype")
-    return Corpus(folder, CorpusFacts(**stored))
+    facts = CorpusFacts(**{field.name: stored[field.name] for field in fields(CorpusFacts)})
+    return Corpus(folder, facts, stored.get("from"))

@@ -1,90 +1,124 @@
-"""Hugging Face data sets, from the hub or from a local folder in its formats (extra `simplify[hub]`)."""
+"""Hugging Face data sets, from the hub or from local files in its formats (extra `simplify[hub]`)."""
 
 from __future__ import annotations
 
-import os
+import contextlib
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from simplify.config import DataConfig
-from simplify.data.sources import Split, held_out
+from simplify.data.files import FULL_DISK, LocalFiles, import_datasets
+from simplify.data.splits import Split, held_out
 from simplify.errors import DataError
 
 
 class HubSource:
-    """A data set with one text column; documents keep the order of a shuffle with seed 0."""
+    """A data set with one text column; documents keep the order of a shuffle with seed 0.
 
-    def __init__(self, config: DataConfig) -> None:
+    Where `files` is given, they are read and the hub is not asked; the corpus' place stays the same.
+    """
+
+    def __init__(self, config: DataConfig, files: LocalFiles | None = None) -> None:
         self._config = config
-        self._loaded: dict[str, Any] = {}
+        self._files = files
+        self._own_val = bool(self._files.val) if self._files else config.val_set is not None
+        self._loaded: dict[Split, Any] = {}
 
     def key(self) -> str:
         fields = ("train_set", "val_set", "text_column", "max_documents", "max_val_documents", "val_fraction")
         lines = [f"{name}={getattr(self._config, name)}" for name in fields]
+        if self._config.train_files is not None:
+            lines.append(f"train_files={self._config.train_files}")
+        if self._config.source == "files":
+            lines.append(f"name={self._config.name}")
         for folder in (self._config.train_set, self._config.val_set):
             if folder and Path(folder).is_dir():
                 files = sorted(p for p in Path(folder).rglob("*") if p.is_file())
                 lines += [f"{p} {p.stat().st_size} {p.stat().st_mtime_ns}" for p in files]
         return "\n".join(lines)
 
-    def count(self) -> int:
-        total = len(self._rows("train_set"))
-        return total + len(self._rows("val_set")) if self._config.val_set else total
+    def origin(self) -> str:
+        return self._files.origin() if self._files else ""
 
-    def documents(self, split: Split) -> Iterator[str]:
-        own = self._config.val_set is not None
-        rows = self._rows("val_set" if own and split == "val" else "train_set")
-        for index, text in enumerate(_texts(rows)):
-            if text and (own or held_out(str(index), self._config.val_fraction) == (split == "val")):
-                yield text
+    def size(self, split: Split) -> int:
+        return len(self._rows(split))
 
-    def _rows(self, which: str) -> Any:
-        """The text column of one data set, shuffled and cut as configured; loaded once."""
+    def mean_bytes(self) -> int:
+        table = self._rows("train").data
+        return table.nbytes // max(table.num_rows, 1)
+
+    def documents(self, split: Split, first: int = 0, end: int | None = None) -> Iterator[str]:
+        rows = self._rows(split)
+        chosen: Any = range(first, len(rows) if end is None else min(end, len(rows)))
+        if not self._own_val:
+            chosen = [n for n in chosen if held_out(str(n), self._config.val_fraction) == (split == "val")]
+        (column,) = rows.column_names
+        for batch in rows.select(chosen).iter(batch_size=256):
+            yield from (text for text in batch[column] if text)
+
+    def _rows(self, split: Split) -> Any:
+        """The text column of the data set that holds a split, shuffled and cut as configured; loaded once."""
+        which: Split = split if self._own_val else "train"
         if which not in self._loaded:
-            name = getattr(self._config, which)
-            splits = _load(which, name)
-            wanted = ("validation", "test", "train") if which == "val_set" else ("train",)
-            split = next((s for s in wanted if s in splits), next(iter(splits)))
-            rows, column = splits[split], self._config.text_column
+            rows, name = self._data_set(which)
+            column = (self._files and self._files.column) or self._config.text_column
             if column not in rows.column_names:
                 raise DataError(
-                    f"data.text_column={column}: not in data.{which}={name}; valid: {', '.join(rows.column_names)}"
+                    f"data.text_column={column}: not in {name}; valid: {', '.join(map(str, rows.column_names))}"
                 )
-            limit = self._config.max_documents if which == "train_set" else self._config.max_val_documents
+            if getattr(rows.features[column], "dtype", None) not in ("string", "large_string"):
+                raise DataError(f"data.text_column={column}: no text in {name}, but {rows.features[column]}")
+            limit = self._config.max_documents if which == "train" else self._config.max_val_documents
             if limit is not None:
                 rows = rows.shuffle(seed=0).select(range(min(limit, len(rows))))
             self._loaded[which] = rows.select_columns([column])
         return self._loaded[which]
 
+    def _data_set(self, which: Split) -> tuple[Any, str]:
+        """A data set and what it is called. Raises DataError where it cannot be had."""
+        config = self._config
+        if self._files is not None:
+            with _told(f"--from {self._files.folder}", "look at the files"):
+                return self._files.load(which), f"--from {self._files.folder}"
+        if config.source == "files":
+            raise DataError(
+                f"data={config.name}: is on no hub and not on this machine; simplify data prepare {config.name} --from "
+                "DIR makes it from files of yours"
+            )
+        setting = "train_set" if which == "train" else "val_set"
+        name = str(getattr(config, setting))
+        advice = f"check name and network, or use files that you have: simplify data prepare {config.name} --from DIR"
+        print(f"data: loading {name}", flush=True)
+        with _told(f"data.{setting}={name}", advice):
+            datasets = import_datasets(offline=Path(name).is_dir())
+            chosen = config.train_files if which == "train" else None
+            splits: Any = datasets.load_dataset(name, data_files={"train": chosen} if chosen else None)
+        wanted = ("train",) if which == "train" else ("validation", "test", "train")
+        split = next((s for s in wanted if s in splits), next(iter(splits)))
+        return splits[split], f"data.{setting}={name}"
 
-def open_hub(config: DataConfig) -> HubSource:
-    """The source for `data.source=hub`. Raises DataError where the extra is not installed."""
-    from importlib.util import find_spec
 
+@contextlib.contextmanager
+def _told(what: str, advice: str) -> Iterator[None]:
+    """What goes wrong while a data set is loaded, in one line."""
     if find_spec("datasets") is None:
         raise DataError(
-            "data.source=hub: needs the datasets package; install the extra: pip install '.[hub]' in simplify's folder"
+            f"{what}: needs the datasets package; install the extra: pip install '.[hub]' in simplify's folder"
         )
-    return HubSource(config)
-
-
-def _load(which: str, name: str) -> Any:
-    if Path(name).is_dir():
-        os.environ.setdefault("HF_HUB_OFFLINE", "1")  # or `datasets` asks the network about local files
-    import datasets
-
     try:
-        return datasets.load_dataset(name)
+        yield
+    except DataError:
+        raise
     except Exception as error:  # the hub's client raises many kinds, for the network and for the name
+        cause: BaseException | None = error
+        while cause is not None:
+            if isinstance(cause, OSError) and cause.errno in FULL_DISK:
+                raise DataError(
+                    f"{what}: no space for its Arrow copy: {cause.strerror}; make space, or set HF_HOME to a folder "
+                    "with space, then run the same command again"
+                ) from None
+            cause = cause.__cause__ or cause.__context__
         reason = " ".join(str(error).split())[:300]
-        raise DataError(
-            f"data.{which}={name}: cannot be loaded: {type(error).__name__}: {reason}; "
-            "check the name and the network, or give a local folder in the hub's formats"
-        ) from None
-
-
-def _texts(rows: Any) -> Iterator[str]:
-    (column,) = rows.column_names
-    for batch in rows.iter(batch_size=256):
-        yield from batch[column]
+        raise DataError(f"{what}: cannot be loaded: {type(error).__name__}: {reason}; {advice}") from None

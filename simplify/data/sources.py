@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import sysconfig
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Protocol
 
 from simplify.config import DataConfig
+from simplify.data.files import LocalFiles
+from simplify.data.splits import Split, held_out
 from simplify.errors import DataError
-
-Split = Literal["train", "val"]
-SPLITS: tuple[Split, ...] = ("train", "val")
 
 
 class Source(Protocol):
@@ -24,12 +22,20 @@ class Source(Protocol):
         """Text that changes when the documents may have changed; cheap."""
         ...
 
-    def count(self) -> int:
-        """Number of documents, for the progress bar."""
+    def origin(self) -> str:
+        """The files that stand for a corpus of the hub: their folder, then what changes when they do. "": none do."""
         ...
 
-    def documents(self, split: Split) -> Iterator[str]:
-        """The texts of one split."""
+    def size(self, split: Split) -> int:
+        """Number of places for documents in a split: some may be empty, or belong to the other split."""
+        ...
+
+    def mean_bytes(self) -> int:
+        """Bytes of a training document, roughly."""
+        ...
+
+    def documents(self, split: Split, first: int = 0, end: int | None = None) -> Iterator[str]:
+        """The texts of one split at the places first..end-1."""
         ...
 
 
@@ -45,11 +51,17 @@ class FolderSource:
         lines = [f"{name} {s.st_size} {s.st_mtime_ns}" for name in self.files for s in [(self.root / name).stat()]]
         return "\n".join([str(self.root), str(self.val_fraction), *lines])
 
-    def count(self) -> int:
+    def origin(self) -> str:
+        return ""
+
+    def size(self, split: Split) -> int:  # noqa: ARG002 - each file belongs to one split, told by its name
         return len(self.files)
 
-    def documents(self, split: Split) -> Iterator[str]:
-        for name in self.files:
+    def mean_bytes(self) -> int:
+        return sum((self.root / name).stat().st_size for name in self.files) // len(self.files)
+
+    def documents(self, split: Split, first: int = 0, end: int | None = None) -> Iterator[str]:
+        for name in self.files[first:end]:
             if held_out(name, self.val_fraction) == (split == "val") and (text := self._read(name)):
                 yield text
 
@@ -63,12 +75,20 @@ class FolderSource:
             ) from None
 
 
-def open_source(config: DataConfig) -> Source:
-    """The source that `data.source` names. Raises DataError if it is missing or empty."""
-    if config.source == "hub":
-        from simplify.data.hub import open_hub
+def open_source(config: DataConfig, files: LocalFiles | None = None) -> Source:
+    """The source that `data.source` names. Raises DataError if it is missing or empty.
 
-        return open_hub(config)
+    `files` stand for a data set of the hub, or for a corpus that is on no hub.
+    """
+    if config.source in ("hub", "files"):
+        from simplify.data.hub import HubSource
+
+        return HubSource(config, files)
+    if files is not None:
+        raise DataError(
+            f"--from {files.folder}: has no meaning with data.source={config.source}; valid: data.path=DIR for text, "
+            "--from for a corpus that would come from the hub"
+        )
     if config.source == "stdlib":
         return _stdlib(config)
     root = Path(str(config.path)).expanduser()
@@ -80,13 +100,13 @@ def open_source(config: DataConfig) -> Source:
         raise DataError(
             f"data.pattern={config.pattern}: {error}; valid: a pattern relative to data.path, as in **/*.md"
         ) from None
-    files = tuple(sorted(p.as_posix() for p in found))
-    if not any((root / name).stat().st_size for name in files):
+    names = tuple(sorted(p.as_posix() for p in found))
+    if not any((root / name).stat().st_size for name in names):
         raise DataError(
-            f"data.pattern={config.pattern}: {len(files)} files below data.path={config.path}, none with text in "
+            f"data.pattern={config.pattern}: {len(names)} files below data.path={config.path}, none with text in "
             "it; valid: a pattern that matches text files, as in **/*.md"
         )
-    return FolderSource(root.resolve(), files, config.val_fraction)
+    return FolderSource(root.resolve(), names, config.val_fraction)
 
 
 def _stdlib(config: DataConfig) -> FolderSource:
@@ -101,9 +121,3 @@ def _stdlib(config: DataConfig) -> FolderSource:
     if not files:
         raise DataError(f"data.source=stdlib: no Python files in {root}; use your own text: data=text data.path=DIR")
     return FolderSource(root, tuple(sorted(files)), config.val_fraction)
-
-
-def held_out(name: str, fraction: float) -> bool:
-    """Whether the document `name` belongs to validation: a stable hash, so that adding a file moves no other."""
-    digest = hashlib.blake2b(name.encode("utf-8", "surrogateescape"), digest_size=8).digest()
-    return int.from_bytes(digest, "big") < fraction * 2**64
