@@ -136,9 +136,10 @@ def _names(runs: Sequence[RunView]) -> list[str]:
 
 
 def _short(key: str, among: Mapping[str, Any]) -> str:
-    """The last part of a key, unless two keys end alike."""
-    last = key.rpartition(".")[2]
-    return last if sum(other.rpartition(".")[2] == last for other in among) == 1 else key
+    """As much of a key's end as no other key has."""
+    parts = key.split(".")
+    ends = (".".join(parts[-n:]) for n in range(1, len(parts)))
+    return next((end for end in ends if sum(f".{other}".endswith(f".{end}") for other in among) == 1), key)
 
 
 def _text(value: Any) -> str:
@@ -148,11 +149,14 @@ def _text(value: Any) -> str:
 
 
 def baseline_of(variant: Variant, bases: Sequence[Variant]) -> Variant | None:
-    """The baseline a variant is held against: on the same batches, and otherwise differing least outside the block."""
+    """The baseline a variant is held against: on the same batches, and otherwise differing least outside the block.
+
+    Of several that differ as little the one of the same block.
+    """
     fit = [base for base in bases if base.data == variant.data and _budget(base) == _budget(variant)]
     if variant in fit:
         return variant
-    return min(fit, key=lambda base: len(apart(base, variant)), default=None)
+    return min(fit, key=lambda base: (len(apart(base, variant)), base.block != variant.block), default=None)
 
 
 def _budget(variant: Variant) -> tuple[Any, ...]:
@@ -179,12 +183,19 @@ def bases(variants: Sequence[Variant], wanted: str | None) -> list[Variant]:
         return []
     if wanted is None:
         return [v for v in variants if v.block == "pre_ln"] or list(variants[:1])
-    pairs = [word.partition("=") if "=" in word else ("block", "=", word) for word in wanted.split()]
-    return [v for v in variants if all(_has(v, key, value) for key, _, value in pairs)]
+    return [v for v in variants if is_meant(v, wanted)]
+
+
+def is_meant(variant: Variant, words: str) -> bool:
+    """Whether words with spaces between name a variant: a block, or settings such as "block=sas optimiser.lr=1e-3"."""
+    pairs = [word.partition("=") if "=" in word else ("block", "=", word) for word in words.split()]
+    return all(_has(variant, key, value) for key, _, value in pairs)
 
 
 def _has(variant: Variant, key: str, value: str) -> bool:
-    found = variant.settings.get(key, variant.settings.get(f"{key}.name"))
+    found = setting(variant.runs[0].config, key)
+    if found is None:
+        return value == "null"
     if isinstance(found, (int, float)) and not isinstance(found, bool):
         try:
             return float(value) == found

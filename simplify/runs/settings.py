@@ -57,6 +57,17 @@ def _add_keys(shown: list[dict[str, Any]], group: str, values: list[Mapping[str,
     if all(values[index] == first for index in among):
         return
     for key in dict.fromkeys(key for index in among for key in values[index]):
-        if any(values[index].get(key) != first.get(key) for index in among):
-            for index in among:
-                shown[index][f"{group}.{key}"] = values[index].get(key)
+        if all(values[index].get(key) == first.get(key) for index in among):
+            continue
+        inner = [values[index].get(key) for index in among]
+        alike = isinstance(first.get(key), Mapping) and all(_same_keys(value, first[key]) for value in inner)
+        for index, value in zip(among, inner, strict=True):
+            if alike:  # of W_V's settings, say, only those that differ
+                parts = [part for part in value if any(other[part] != value[part] for other in inner)]
+                shown[index] |= {f"{group}.{key}.{part}": value[part] for part in parts}
+            else:
+                shown[index][f"{group}.{key}"] = value
+
+
+def _same_keys(value: Any, other: Mapping[str, Any]) -> bool:
+    return isinstance(value, Mapping) and set(value) == set(other)
