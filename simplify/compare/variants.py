@@ -136,10 +136,9 @@ def _names(runs: Sequence[RunView]) -> list[str]:
 
 
 def _short(key: str, among: Mapping[str, Any]) -> str:
-    """As much of a key's end as no other key has."""
-    parts = key.split(".")
-    ends = (".".join(parts[-n:]) for n in range(1, len(parts)))
-    return next((end for end in ends if sum(f".{other}".endswith(f".{end}") for other in among) == 1), key)
+    """A key without its group, unless two keys are alike then."""
+    inner = key.partition(".")[2]
+    return inner if inner and sum(other.partition(".")[2] == inner for other in among) == 1 else key
 
 
 def _text(value: Any) -> str:

@@ -59,15 +59,17 @@ def _add_keys(shown: list[dict[str, Any]], group: str, values: list[Mapping[str,
     for key in dict.fromkeys(key for index in among for key in values[index]):
         if all(values[index].get(key) == first.get(key) for index in among):
             continue
-        inner = [values[index].get(key) for index in among]
-        alike = isinstance(first.get(key), Mapping) and all(_same_keys(value, first[key]) for value in inner)
-        for index, value in zip(among, inner, strict=True):
-            if alike:  # of W_V's settings, say, only those that differ
-                parts = [part for part in value if any(other[part] != value[part] for other in inner)]
-                shown[index] |= {f"{group}.{key}.{part}": value[part] for part in parts}
-            else:
-                shown[index][f"{group}.{key}"] = value
+        _add_values(shown, f"{group}.{key}", {index: values[index].get(key) for index in among})
 
 
-def _same_keys(value: Any, other: Mapping[str, Any]) -> bool:
-    return isinstance(value, Mapping) and set(value) == set(other)
+def _add_values(shown: list[dict[str, Any]], key: str, values: Mapping[int, Any]) -> None:
+    """A setting of some runs; of one that is settings itself, W_V's say, only those that differ."""
+    maps = {index: value for index, value in values.items() if isinstance(value, Mapping)}
+    if len(maps) < len(values) or len({tuple(sorted(value)) for value in maps.values()}) > 1:
+        for index, value in values.items():
+            shown[index][key] = value
+        return
+    for part in next(iter(maps.values())):
+        if len({str(value[part]) for value in maps.values()}) > 1:
+            for index, value in maps.items():
+                shown[index][f"{key}.{part}"] = value[part]

@@ -80,14 +80,14 @@ def _read(path: Path) -> Asked:
     assert match is not None
     shown = tuple(f"{_WORDS[match[1]]} {int(number)}" for number in match[2].split("_"))
     file, parts = read_sweep(path), header_parts(path)
-    said = (parts.get(word, "") for word in ("question", "cost", "expectation", "note"))
+    question, cost, finding, note = (parts.get(word, "") for word in ("question", "cost", "expectation", "note"))
     marks: dict[str, tuple[str, ...]] = {}
     wrong: list[str] = []
     for scale in (PAPER, *file.scales):
         marks[scale], problems = _marks(file.at(scale))
         wrong += problems
     hours = file.report.paper.hours if file.report.paper else None
-    return Asked(path.name, shown, *said, hours, marks, tuple(dict.fromkeys(wrong)))
+    return Asked(path.name, shown, question, cost, finding, note, hours, marks, tuple(dict.fromkeys(wrong)))
 
 
 def _marks(size: Any) -> tuple[tuple[str, ...], list[str]]:
