@@ -86,7 +86,7 @@ def _runs(row: Mapping[str, Any]) -> str:
 
 
 def _table(rows: list[dict[str, Any]]) -> Table:
-    scales = " / ".join(rows[0]["scales"]) if rows else ""
+    scales = " / ".join(dict.fromkeys(scale for row in rows for scale in row["scales"]))
     table = Table(title="arXiv 2311.01906, its figures and tables", title_justify="left", show_lines=True, expand=True)
     table.add_column("", no_wrap=True)
     table.add_column("question, sweep file", overflow="fold", ratio=4)

@@ -76,18 +76,22 @@ def _key(files: Iterable[Path]) -> str:
 def _read(path: Path) -> Asked:
     from simplify.sweep.file import PAPER, header_parts, read_sweep
 
-    match = _NAME.match(path.stem)
+    match, parts = _NAME.match(path.stem), header_parts(path)
     assert match is not None
     shown = tuple(f"{_WORDS[match[1]]} {int(number)}" for number in match[2].split("_"))
-    file, parts = read_sweep(path), header_parts(path)
     question, cost, finding, note = (parts.get(word, "") for word in ("question", "cost", "expectation", "note"))
+    hours: str | None = None
     marks: dict[str, tuple[str, ...]] = {}
-    wrong: list[str] = []
-    for scale in (PAPER, *file.scales):
-        marks[scale], problems = _marks(file.at(scale))
-        wrong += problems
-    hours = file.report.paper.hours if file.report.paper else None
-    return Asked(path.name, shown, question, cost, finding, note, hours, marks, tuple(dict.fromkeys(wrong)))
+    wrong: dict[str, None] = {}  # a file that is no sweep does not hide the others
+    try:
+        file = read_sweep(path)
+        hours = file.report.paper.hours if file.report.paper else None
+        for scale in (PAPER, *file.scales):
+            marks[scale], problems = _marks(file.at(scale))
+            wrong |= dict.fromkeys(problems)
+    except ConfigError as error:
+        wrong |= dict.fromkeys(error.lines)
+    return Asked(path.name, shown, question, cost, finding, note, hours, marks, tuple(wrong))
 
 
 def _marks(size: Any) -> tuple[tuple[str, ...], list[str]]:
