@@ -122,10 +122,11 @@ def _variant(name: str, identity: Mapping[str, Any], runs: list[RunView], colour
 def _names(runs: Sequence[RunView]) -> list[str]:
     """A short name for each variant; the same name twice gets a number."""
     told = differing_settings([{k: v for k, v in run.config.items() if k != "seed"} for run in runs])
+    unsaid = _NO_PART | _repeated(told)
     names: list[str] = []
     for run, cells in zip(runs, told, strict=True):
         block = str(run.config["block"]["name"])
-        cells = {key: value for key, value in cells.items() if key not in _NO_PART}
+        cells = {key: value for key, value in cells.items() if key not in unsaid}
         others = [f"{_short(key, cells)}={_text(value)}" for key, value in cells.items() if key != "block"]
         names.append(", ".join([block, *others]))
     for name in {name for name in names if names.count(name) > 1}:
@@ -133,6 +134,16 @@ def _names(runs: Sequence[RunView]) -> list[str]:
         for number, place in enumerate(places, start=1):
             names[place] = f"{name} ({number})"
     return names
+
+
+def _repeated(told: Sequence[Mapping[str, Any]]) -> set[str]:
+    """Settings inside a setting that are the same as another's of that name in all runs: W_P's where W_V's say it."""
+    keys = [key for key in dict.fromkeys(key for cells in told for key in cells) if key.count(".") > 1]
+    first: dict[str, str] = {}
+    for key in keys:
+        column = [str(cells.get(key)) for cells in told]
+        first.setdefault(f"{key.rpartition('.')[2]} {column}", key)
+    return set(keys) - set(first.values())
 
 
 def _short(key: str, among: Mapping[str, Any]) -> str:
