@@ -19,6 +19,11 @@ def conf_dir() -> Path:
     raise FileNotFoundError(f"conf/config.yaml is neither in {here} nor beside it: reinstall simplify")
 
 
+def sweeps_dir() -> Path:
+    """Our sweep files: they lie where our YAML files do."""
+    return conf_dir().parent / "sweeps"
+
+
 def overlay_dir(overlay: str | Path | None) -> Path | None:
     """The user's folder of YAML files, from the argument or $SIMPLIFY_CONF."""
     given = overlay or os.environ.get("SIMPLIFY_CONF")

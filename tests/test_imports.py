@@ -26,7 +26,7 @@ ROOMS: dict[str, set[str]] = {
     "runs": {"choices", "config", "data", "zoo", "errors"},
     "training": {"config", "data", "display", "errors", "runs", "zoo"},
     "dispatch": {"config", "data", "errors", "machine", "program", "runs", "training"},
-    "sweep": {"compose", "config", "data", "errors", "machine", "program", "runs", "zoo"},
+    "sweep": {"choices", "compose", "config", "data", "errors", "machine", "program", "runs", "zoo"},
     "bench": {"config", "display", "errors", "program", "runs", "training", "zoo"},
     "diagnose": {"compare", "config", "data", "errors", "training", "zoo"},
     "export": {"config", "data", "errors", "training", "zoo"},

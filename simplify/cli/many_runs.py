@@ -111,6 +111,13 @@ def report(
     report_command(words or [], run_root, Shown(x, baseline, margin, tuple(figure or ()), out, wandb))
 
 
+def paper(run_root: RunRoot = None, as_json: Json = False) -> None:
+    """Show every figure and table of the paper: question, sweep file, cost, finding, and which runs are there."""
+    from simplify.cli.paper import paper_command
+
+    paper_command(run_root, as_json)
+
+
 def cancel(words: Select = None, run_root: RunRoot = None) -> None:
     """Take runs out of the queue, and ask those that are being trained to save and stop."""
     from simplify.cli.manage import cancel_command

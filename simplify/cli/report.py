@@ -141,7 +141,7 @@ def _options(found: Comparison, chosen: Selected, wish: Report) -> ReportOptions
     paper = None
     if wish.paper is not None:
         columns = {head: {k: str(v) for k, v in cells.items()} for head, cells in wish.paper.columns.items()}
-        paper = PaperNumbers(wish.paper.where, columns)
+        paper = PaperNumbers(wish.paper.where, columns, wish.paper.hours)
     question = chosen.sweeps[0].question if len(chosen.sweeps) == 1 else ()
     when = datetime.now().astimezone().strftime("%Y-%m-%d %H:%M")
     benches = read_benches(chosen.store.root)

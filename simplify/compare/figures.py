@@ -104,8 +104,9 @@ def gap_panel(found: Comparison, most: int, metric: str = "val/loss") -> Panel |
 
 
 def final_panel(found: Comparison, x: str, by: str = "block", log_x: bool = False) -> Panel | None:
-    """The final loss against a swept setting, a curve for each value of `by` (paper, Figs 3, 9, 14).
+    """The final loss against a swept setting, a curve for each value of `by` (paper, Figs 3, 9, 14, 15).
 
+    `by` may be several settings with spaces between.
     None where no finished run has a number there, or where the setting differs within a variant, as a seed does.
     """
     if x.rpartition(".")[2] == "seed":
@@ -116,8 +117,8 @@ def final_panel(found: Comparison, x: str, by: str = "block", log_x: bool = Fals
         place = setting(config, x)
         if row.loss is None or not isinstance(place, (int, float)):
             continue
-        line = setting(config, by)
-        lines.setdefault(str(line), []).append((float(place), *row.loss))
+        line = " ".join(str(setting(config, key)) for key in by.split())
+        lines.setdefault(line, []).append((float(place), *row.loss))
     curves = [
         _final_curve(name, sorted(points, key=lambda p: p[0]), name if by == "block" else f"{by}={name}")
         for name, points in lines.items()

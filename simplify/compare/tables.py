@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from simplify.compare.comparison import FACTS, Comparison, Ratio, Row
+from simplify.compare.variants import is_meant
 
 NONE = "-"
 
@@ -25,6 +26,7 @@ class PaperNumbers:
 
     where: str
     columns: Mapping[str, Mapping[str, str]]
+    hours: str | None = None  # of a run there
 
 
 def columns_of(found: Comparison, paper: PaperNumbers | None = None) -> list[Column]:
@@ -63,7 +65,13 @@ def baseline_name(found: Comparison) -> str:
 
 
 def _paper_cell(values: Mapping[str, str]) -> Callable[[Row], str]:
-    return lambda row: str(values.get(row.variant.name, values.get(row.variant.block, NONE)))
+    """Numbers stand under a variant's name, its block, or settings that it has."""
+
+    def cell(row: Row) -> str:
+        meant = (value for words, value in values.items() if is_meant(row.variant, words))
+        return str(values.get(row.variant.name, next(meant, NONE)))
+
+    return cell
 
 
 def runs_cell(row: Row) -> str:
@@ -189,7 +197,8 @@ def notes_of(found: Comparison, paper: PaperNumbers | None = None, short: bool =
     if any(row.base is None for row in rows):
         notes.append("No verdict where no baseline has the same batches and budget.")
     if paper:
-        notes.append(f"paper: {paper.where} of arXiv 2311.01906, at the paper's own size, data and hardware.")
+        hours = f" Hours of a run there: {paper.hours}." if paper.hours else ""
+        notes.append(f"paper: {paper.where} of arXiv 2311.01906, at the paper's own size, data and hardware.{hours}")
     return notes
 
 

@@ -122,10 +122,11 @@ def _variant(name: str, identity: Mapping[str, Any], runs: list[RunView], colour
 def _names(runs: Sequence[RunView]) -> list[str]:
     """A short name for each variant; the same name twice gets a number."""
     told = differing_settings([{k: v for k, v in run.config.items() if k != "seed"} for run in runs])
+    unsaid = _NO_PART | _repeated(told)
     names: list[str] = []
     for run, cells in zip(runs, told, strict=True):
         block = str(run.config["block"]["name"])
-        cells = {key: value for key, value in cells.items() if key not in _NO_PART}
+        cells = {key: value for key, value in cells.items() if key not in unsaid}
         others = [f"{_short(key, cells)}={_text(value)}" for key, value in cells.items() if key != "block"]
         names.append(", ".join([block, *others]))
     for name in {name for name in names if names.count(name) > 1}:
@@ -135,10 +136,20 @@ def _names(runs: Sequence[RunView]) -> list[str]:
     return names
 
 
+def _repeated(told: Sequence[Mapping[str, Any]]) -> set[str]:
+    """Settings inside a setting that are the same as another's of that name in all runs: W_P's where W_V's say it."""
+    keys = [key for key in dict.fromkeys(key for cells in told for key in cells) if key.count(".") > 1]
+    first: dict[str, str] = {}
+    for key in keys:
+        column = [str(cells.get(key)) for cells in told]
+        first.setdefault(f"{key.rpartition('.')[2]} {column}", key)
+    return set(keys) - set(first.values())
+
+
 def _short(key: str, among: Mapping[str, Any]) -> str:
-    """The last part of a key, unless two keys end alike."""
-    last = key.rpartition(".")[2]
-    return last if sum(other.rpartition(".")[2] == last for other in among) == 1 else key
+    """A key without its group, unless two keys are alike then."""
+    inner = key.partition(".")[2]
+    return inner if inner and sum(other.partition(".")[2] == inner for other in among) == 1 else key
 
 
 def _text(value: Any) -> str:
@@ -148,11 +159,14 @@ def _text(value: Any) -> str:
 
 
 def baseline_of(variant: Variant, bases: Sequence[Variant]) -> Variant | None:
-    """The baseline a variant is held against: on the same batches, and otherwise differing least outside the block."""
+    """The baseline a variant is held against: on the same batches, and otherwise differing least outside the block.
+
+    Of several that differ as little the one of the same block.
+    """
     fit = [base for base in bases if base.data == variant.data and _budget(base) == _budget(variant)]
     if variant in fit:
         return variant
-    return min(fit, key=lambda base: len(apart(base, variant)), default=None)
+    return min(fit, key=lambda base: (len(apart(base, variant)), base.block != variant.block), default=None)
 
 
 def _budget(variant: Variant) -> tuple[Any, ...]:
@@ -179,12 +193,19 @@ def bases(variants: Sequence[Variant], wanted: str | None) -> list[Variant]:
         return []
     if wanted is None:
         return [v for v in variants if v.block == "pre_ln"] or list(variants[:1])
-    pairs = [word.partition("=") if "=" in word else ("block", "=", word) for word in wanted.split()]
-    return [v for v in variants if all(_has(v, key, value) for key, _, value in pairs)]
+    return [v for v in variants if is_meant(v, wanted)]
+
+
+def is_meant(variant: Variant, words: str) -> bool:
+    """Whether words with spaces between name a variant: a block, or settings such as "block=sas optimiser.lr=1e-3"."""
+    pairs = [word.partition("=") if "=" in word else ("block", "=", word) for word in words.split()]
+    return all(_has(variant, key, value) for key, _, value in pairs)
 
 
 def _has(variant: Variant, key: str, value: str) -> bool:
-    found = variant.settings.get(key, variant.settings.get(f"{key}.name"))
+    found = setting(variant.runs[0].config, key)
+    if found is None:
+        return value == "null"
     if isinstance(found, (int, float)) and not isinstance(found, bool):
         try:
             return float(value) == found

@@ -57,6 +57,19 @@ def _add_keys(shown: list[dict[str, Any]], group: str, values: list[Mapping[str,
     if all(values[index] == first for index in among):
         return
     for key in dict.fromkeys(key for index in among for key in values[index]):
-        if any(values[index].get(key) != first.get(key) for index in among):
-            for index in among:
-                shown[index][f"{group}.{key}"] = values[index].get(key)
+        if all(values[index].get(key) == first.get(key) for index in among):
+            continue
+        _add_values(shown, f"{group}.{key}", {index: values[index].get(key) for index in among})
+
+
+def _add_values(shown: list[dict[str, Any]], key: str, values: Mapping[int, Any]) -> None:
+    """A setting of some runs; of one that is settings itself, W_V's say, only those that differ."""
+    maps = {index: value for index, value in values.items() if isinstance(value, Mapping)}
+    if len(maps) < len(values) or len({tuple(sorted(value)) for value in maps.values()}) > 1:
+        for index, value in values.items():
+            shown[index][key] = value
+        return
+    for part in next(iter(maps.values())):
+        if len({str(value[part]) for value in maps.values()}) > 1:
+            for index, value in maps.items():
+                shown[index][f"{key}.{part}"] = value[part]

@@ -8,6 +8,7 @@ add: [{block: v_skipinit, optimiser.lr: 3e-4}]            points beside the comb
 except: [{block: sas, model.n_layers: 16}]                combinations that are left out
 report: {baseline: pre_ln, x: step, colour: block, figures: [...], paper: {...}}      how the answer is shown
 scales: {nano: {set: {...}, grid: {...}}}                 the same question in another size
+runs_of: other.yaml                                       another question to the runs of the file beside this one
 """
 
 from __future__ import annotations
@@ -36,7 +37,9 @@ class Figure(Settings):
     x: str | None = Field(
         None, description="final: the swept setting, as in block.value.branch; scaling: parameters, flops or tokens"
     )
-    by: str = Field("block", description="final: the setting with a curve for each of its values")
+    by: str = Field(
+        "block", description="final: the setting, or several with spaces between, with a curve for each value"
+    )
     of: tuple[str, ...] = Field((), description="gains: only these, as in alpha or value_ratio")
     log_x: bool = Field(False, description="final: a logarithmic x axis")
 
@@ -54,7 +57,10 @@ class Paper(Settings):
     """What the paper says of the same question."""
 
     where: str = Field(description="figure or table, as in Fig 5")
-    columns: dict[str, dict[str, str | float]] = Field(description="a column of numbers each, by block")
+    hours: str | None = Field(None, description="how long a run takes there, as in 24 on one RTX 2080 Ti")
+    columns: dict[str, dict[str, str | float]] = Field(
+        description="a column of numbers each, by block, or by settings such as block.value.branch=0"
+    )
 
 
 class Report(Settings):
@@ -136,6 +142,8 @@ def read_sweep(path: Path) -> SweepFile:
     what = "a sweep file with set, grid, zip, add, except, report or scales, as in sweeps/"
     data = read_yaml(path, what)
     _refuse_times(path)
+    if "runs_of" in data:
+        data = _with_runs_of(path, data, what)
     unknown = [key for key in data if key not in _KEYS]
     if unknown:
         raise ConfigError(
@@ -147,7 +155,21 @@ def read_sweep(path: Path) -> SweepFile:
         raise ConfigError(*(f"{path}: {line}" for line in error.lines)) from None
 
 
-_KEYS = ("set", "grid", "zip", "add", "except", "report", "scales")
+_KEYS = ("set", "grid", "zip", "add", "except", "report", "scales", "runs_of")
+
+
+def _with_runs_of(path: Path, data: Mapping[str, Any], what: str) -> dict[str, Any]:
+    """What a file says over the runs of another one, whose report is not taken over."""
+    name = str(data["runs_of"])
+    if Path(name).name != name or not (path.parent / name).is_file():
+        valid = ", ".join(sorted(other.name for other in path.parent.glob("*.yaml") if other != path))
+        raise ConfigError(f"{path}: runs_of={name}: no such file beside it; valid: {valid or '(there is none)'}")
+    other = read_yaml(path.parent / name, what)
+    if "runs_of" in other:
+        raise ConfigError(f"{path}: runs_of={name}: has runs_of itself; valid: {other['runs_of']}")
+    own = {key: value for key, value in data.items() if key != "runs_of"}
+    merged = {key: {**other[key], **own[key]} for key in ("set", "grid") if key in other and key in own}
+    return {**{key: value for key, value in other.items() if key != "report"}, **own, **merged}
 
 
 def _refuse_times(path: Path) -> None:
@@ -169,6 +191,19 @@ def header(path: Path) -> list[str]:
             break
         lines.append(line.lstrip("#").strip())
     return lines
+
+
+def header_parts(path: Path) -> dict[str, str]:
+    """What a header says under each of its words, each a key in small letters: question, cost, expectation, note."""
+    parts: dict[str, str] = {}
+    word = ""
+    for line in header(path):
+        found = re.match(r"(Question|Cost|Expectation|Note)(?: \([^)]*\))?: ", line)
+        if found:
+            word, line = found[1].lower(), line[found.end() :]
+        if word:
+            parts[word] = f"{parts[word]} {line}" if word in parts else line
+    return parts
 
 
 def shown(point: Mapping[str, Any]) -> str:

@@ -1,0 +1,119 @@
+"""`simplify paper`: the paper's figures and tables, and how far this project is with each."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.markup import escape
+from rich.table import Table
+
+from simplify.cli.table import counted
+from simplify.display import console
+from simplify.runs.store import RunStore
+from simplify.sweep.paper import Asked, asked_for, paper_dir, states_of
+
+_WIDE = 140  # columns from which the table is readable
+
+
+def paper_command(run_root: Path | None, as_json: bool) -> None:
+    """One row a sweep file; as JSON one object a figure or table."""
+    asked, store = asked_for(), RunStore(run_root)
+    states = states_of(store.runs())
+    rows = [row_of(one, states) for one in asked]
+    if as_json:
+        each = [{"shown": shown, **row} for one, row in zip(asked, rows, strict=True) for shown in one.shown]
+        print(json.dumps(each, indent=2, ensure_ascii=False))
+        return
+    for one, row in zip(asked, rows, strict=True):
+        row["shown"] = "\n".join(one.shown)
+    screen = console()
+    screen.print(_table(rows) if screen.width >= _WIDE else _list(rows))
+    scales = dict.fromkeys(scale for one in asked for scale in one.marks)
+    print(f"runs: of the scales {', '.join(scales)}; a file's runs are started by simplify sweep FILE [scale=nano]")
+    print(f"status: of the runs in {store.root}")
+
+
+def row_of(asked: Asked, states: Mapping[str, str]) -> dict[str, Any]:
+    """One sweep file as data."""
+    scales = {scale: _standing(marks, states) for scale, marks in asked.marks.items()}
+    return {
+        "file": _path(asked.file),
+        "question": asked.question,
+        "scales": scales,
+        "cost": asked.cost,
+        "hours": asked.hours,
+        "finding": asked.finding,
+        "note": asked.note,
+        "status": _status(scales, asked.wrong),
+        "wrong": list(asked.wrong),
+    }
+
+
+def _path(name: str) -> str:
+    """A sweep file as it would be typed here."""
+    path = paper_dir() / name
+    near = os.path.relpath(path)
+    return str(path) if near.startswith("..") else near
+
+
+def _standing(marks: tuple[str, ...], states: Mapping[str, str]) -> dict[str, Any]:
+    """How many runs a scale has, and the states of those that are there."""
+    there = [states[mark] for mark in marks if mark in states]
+    return {"runs": len(marks), "states": {state: there.count(state) for state in dict.fromkeys(there)}}
+
+
+def _status(scales: Mapping[str, Mapping[str, Any]], wrong: tuple[str, ...]) -> str:
+    """In words, at which scale."""
+    told = [f"{scale}: {_in_words(**standing)}" for scale, standing in scales.items() if standing["states"]]
+    told += [f"cannot be planned: {wrong[0]}"] if wrong else []
+    return "; ".join(told) or "no runs"
+
+
+def _in_words(runs: int, states: Mapping[str, int]) -> str:
+    done = states.get("done", 0)
+    if done == runs:
+        return "done"
+    others = counted([state for state, number in states.items() for _ in range(number) if state != "done"])
+    return f"{done} of {runs} done" + (f", {others}" if others != "no runs" else "")
+
+
+def _runs(row: Mapping[str, Any]) -> str:
+    return " / ".join(str(standing["runs"]) for standing in row["scales"].values())
+
+
+def _table(rows: list[dict[str, Any]]) -> Table:
+    scales = " / ".join(dict.fromkeys(scale for row in rows for scale in row["scales"]))
+    table = Table(title="arXiv 2311.01906, its figures and tables", title_justify="left", show_lines=True, expand=True)
+    table.add_column("", no_wrap=True)
+    table.add_column("question, sweep file", overflow="fold", ratio=4)
+    table.add_column(f"runs\n{scales}", justify="right", no_wrap=True)
+    for name, ratio in (("cost", 4), ("GPU-hours a run\n(the paper)", 2), ("the paper's finding", 4), ("status", 2)):
+        table.add_column(name, overflow="fold", ratio=ratio)
+    for row in rows:
+        asks = f"{row['question']}\n{row['file']}"
+        cells = (row["cost"], row["hours"] or "-", row["finding"], row["status"])
+        table.add_row(row["shown"], *map(escape, (asks, _runs(row), *cells)))
+    return table
+
+
+def _list(rows: list[dict[str, Any]]) -> Table:
+    """The same for a narrow terminal: one cell a figure."""
+    table = Table(title="arXiv 2311.01906, its figures and tables", title_justify="left", show_lines=True, expand=True)
+    table.add_column("", no_wrap=True)
+    table.add_column("question, runs, cost, the paper's finding, status", overflow="fold", ratio=1)
+    for row in rows:
+        scales = " / ".join(row["scales"])
+        hours = f"; GPU-hours a run in the paper: {row['hours']}" if row["hours"] else ""
+        lines = (
+            row["question"],
+            f"{row['file']}: {_runs(row)} runs ({scales})",
+            f"cost: {row['cost']}{hours}",
+            f"finding: {row['finding']}",
+            f"status: {row['status']}",
+        )
+        table.add_row(row["shown"], escape("\n".join(lines)))
+    return table
