@@ -23,7 +23,7 @@ class Numbered(Batches):
         self.rows, self.masked = rows, masked
         self.made: list[int] = []
 
-    def batch(self, step: int) -> Batch:
+    def batch(self, step: int, part: range | None = None) -> Batch:
         self.made.append(step)
         if step == 7:
             raise OSError("the disk is gone")
