@@ -79,13 +79,9 @@ class Variant:
     def data(self) -> str:
         """What decides the batches beside the seed: two runs with the same answer and seed see the same ones."""
         train = self.identity["train"]
-        wanted = {
-            "data": self.identity["data"],
-            "tokens": train["batch_tokens"],
-            "masked": train.get("mlm_probability"),
-        }
-        ramp = [train.get("batch_ramp"), train.get("micro_batch")]
-        return json.dumps({**wanted, "ramp": ramp, "length": self.settings["model.seq_len"]}, sort_keys=True)
+        decide = {name: train.get(name) for name in ("batch_tokens", "mlm_probability", "batch_ramp", "micro_batch")}
+        wanted = {**decide, "data": self.identity["data"], "length": self.settings["model.seq_len"]}
+        return json.dumps(wanted, sort_keys=True)
 
 
 def seeds(run: RunView) -> Hashable:

@@ -70,15 +70,12 @@ class Loop:
         config, trainer, budget, size = self._config, self._trainer, Budget.of(self._config), BatchSize.of(self._config)
         clock, timer = RunClock(spent.seconds), StepTimer(self._device.synchronise)
         seconds, sequences = spent.seconds, spent.sequences
-        if spent.steps == 0:
-            self._folder.gains.rewind(-1)
-            self._write({"step": 0}, self._gains(0))
+        self._begin(spent.steps)
         for step in itertools.count(spent.steps):
             progress = budget.progress(step, seconds)
             rate, part = learning_rate(config.optimiser, progress), range(sequences, sequences + size.at(progress))
             passes = len(part) // trainer.together
-            show = functools.partial(self._show, line, clock, step, passes)
-            loss, norm = trainer.step(step, rate, show, part)
+            loss, norm = trainer.step(step, rate, functools.partial(self._show, line, clock, step, passes), part)
             sequences = part.stop
             timer.stepped(len(part) * config.model.seq_len)
             # All processes look at the same clock and know of the same signal, or they would part here.
@@ -89,7 +86,7 @@ class Loop:
                 trainer.check()
                 row = {"step": done, "train/loss": trainer.mean_loss(loss), "lr": rate, "grad_norm": float(norm)}
                 row |= self._speed(sequences, timer.read(), clock.seconds())
-                gains: dict[str, Any] = {}
+                gains = {}
                 if last or self._due(done, config.train.val_every):
                     with timer.paused():
                         row |= self._validation(done)
@@ -104,6 +101,12 @@ class Loop:
             if stopped_by:
                 name = signal.Signals(stopped_by).name
                 raise Interrupted(f"{name}: saved at step {done}; the same command continues from there", stopped_by)
+
+    def _begin(self, first: int) -> None:
+        """Of step 0 there are only the gains."""
+        if first == 0:
+            self._folder.gains.rewind(-1)
+            self._write({"step": 0}, self._gains(0))
 
     @staticmethod
     def _show(line: LiveLine, clock: RunClock, step: int, passes: int, number: int) -> None:

@@ -97,8 +97,8 @@ class World:
             size, rest = divmod(config.micro_batch, self.size)
             if rest:
                 raise ConfigError(
-                    f"train.micro_batch={config.micro_batch}: with train.batch_ramp the first batch is one micro-batch, "
-                    f"which {self.size} processes cannot share; valid: a multiple of {self.size}"
+                    f"train.micro_batch={config.micro_batch}: with train.batch_ramp the first batch is one micro-batch,"
+                    f" which {self.size} processes cannot share; valid: a multiple of {self.size}"
                 )
             return size
         share, rest = divmod(config.batch_sequences, self.size)
