@@ -20,8 +20,8 @@ def open_hub_glue(name: str, said: str) -> HubGlue:
     """The data set of that name, or the folder with a copy of it. Raises DataError where the extra is not installed."""
     if find_spec("datasets") is None:
         raise DataError(
-            f"{said}: needs the datasets package; install the extra: pip install '.[hub]' in simplify's folder, or give "
-            "the folder of the GLUE download: --glue DIR"
+            f"{said}: needs the datasets package; install the extra: pip install '.[hub]' in simplify's folder, or "
+            "give the folder of the GLUE download: --glue DIR"
         )
     return HubGlue(name, said)
 
@@ -41,8 +41,9 @@ class HubGlue:
                 f"{self._said}: {task.name} has no column {missing[0]}; valid: the columns of nyu-mll/glue; found: "
                 f"{', '.join(rows.column_names)}"
             )
-        labels = np.array(list(rows["label"]), dtype=np.float32 if task.words is None else np.int64)
-        if not len(labels) or (task.words is not None and not (labels.min() >= 0 and labels.max() < task.outputs)):
+        found = list(rows["label"])
+        labels = np.array(found, dtype=np.float32) if task.words is None else np.array(found, dtype=np.int64)
+        if not found or (task.words is not None and not (labels.min() >= 0 and labels.max() < task.outputs)):
             raise DataError(f"{self._said}: {task.name} has no labels in {split.hub}; valid: a split with labels")
         columns = [list(rows[name]) for name in task.hub_texts]
         return Examples(list(zip(*columns, strict=True)), labels)

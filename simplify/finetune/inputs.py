@@ -3,8 +3,8 @@
     one text    end a end
     a pair      end a end b end
 
-`end` is the tokeniser's end-of-text token, also where it has others ([CLS], [SEP]): it is what stood before, between and
-after texts in pre-training, so it is the one whose embedding has been trained. The pooler reads the first.
+`end` is the tokeniser's end-of-text token, also where it has others ([CLS], [SEP]): it is what stood before, between
+and after texts in pre-training, so it is the one whose embedding has been trained. The pooler reads the first.
 """
 
 from __future__ import annotations

@@ -13,7 +13,9 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from simplify.finetune.recipe import Recipe
+from simplify.zoo.attention import Attention
 from simplify.zoo.init import stream
+from simplify.zoo.mlp import MLP
 from simplify.zoo.model import Transformer
 
 
@@ -31,7 +33,7 @@ class Classifier(nn.Module):
                 layer.weight.normal_(0.0, std, generator=stream(seed, name))
                 layer.bias.zero_()
         if recipe.dropout:
-            branches = [branch for block in encoder.blocks for branch in (block.attention, block.mlp)]
+            branches = [module for module in encoder.modules() if isinstance(module, (Attention, MLP))]
             for place in (encoder.embedding_norm, *branches):
                 place.register_forward_hook(self._drop)
 

@@ -34,19 +34,12 @@ class Recipe(Settings):
 
     def optimiser(self) -> OptimiserConfig:
         """As a run's optimiser settings."""
-        return OptimiserConfig(
-            lr=self.lr,
-            betas=(0.9, 0.98),
-            eps=1e-6,
-            weight_decay=self.weight_decay,
-            grad_clip=None,
-            schedule=self.schedule,
-            warmup=self.warmup,
-        )
+        adam = {"lr": self.lr, "betas": (0.9, 0.98), "eps": 1e-6, "weight_decay": self.weight_decay}
+        return validate(OptimiserConfig, {**adam, "grad_clip": None, "schedule": self.schedule, "warmup": self.warmup})
 
     @property
     def folder(self) -> str:
-        """Where results of this recipe lie below finetune/: there itself for the paper's, else in a folder of its own."""
+        """Where results of this recipe lie below finetune/: there itself for the paper's, else in a folder."""
         other = differing(self)
         return hashlib.sha256(json.dumps(other, sort_keys=True).encode()).hexdigest()[:8] if other else ""
 
