@@ -42,7 +42,8 @@ def _pearson(labels: Any, predicted: Any) -> float:
 
     if np.ptp(predicted) == 0 or np.ptp(labels) == 0:
         return float("nan")
-    return float(pearsonr(labels, predicted)[0])
+    found: Any = pearsonr(labels, predicted)
+    return float(found.statistic)
 
 
 # Each is of labels and predictions: classes (by argmax), or numbers.
