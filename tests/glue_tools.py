@@ -86,6 +86,7 @@ LAYOUTS: dict[str, list[str]] = {
     "STS-B/dev": [
         "index\tgenre\tfilename\tyear\told_index\tsource1\tsource2\tsentence1\tsentence2\tscore",
         "0\tmain\tMSR\t2012\t0001\tnone\tnone\tA man.\tA cat.\t0.500",
+        "1\tmain\tMSR\t2012\t0002\tnone\tnone\tThey run.\tThey are running.\t4.000",
     ],
     "QQP/train": [
         "id\tqid1\tqid2\tquestion1\tquestion2\tis_duplicate",

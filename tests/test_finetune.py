@@ -85,6 +85,44 @@ def test_two_tasks_from_pre_training_to_the_table(cli: Cli, here: Path, glue: Pa
     assert kept["numbers"] == {} and kept["failed"]["cause"] == "non_finite" and kept["failed"]["step"] >= 1
 
 
+def test_all_tasks_and_two_runs_side_by_side(cli: Cli, here: Path) -> None:
+    """The nine numbers and their mean, as in the paper's Table 2."""
+    write_layouts(here / "glue")
+    for block in ("sas", "pre_ln"):
+        assert cli("train", *PRETRAINED, f"block={block}", "train.steps=2").code == 0
+    names = sorted(path.name for path in (here / "runs").glob("*-*"))
+    done = cli("finetune", *names, "seeds=2", "--glue", str(here / "glue"), "--json")
+    assert done.code == 0, done.err + done.out
+    rows = json.loads(done.out)
+    assert [row["run"] for row in rows] == names
+    for row in rows:
+        assert tuple(row["numbers"]) == NUMBERS
+        for seed in ("0", "1"):
+            nine = [row["numbers"][name]["seeds"][seed] for name in NUMBERS]
+            assert row["mean"]["seeds"][seed] == pytest.approx(np.mean(nine))
+    assert len(list((here / "runs" / names[0] / "finetune").glob("*.json"))) == 2 * len(TASKS)  # the paper's recipe
+    shown = cli("finetune", *names, "seeds=2", "--show").out.splitlines()
+    assert shown[0].split() == [
+        "run",
+        "MNLI-m",
+        "MNLI-mm",
+        "SST-2",
+        "STS-B",
+        "RTE",
+        "QNLI",
+        "QQP",
+        "MRPC",
+        "CoLA",
+        "mean",
+    ]
+    assert [line.split()[0] for line in shown[1:3]] == names and "QQP f1, MRPC f1, CoLA mcc" in shown[3]
+    other = here / "glue" / "RTE" / "dev.tsv"
+    other.write_text(other.read_text().replace("It is.", "It was."))
+    (here / "runs" / names[0] / "finetune" / "rte-1.json").unlink()
+    mixed = cli("finetune", *names, "seeds=2", "--glue", str(here / "glue"))
+    assert mixed.code == 0 and "rte: these results are of different data" in mixed.out
+
+
 def test_killed_in_the_middle(cli: Cli, spawn: Callable[..., Any], here: Path, glue: Path) -> None:
     assert cli("train", *PRETRAINED, "train.steps=2").code == 0
     folder = run_folder(here)
