@@ -29,7 +29,7 @@ from simplify.finetune.inputs import Encoder, fitted, padded
 from simplify.finetune.metrics import METRICS
 from simplify.finetune.model import Classifier
 from simplify.finetune.recipe import Recipe, read_recipe
-from simplify.finetune.tasks import NUMBERS, TASKS, chosen_tasks
+from simplify.finetune.tasks import NUMBERS, TASKS, TITLES, chosen_tasks
 from simplify.zoo.model import build_model
 
 Cli = Callable[..., Result]
@@ -210,6 +210,7 @@ def test_the_papers_recipe() -> None:
     settings = recipe.optimiser()
     assert (settings.eps, settings.schedule, settings.grad_clip) == (1e-6, "cosine", None) and recipe.folder == ""
     assert read_recipe(["lr=1e-4"])[0].folder != "" and read_recipe(["lr=0.00015"])[0].folder == ""
+    assert TITLES["mnli-mm"] == "MNLI-mm" and TITLES["stsb"] == "STS-B"
     assert NUMBERS == ("mnli-m", "mnli-mm", "sst2", "stsb", "rte", "qnli", "qqp", "mrpc", "cola")
 
 

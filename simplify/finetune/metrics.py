@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from importlib.util import find_spec
 from typing import Any
@@ -19,9 +20,12 @@ def check_installed() -> None:
 
 
 def _mcc(labels: Any, predicted: Any) -> float:
+    """0 where all predictions are one class; scikit-learn says so and warns."""
     from sklearn.metrics import matthews_corrcoef
 
-    return float(matthews_corrcoef(labels, predicted))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return float(matthews_corrcoef(labels, predicted))
 
 
 def _f1(labels: Any, predicted: Any) -> float:
