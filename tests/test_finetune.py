@@ -102,19 +102,7 @@ def test_all_tasks_and_two_runs_side_by_side(cli: Cli, here: Path) -> None:
             assert row["mean"]["seeds"][seed] == pytest.approx(np.mean(nine))
     assert len(list((here / "runs" / names[0] / "finetune").glob("*.json"))) == 2 * len(TASKS)  # the paper's recipe
     shown = cli("finetune", *names, "seeds=2", "--show").out.splitlines()
-    assert shown[0].split() == [
-        "run",
-        "MNLI-m",
-        "MNLI-mm",
-        "SST-2",
-        "STS-B",
-        "RTE",
-        "QNLI",
-        "QQP",
-        "MRPC",
-        "CoLA",
-        "mean",
-    ]
+    assert shown[0].split() == ["run", *(TITLES[name] for name in NUMBERS), "mean"]
     assert [line.split()[0] for line in shown[1:3]] == names and "QQP f1, MRPC f1, CoLA mcc" in shown[3]
     other = here / "glue" / "RTE" / "dev.tsv"
     other.write_text(other.read_text().replace("It is.", "It was."))

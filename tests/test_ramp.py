@@ -27,6 +27,7 @@ from simplify.data.batches import Batches
 from simplify.data.corpus import open_corpus
 from simplify.errors import ConfigError
 from simplify.runs.identity import identity, run_id
+from simplify.sweep.estimate import _run_seconds
 from simplify.training.schedules import BatchSize, Budget, learning_rate
 from simplify.training.world import World
 
@@ -90,6 +91,12 @@ def test_identity() -> None:
     assert "batch_ramp" not in identity(plain, "c")["train"] and "peak" not in identity(plain, "c")["optimiser"]
     other = compose_run([*TINY, "train.micro_batch=4", "train.batch_ramp=0.6"])  # the first batches are larger
     assert len({run_id(config, "c") for config in (plain, ramp, other)}) == 3
+
+
+def test_the_time_of_a_run_is_estimated_by_its_sequences() -> None:
+    config = compose_run([*TINY, *RAMP, "train.steps=10", "train.val_every=10", "train.val_sequences=24"])
+    # One validation of three batches, each a forward pass: a third of a step.
+    assert _run_seconds(config, 8.0) == pytest.approx(8.0 * (sum(SIZES) / 4 + 1))
 
 
 def test_processes_share_the_micro_batch() -> None:

@@ -89,9 +89,8 @@ def _run_seconds(config: RunConfig, step: float | None) -> float | None:
     if step is None or steps is None:
         return None
     validations = -(-steps // config.train.val_every)
-    ramp = config.train.batch_ramp or 0.0  # while batches grow they have half their size, and half a micro-batch
-    steps_worth = steps * (1 - ramp / 2 * (1 - 1 / config.grad_accum))
-    return step * (steps_worth + validations * config.train.val_sequences / config.batch_sequences / TRAINING_FLOPS)
+    full = steps * (1 - (config.train.batch_ramp or 0.0) / 2)  # while batches grow they have half their size on average
+    return step * (full + validations * config.train.val_sequences / config.batch_sequences / TRAINING_FLOPS)
 
 
 def _key(config: RunConfig, lanes: int) -> _Key:
