@@ -114,10 +114,8 @@ def test_a_ramp_reads_the_same_order_as_no_ramp() -> None:
     assert np.array_equal(np.concatenate([batches.windows(9, part) for part in parts]), whole)
 
 
-def test_tokens_and_batches_of_a_run_that_is_stopped_and_resumed(
-    spawn: Callable[..., Any], here: Path, cli: Cli
-) -> None:
-    words = [*TINY, *BERT, *RAMP, "train.steps=120", "train.val_every=40", "train.checkpoint_every=1000"]
+def test_a_run_that_is_stopped_and_resumed_is_the_same(spawn: Callable[..., Any], here: Path, cli: Cli) -> None:
+    words = [*TINY, *BERT, *RAMP, "train.steps=200", "train.val_every=50", "train.checkpoint_every=1000"]
     whole = cli("train", *words, "run_root=whole")
     assert whole.code == 0 and "32 to 128 tokens a step in 4 micro-batches" in whole.out, whole.err
     (reference,) = (here / "whole").glob("*-*")
@@ -125,18 +123,18 @@ def test_tokens_and_batches_of_a_run_that_is_stopped_and_resumed(
     wait_for_step(here, 15, process)
     process.send_signal(signal.SIGTERM)
     assert finish(process).code == 75
-    assert 15 <= rows(run_folder(here))[-1]["step"] < 120
+    assert 15 <= rows(run_folder(here))[-1]["step"] < 200
     assert cli("train", *words).code == 0
     found = rows(run_folder(here))
     assert untimed(found) == untimed(rows(reference))
     size = BatchSize(2, 8, 0.6)
-    tokens = np.cumsum([16 * size.at((step + 0.5) / 120) for step in range(120)])
-    assert [row["tokens"] for row in found] == tokens.tolist() and tokens[-1] < 120 * 128
+    tokens = np.cumsum([16 * size.at((step + 0.5) / 200) for step in range(200)])
+    assert [row["tokens"] for row in found] == tokens.tolist() and tokens[-1] < 200 * 128
     assert json.loads((run_folder(here) / "done.json").read_text())["tokens"] == tokens[-1]
     assert max(row["lr"] for row in found) == pytest.approx(3e-3, rel=1e-2)
     peak = max(found, key=lambda row: row["lr"])
-    assert 89 <= peak["step"] <= 92 and found[0]["lr"] == pytest.approx(0.75e-3, rel=2e-2)
-    assert found[-1]["val/loss"] < found[39]["val/loss"]
+    assert 149 <= peak["step"] <= 152 and found[0]["lr"] == pytest.approx(0.75e-3, rel=2e-2)
+    assert found[-1]["val/loss"] < found[49]["val/loss"]
 
 
 def test_two_processes_are_one_run(cli: Cli, here: Path) -> None:
@@ -157,7 +155,7 @@ def test_hours_as_budget_survive_a_stop(spawn: Callable[..., Any], here: Path) -
     words = [word for word in TINY if not word.startswith("train.steps")]
     words += [*BERT, *RAMP, "train.hours=0.0015"]  # 5.4 s
     process = spawn("train", *words)
-    wait_for_step(here, 60, process)
+    wait_for_step(here, 25, process)
     process.send_signal(signal.SIGTERM)
     assert finish(process).code == 75
     folder = run_folder(here)

@@ -64,18 +64,19 @@ class Source(Protocol):
 
 def open_glue(given: str | None) -> Source:
     """The source that --glue names, else $SIMPLIFY_GLUE, else the hub's data set. Raises DataError."""
-    key = "--glue" if given else "SIMPLIFY_GLUE"
-    name = given or os.environ.get("SIMPLIFY_GLUE") or HUB
+    told = os.environ.get("SIMPLIFY_GLUE")
+    name = given or told or HUB
+    said = f"--glue={name}" if given else f"SIMPLIFY_GLUE={name}" if told else f"--glue is not given, and {HUB}"
     folder = Path(name).expanduser()
     if folder.is_dir() and any((folder / task.folder / "train.tsv").is_file() for task in TASKS.values()):
-        return _Download(folder, f"{key}={name}")
+        return _Download(folder, said)
     if not folder.is_dir() and (folder.is_absolute() or name.startswith((".", "~"))):
         raise DataError(
-            f"{key}={name}: no such folder; valid: a folder of the GLUE download, of a copy of {HUB}, or a hub name"
+            f"{said}: no such folder; valid: a folder of the GLUE download, of a copy of {HUB}, or a hub name"
         )
     from simplify.finetune.hub import open_hub_glue
 
-    return open_hub_glue(name, f"{key}={name}")
+    return open_hub_glue(name, said)
 
 
 def read_task(source: Source, task: GlueTask) -> TaskData:
