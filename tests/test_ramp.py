@@ -114,9 +114,9 @@ def test_a_ramp_reads_the_same_order_as_no_ramp() -> None:
     assert np.array_equal(np.concatenate([batches.windows(9, part) for part in parts]), whole)
 
 
-def test_a_run_that_is_stopped_and_resumed_is_the_same(spawn: Callable[..., Any], here: Path, cli: Cli) -> None:
+def test_a_run_that_is_stopped_and_resumed_is_the_same(spawn: Callable[..., Any], here: Path) -> None:
     words = [*TINY, *BERT, *RAMP, "train.steps=200", "train.val_every=50", "train.checkpoint_every=1000"]
-    whole = cli("train", *words, "run_root=whole")
+    whole = finish(spawn("train", *words, "run_root=whole"))
     assert whole.code == 0 and "32 to 128 tokens a step in 4 micro-batches" in whole.out, whole.err
     (reference,) = (here / "whole").glob("*-*")
     process: subprocess.Popen[str] = spawn("train", *words)
@@ -124,7 +124,7 @@ def test_a_run_that_is_stopped_and_resumed_is_the_same(spawn: Callable[..., Any]
     process.send_signal(signal.SIGTERM)
     assert finish(process).code == 75
     assert 15 <= rows(run_folder(here))[-1]["step"] < 200
-    assert cli("train", *words).code == 0
+    assert finish(spawn("train", *words)).code == 0
     found = rows(run_folder(here))
     assert untimed(found) == untimed(rows(reference))
     size = BatchSize(2, 8, 0.6)
