@@ -23,12 +23,13 @@ from hypothesis import strategies as st
 from test_life import finish
 
 from simplify.compose import compose_run
+from simplify.data.tokenisers import end_of_text
 from simplify.errors import ConfigError, DataError
 from simplify.finetune.glue import TaskData, open_glue, read_task
 from simplify.finetune.inputs import Encoder, fitted, padded
 from simplify.finetune.metrics import METRICS
 from simplify.finetune.model import Classifier
-from simplify.finetune.recipe import Recipe, read_recipe
+from simplify.finetune.recipe import read_recipe
 from simplify.finetune.tasks import NUMBERS, TASKS, TITLES, chosen_tasks
 from simplify.zoo.model import build_model
 
@@ -238,10 +239,10 @@ def test_padding_changes_nothing_and_dropout_acts_in_training_alone(tmp_path: Pa
     data = read_task(open_glue(str(tmp_path)), TASKS["mnli"])
     encode = Encoder(tokeniser, 32)
     texts = encode(data.train)
-    end = tokeniser.token_to_id("<|endoftext|>")
+    end = end_of_text(tokeniser)
     assert all(one[0] == one[-1] == end and (one == end).sum() == 3 for one in texts)
     encoder = build_model(config.block, config.model, config.data.vocab_size, 0)
-    model = Classifier(encoder, Recipe(), 3, 0.1, seed=0).eval()
+    model = Classifier(encoder, read_recipe([])[0], 3, 0.1, seed=0).eval()
     short, long = texts[0][:9], texts[1]
     both = padded([short, long], end)
     assert both.valid is not None and both.valid.sum(1).tolist() == [9, len(long)]
@@ -251,7 +252,9 @@ def test_padding_changes_nothing_and_dropout_acts_in_training_alone(tmp_path: Pa
     model.train()
     torch.manual_seed(0)
     assert not torch.equal(model(*both), model(*both))
-    plain = Classifier(build_model(config.block, config.model, config.data.vocab_size, 0), Recipe(dropout=0), 3, 0.1, 0)
+    plain = Classifier(
+        build_model(config.block, config.model, config.data.vocab_size, 0), read_recipe(["dropout=0"])[0], 3, 0.1, 0
+    )
     assert torch.equal(plain(*both), plain(*both))
     assert torch.equal(plain.head.weight, model.head.weight)
-    assert not torch.equal(plain.head.weight, Classifier(encoder, Recipe(dropout=0), 3, 0.1, 1).head.weight)
+    assert not torch.equal(plain.head.weight, Classifier(encoder, read_recipe(["dropout=0"])[0], 3, 0.1, 1).head.weight)
