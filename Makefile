@@ -14,7 +14,7 @@ install: $(STAMP) ## create .venv and install simplify with all extras from cons
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,hub,notebook,report]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,hub,notebook,report,glue]'
 	@touch $@
 
 demo: $(STAMP) ## train three blocks on Python source and compare them, a few minutes on two CPU cores

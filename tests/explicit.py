@@ -46,6 +46,9 @@ def _sequence(
         x = x + weights["positions.weight"][: len(tokens)]
     if model.positions == "sinusoidal":
         x = x + sinusoids(len(tokens), model).to(x.dtype)
+    if model.positions == "scaled_sinusoidal":  # the published table times a trained number
+        published = sinusoids(len(tokens), model) / (math.sqrt(2) * model.init_std)
+        x = x + weights["positions.factor"] * published.to(x.dtype)
     if block_settings.norms_embedding(model):
         x = norm(x, block_settings.norm_of(model), model.norm_eps, weights, "embedding_norm")
     state = Pass(visible(model.kind, [True] * len(tokens) if valid is None else valid.tolist()))

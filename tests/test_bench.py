@@ -6,7 +6,7 @@ import itertools
 import json
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,9 +42,9 @@ Cli = Callable[..., Any]
 SHORT = 0.002  # seconds of a unit of time
 
 
-def variants(*blocks: str) -> dict[str, Variant]:
+def variants(*blocks: str, settings: Sequence[str] = ()) -> dict[str, Variant]:
     """Models of a few milliseconds a step, by `block` or `block again`."""
-    words = [*TINY_MODEL, "train.batch_tokens=128", "cluster.cpu_threads=1"]
+    words = [*TINY_MODEL, "train.batch_tokens=128", "cluster.cpu_threads=1", *settings]
     configs = {name: compose_run([*words, f"block={name.split()[0]}"]) for name in blocks}
     with quiet_meter() as meter:
         return build_all(configs, choose_devices(configs), False, meter)[0]
@@ -167,13 +167,11 @@ def test_the_split_multiplies_to_the_ratio() -> None:
     assert entry(own, None, None)["ratio"] is None
 
 
-def test_what_a_step_does_is_training(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_a_step_does_is_training() -> None:
     """The trainer's own step: it asks for every micro-batch and updates once."""
-    variant = variants("sas")["sas"]
+    variant = variants("sas", settings=["train.micro_batch=4"])["sas"]  # of 8 sequences
     updates, passes = [], []
     variant.trainer.model.register_forward_pre_hook(lambda *_: passes.append(1))
-    monkeypatch.setattr(variant.trainer, "accum", 2)
-    monkeypatch.setattr(variant.trainer, "_size", 2)
     hook = register_optimizer_step_pre_hook(lambda *_: updates.append(1))
     try:
         TrainingStep(variant).call()

@@ -26,7 +26,12 @@ EXTRAS = {
         "model.n_positions=40",
         "block.qk_norm=true",
     ],
-    "geglu": ["model.kind=encoder", "model.activation=geglu", "block.attn_gate=head", "model.positions=sinusoidal"],
+    "geglu": [
+        "model.kind=encoder",
+        "model.activation=geglu",
+        "block.attn_gate=head",
+        "model.positions=scaled_sinusoidal",
+    ],
     "alibi": ["model.positions=alibi", "block.value_own=0.5", "block.value_first=0.5", "model.final_norm=derf"],
 }
 

@@ -23,11 +23,12 @@ class Numbered(Batches):
         self.rows, self.masked = rows, masked
         self.made: list[int] = []
 
-    def batch(self, step: int) -> Batch:
+    def batch(self, step: int, part: range | None = None) -> Batch:
         self.made.append(step)
         if step == 7:
             raise OSError("the disk is gone")
-        inputs = 100 * step + np.arange(self.rows, dtype=np.int64)[:, None] + np.zeros((1, 4), dtype=np.int64)
+        rows = range(self.rows) if part is None else part
+        inputs = 100 * step + np.array(rows, dtype=np.int64)[:, None] + np.zeros((1, 4), dtype=np.int64)
         targets = inputs + 1
         if self.masked:
             targets[:, 1:3] = IGNORED
@@ -59,6 +60,19 @@ def test_what_follows_is_made_once_and_ahead() -> None:
     for step in (2, 3, 4, 5, 6):
         feed.step(step)
     assert batches.made[:5] == [2, 3, 4, 5, 6]  # and 7 perhaps, by now
+
+
+def test_a_batch_that_grows_is_cut_again() -> None:
+    batches = Numbered(0)
+    feed = Feed(batches, CPU, 2)
+    parts = [range(2), range(2, 4), range(4, 6), range(6, 10), range(10, 14)]
+    for step, part in enumerate(parts):
+        micros = feed.step(step, part)
+        assert [micro.rows.shape[1] for micro in micros] == [2] * (len(part) // 2)
+        seen = [int(row[0]) - 100 * step for micro in micros for row in micro.rows[0]]
+        assert seen == list(part)
+    feed.step(5, range(14, 18))
+    assert sorted(batches.made)[:7] == [0, 1, 2, 3, 3, 4, 5]  # step 3 was guessed too small
 
 
 def test_what_goes_wrong_ahead_is_raised_in_its_step() -> None:

@@ -29,12 +29,13 @@ ROOMS: dict[str, set[str]] = {
     "sweep": {"choices", "compose", "config", "data", "errors", "machine", "program", "runs", "zoo"},
     "bench": {"config", "display", "errors", "program", "runs", "training", "zoo"},
     "diagnose": {"compare", "config", "data", "errors", "training", "zoo"},
+    "finetune": {"config", "data", "errors", "runs", "training", "zoo"},
     "export": {"config", "data", "errors", "training", "zoo"},
     "compare": {"display", "runs"},
     "publish": {"errors", "runs"},
     "cli": {
         *("bench", "choices", "compare", "compose", "config", "data", "diagnose", "dispatch", "display", "errors"),
-        *("export", "machine", "program", "publish", "runs", "sweep", "training", "zoo"),
+        *("export", "finetune", "machine", "program", "publish", "runs", "sweep", "training", "zoo"),
     },
 }
 # The only rooms or files that know a library.
@@ -45,10 +46,11 @@ KNOWN_ONLY_BY = {
     "wandb_workspaces": {"publish/spec.py"},
     "typer": {"cli/app.py", "cli/complete.py", "cli/many_runs.py", "cli/one_run.py", "cli/options.py"},
     "matplotlib": {"compare/picture.py", "compare/draw.py", "compare/speed_chart.py"},
-    "tokenizers": {"data/tokenisers.py", "data/parts.py", "data/corpus.py"},
+    "tokenizers": {"data/tokenisers.py", "data/parts.py", "data/corpus.py", "finetune/inputs.py"},
     "submitit": {"dispatch/launch.py", "dispatch/batch.py", "dispatch/task.py"},
     "pandas": {"runs/store.py"},
-    "datasets": {"data/files.py"},
+    "datasets": {"data/files.py", "finetune/hub.py"},
+    "sklearn": {"finetune/metrics.py"},
     "transformers": {"export/huggingface.py", "export/write.py"},
 }
 FILES = sorted((ROOT / "simplify").rglob("*.py"))

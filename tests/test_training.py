@@ -42,6 +42,7 @@ def step(subject: Trainer, number: int = 0) -> tuple[float, float]:
 
 @given(st.floats(0, 1), st.sampled_from(sorted(SCHEDULES)), st.floats(0, 0.9))
 def test_the_rate_warms_up_linearly_and_never_leaves_its_range(spent: float, name: str, warmup: float) -> None:
+    warmup = 0.0 if name == "triangle" else warmup  # it rises by itself
     config = OptimiserConfig.model_validate({"schedule": name, "warmup": warmup, "lr": 2.0})
     rate = learning_rate(config, spent)
     assert 0.0 <= rate <= 2.0
@@ -133,10 +134,11 @@ def test_the_timer_leaves_out_warm_up_and_pauses(monkeypatch: pytest.MonkeyPatch
     assert timer.read() is None
     for seconds in (50.0, 30.0, 2.0, 4.0):  # two steps of warm-up, two that count
         now[0] += seconds
-        timer.stepped()
+        timer.stepped(int(90 / seconds))  # batches may differ
     with timer.paused():
         now[0] += 1000.0
-    assert timer.read() == pytest.approx(3.0)
+    pace = timer.read()
+    assert pace is not None and pace.step_time == pytest.approx(3.0) and pace.tokens_per_sec == pytest.approx(67 / 6)
     assert timer.read() is None
 
 

@@ -15,7 +15,7 @@ VOCAB = 11
 SMALL = ["model.n_layers=3", "model.d_model=12", "model.n_heads=3", "model.d_ff=20", "model.seq_len=9"]
 SMALL += ["train.batch_tokens=9"]  # a whole number of sequences
 KINDS = ["decoder", "encoder"]
-POSITIONS = ["learned", "sinusoidal", "rope", "alibi", "none"]
+POSITIONS = ["learned", "sinusoidal", "scaled_sinusoidal", "rope", "alibi", "none"]
 
 
 def built(words: list[str], seed: int = 0) -> tuple[RunConfig, Transformer]:
@@ -41,6 +41,8 @@ def refine_positions(config: RunConfig, model: Transformer) -> None:
     size = config.model
     angles = rope_angles(size.seq_len, size.head_width)
     exact = {"table": sinusoids(size.seq_len, size), "cos": angles.cos(), "sin": angles.sin()}
+    if size.positions == "scaled_sinusoidal":  # the factor is a weight
+        exact["table"] = exact["table"] / (2**0.5 * size.init_std)
     exact["slopes"] = torch.tensor(slopes(size.n_heads), dtype=torch.float64)
     for name, buffer in model.named_buffers():
         code = exact.get(name.split(".")[-1])

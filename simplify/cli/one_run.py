@@ -115,6 +115,38 @@ def sample(
     sample_command(run, prompt, tokens, temperature, top_k, seed, run_root)
 
 
+def finetune(
+    words: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="RUN... [KEY=VALUE]...",
+            help="finished encoders by name, id or path; task=glue (all) or some as in task=mnli,rte; seeds=3; and the "
+            "recipe: epochs=5 lr=1.5e-4 batch=32 dropout=0.1 warmup=0.1 schedule=cosine weight_decay=0 head=1024",
+            show_default=False,
+        ),
+    ],
+    glue: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DIR",
+            help="folder of the GLUE download, or of a copy of nyu-mll/glue; default: $SIMPLIFY_GLUE, else the hub",
+            show_default=False,
+        ),
+    ] = None,
+    run_root: RunRoot = None,
+    show: Annotated[bool, typer.Option("--show", help="only show what is there; trains nothing")] = False,
+    as_json: Json = False,
+) -> None:
+    """Fine-tune trained encoders on GLUE and compare them: the paper's nine numbers (extra `glue`).
+
+    Each task and seed is kept in the run folder; running again does only what is missing.
+    Exit codes: 0 all done, 1 some gave no number (NaN), 2 something typed is wrong, 75 stopped: run it again.
+    """
+    from simplify.cli.finetune import finetune_command
+
+    sys.exit(finetune_command(words, glue, run_root, show, as_json))
+
+
 def export(
     run: Run,
     to: Annotated[Path, typer.Option(help="the folder to write")],

@@ -26,7 +26,7 @@ AXES = {
     "device_hours": "device hours",
 }
 TIMED = ("seconds", "device_hours")
-_KEYS = ("seconds", "train/loss", "val/loss")
+_KEYS = ("seconds", "tokens", "train/loss", "val/loss")
 _GRID = 400  # points at which curves against time are compared
 
 
@@ -60,7 +60,7 @@ class Logged:
         self._read: dict[str, dict[str, Array]] = {}
 
     def columns(self, run: RunView) -> dict[str, Array]:
-        """step, seconds, train/loss, val/loss of each logged row."""
+        """step, seconds, tokens, train/loss, val/loss of each logged row."""
         if run.run_id not in self._read:
             self._read[run.run_id] = read_columns(run.folder.metrics_path, _KEYS)
         return self._read[run.run_id]
@@ -71,16 +71,25 @@ class Logged:
         there = np.isfinite(found[metric])
         return found["step"][there], found["seconds"][there], found[metric][there]
 
+    def tokens_at(self, variant: Variant, steps: Array) -> Array:
+        """Training tokens after so many steps of runs whose batches grow, straight between the logged rows."""
+        found = [self.columns(run) for run in variant.drawn]
+        return np.mean([np.interp(steps, one["step"], one["tokens"]) for one in found if len(one["step"])], axis=0)
 
-def factor(variant: Variant, axis: str) -> float | None:
-    """What a step (or a second, for the axes of time) is worth on an axis; None where it cannot be told."""
+
+def on_axis(line: Line, variant: Variant, axis: str, logged: Logged) -> Line | None:
+    """A line against steps (or seconds, for the axes of time) against the axis; None where it cannot be told."""
     if axis in ("step", "seconds"):
-        return 1.0
+        return line
     if axis == "device_hours":
-        return variant.devices / 3600
-    if axis == "tokens":
-        return float(variant.batch_tokens)
-    return float(variant.batch_tokens * variant.costs.training_flops) if variant.costs else None
+        return line.times(variant.devices / 3600)
+    if axis == "flops" and variant.costs is None:
+        return None
+    if variant.grows:
+        line = replace(line, x=logged.tokens_at(variant, line.x))
+    else:
+        line = line.times(float(variant.batch_tokens))
+    return line if axis == "tokens" or variant.costs is None else line.times(float(variant.costs.training_flops))
 
 
 def mean_line(variant: Variant, logged: Logged, metric: str, timed: bool) -> Line | None:

@@ -12,10 +12,11 @@ from simplify.compare.curves import (
     AXES,
     TIMED,
     Line,
+    Logged,
     common_range,
-    factor,
     gap_line,
     mean_line,
+    on_axis,
     smoothed,
     thinned,
 )
@@ -47,18 +48,21 @@ def loss_panel(found: Comparison, metric: str, axis: str) -> Panel:
             line = mean_line(variant, found.logged, metric, timed)
             if line is not None:
                 lines[variant.name, timed] = thinned(line, most)
-    views = [View(key, label, _curves(variants, lines, key)) for key, label in AXES.items()]
+    views = [View(key, label, _curves(variants, lines, key, found.logged)) for key, label in AXES.items()]
     told = "Mean over seeds, the band one standard deviation. Against seconds and device hours: each run's own time."
     told += " One batch a point, so noisy." if metric == "train/loss" else " Over the fixed validation set."
     return with_views(metric, LOSSES[metric], told, _UNIT, views, axis, smooth=metric == "train/loss", focus=0.1)
 
 
-def _curves(variants: Sequence[Variant], lines: Mapping[tuple[str, bool], Line], axis: str) -> list[Curve]:
+def _curves(
+    variants: Sequence[Variant], lines: Mapping[tuple[str, bool], Line], axis: str, logged: Logged
+) -> list[Curve]:
     found: list[Curve] = []
     for variant in variants:
-        line, unit = lines.get((variant.name, axis in TIMED)), factor(variant, axis)
-        if line is not None and unit is not None:
-            found.append(_curve(variant, line.times(unit)))
+        line = lines.get((variant.name, axis in TIMED))
+        line = None if line is None else on_axis(line, variant, axis, logged)
+        if line is not None:
+            found.append(_curve(variant, line))
     return found
 
 
@@ -73,11 +77,12 @@ def printed_loss(found: Comparison, metric: str, axis: str) -> Panel:
     """A loss against one axis for paper: cut to the range that all curves share, training loss smoothed."""
     lines: dict[str, tuple[Variant, Line]] = {}
     for variant in found.variants[:MOST_PRINTED]:
-        line, unit = mean_line(variant, found.logged, metric, axis in TIMED), factor(variant, axis)
-        if line is not None and unit is not None:
+        line = mean_line(variant, found.logged, metric, axis in TIMED)
+        line = None if line is None else on_axis(line, variant, axis, found.logged)
+        if line is not None:
             if metric == "train/loss":
                 line = smoothed(line, len(line.x) // _WINDOW)
-            lines[variant.name] = (variant, line.times(unit))
+            lines[variant.name] = (variant, line)
     ended = [line for variant, line in lines.values() if variant.done]  # a run that has just begun limits no picture
     span = common_range(ended or [line for _, line in lines.values()])
     cut = [(v, line.cut(*span) if span else line) for v, line in lines.values()]

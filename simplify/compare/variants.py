@@ -57,8 +57,13 @@ class Variant:
 
     @property
     def batch_tokens(self) -> int:
-        """Tokens in a step."""
+        """Tokens in a step; at the end, where batches grow."""
         return int(self.settings["train.batch_tokens"])
+
+    @property
+    def grows(self) -> bool:
+        """Whether its batches grow over the budget, so that a step does not say how many tokens there were."""
+        return self.settings.get("train.batch_ramp") is not None
 
     @property
     def devices(self) -> int:
@@ -73,9 +78,10 @@ class Variant:
     @cached_property
     def data(self) -> str:
         """What decides the batches beside the seed: two runs with the same answer and seed see the same ones."""
-        wanted = {"data": self.identity["data"], "tokens": self.identity["train"]["batch_tokens"]}
-        masked = self.identity["train"].get("mlm_probability")
-        return json.dumps({**wanted, "masked": masked, "length": self.settings["model.seq_len"]}, sort_keys=True)
+        train = self.identity["train"]
+        decide = {name: train.get(name) for name in ("batch_tokens", "mlm_probability", "batch_ramp", "micro_batch")}
+        wanted = {**decide, "data": self.identity["data"], "length": self.settings["model.seq_len"]}
+        return json.dumps(wanted, sort_keys=True)
 
 
 def seeds(run: RunView) -> Hashable:

@@ -27,7 +27,9 @@ class ModelConfig(Settings):
     seq_len: int = Field(ge=2, description="tokens in a training sequence")
     d_head: int | None = Field(None, ge=1, description="width of a head; null: d_model / n_heads")
     n_kv_heads: int | None = Field(None, ge=1, description="key/value heads, a divisor of n_heads; null: n_heads")
-    positions: Literal["learned", "sinusoidal", "rope", "alibi", "none"] = Field("learned", description="position code")
+    positions: Literal["learned", "sinusoidal", "scaled_sinusoidal", "rope", "alibi", "none"] = Field(
+        "learned", description="position code; scaled_sinusoidal: with one trained factor, as in the paper's BERT"
+    )
     n_positions: int | None = Field(None, ge=1, description="rows of the learned position table; null: seq_len")
     activation: Activation = Field("relu", description="the MLP's non-linearity; swiglu and geglu are gated")
     leaky_slope: float | None = Field(None, description="slope below 0 of leaky_relu")
@@ -61,7 +63,8 @@ class ModelConfig(Settings):
     @property
     def max_positions(self) -> int | None:
         """Longest sequence that the position code knows; None where it has no end."""
-        return {"learned": self.position_rows, "sinusoidal": self.seq_len, "rope": self.seq_len}.get(self.positions)
+        ends = dict.fromkeys(("sinusoidal", "scaled_sinusoidal", "rope"), self.seq_len)
+        return {"learned": self.position_rows, **ends}.get(self.positions)
 
     @model_validator(mode="after")
     def _consistent(self) -> ModelConfig:

@@ -102,6 +102,26 @@ class RunConfig(Settings):
         return self
 
     @model_validator(mode="after")
+    def _a_batch_can_grow(self) -> RunConfig:
+        train, tasks = self.train, self.cluster.tasks
+        if train.batch_ramp is None:
+            return self
+        ramp = f"train.batch_ramp={train.batch_ramp:g}"
+        if train.micro_batch is None:
+            raise ValueError(
+                f"{ramp}: needs the size of the first batch; valid: null, or set train.micro_batch to a number of "
+                f"sequences that divides {self.batch_sequences}"
+            )
+        if train.tokens is not None:
+            raise ValueError(f"{ramp}: has no use with train.tokens; valid: null, or a budget in steps or hours")
+        if train.micro_batch % tasks:
+            raise ValueError(
+                f"train.micro_batch={train.micro_batch}: with {ramp} the first batch is one micro-batch, which "
+                f"{tasks} processes cannot share; valid: a multiple of {tasks}"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _whole_batches(self) -> RunConfig:
         tokens, length = self.train.batch_tokens, self.model.seq_len
         if tokens % length:

@@ -8,6 +8,8 @@ from pydantic import Field, model_validator
 
 from simplify.config.base import Settings
 
+_PEAK = 0.75
+
 
 class OptimiserConfig(Settings):
     """The optimiser and its learning-rate schedule."""
@@ -25,10 +27,26 @@ class OptimiserConfig(Settings):
         1.0, ge=0, description="learning rate of the matrices W_V and W_P relative to the others (paper, Fig 9)"
     )
     grad_clip: float | None = Field(1.0, gt=0, description="largest norm of the gradient; null: no clipping")
-    schedule: Literal["linear", "cosine", "constant"] = Field(
-        "linear", description="the learning rate after warm-up; linear and cosine end at 0"
+    schedule: Literal["linear", "cosine", "constant", "triangle"] = Field(
+        "linear",
+        description="the learning rate after warm-up; linear, cosine and triangle end at 0, triangle rises from lr / 4",
     )
     warmup: float = Field(0.05, ge=0, lt=1, description="share of the budget that warms up linearly from 0")
+    peak: float = Field(_PEAK, gt=0, lt=1, description="triangle: share of the budget at which the rate is lr")
+
+    @model_validator(mode="after")
+    def _settings_have_a_use(self) -> OptimiserConfig:
+        if self.schedule == "triangle" and self.warmup:
+            raise ValueError(
+                f"optimiser.warmup={self.warmup:g}: optimiser.schedule=triangle rises by itself, up to optimiser.peak; "
+                "valid: 0"
+            )
+        if self.schedule != "triangle" and self.peak != _PEAK:
+            raise ValueError(
+                f"optimiser.peak={self.peak:g}: has no use with optimiser.schedule={self.schedule}; valid: {_PEAK:g}, "
+                "or set optimiser.schedule=triangle"
+            )
+        return self
 
 
 class TrainConfig(Settings):
@@ -38,6 +56,13 @@ class TrainConfig(Settings):
     tokens: int | None = Field(None, ge=1, description="budget in training tokens, rounded up to whole steps")
     hours: float | None = Field(None, gt=0, description="budget in hours of this run's own training time")
     batch_tokens: int = Field(ge=1, description="tokens in one update: a multiple of model.seq_len")
+    batch_ramp: float | None = Field(
+        None,
+        gt=0,
+        le=1,
+        description="share of the budget over which a batch grows from train.micro_batch to train.batch_tokens; "
+        "null: it has its full size from the first step on",
+    )
     mlm_probability: float | None = Field(
         None, gt=0, lt=1, description="share of an encoder's tokens to be predicted; null: 0.25, and none in a decoder"
     )

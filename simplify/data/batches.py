@@ -2,6 +2,7 @@
 
 The same for every block variant and for any split of the batch into micro-batches or devices, so
 variants are compared on the same data in the same order, and a resumed run needs no loader state.
+Batches that grow (train.batch_ramp) are a pure function of the sequences consumed before, too.
 """
 
 from __future__ import annotations
@@ -81,14 +82,18 @@ class Batches:
             tokeniser = corpus.tokeniser()
             self._masked = MaskedTokens(config.mlm_probability, mask_token(tokeniser), tokeniser.get_vocab_size())
 
-    def batch(self, step: int) -> Batch:
-        """What to learn in `step`, counted from 0."""
-        windows = self.windows(step)
+    def batch(self, step: int, part: range | None = None) -> Batch:
+        """What to learn in `step`, counted from 0.
+
+        `part`: which sequences of the run's endless order; None: those of a run whose batches do not grow.
+        """
+        windows = self.windows(step, part)
         return next_token(windows) if self._masked is None else self._masked(windows, self._seed, step, _TRAINING)
 
-    def windows(self, step: int) -> Int64[np.ndarray, "B T+1"]:
+    def windows(self, step: int, part: range | None = None) -> Int64[np.ndarray, "B T+1"]:
         """The text of `step`. Each epoch visits every window once, in its own order."""
-        wanted = np.arange(step * self._size, (step + 1) * self._size, dtype=np.int64)
+        part = part or range(step * self._size, (step + 1) * self._size)
+        wanted = np.arange(part.start, part.stop, dtype=np.int64)
         epochs, places = np.divmod(wanted, len(self._train))
         return self._train.take(np.array([self._order(int(e))[p] for e, p in zip(epochs, places, strict=True)]))
 

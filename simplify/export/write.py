@@ -80,10 +80,11 @@ def _write_tokeniser(restored: Restored, folder: Path) -> None:
 
 def _card(restored: Restored, name: str, auto: str) -> str:
     run = restored.config
+    tokens = f"{'' if run.train.batch_ramp is None else 'up to '}{run.train.batch_tokens} tokens"
     return f"""# {name}
 
 Block `{run.block.name}`, model `{run.model.name}` ({run.model.kind}, {run.model.n_layers} layers, d_model \
-{run.model.d_model}), trained on `{run.data.name}` for {restored.step} steps of {run.train.batch_tokens} tokens with \
+{run.model.d_model}), trained on `{run.data.name}` for {restored.step} steps of {tokens} with \
 simplify {__version__}.
 
     from transformers import {auto}, AutoTokenizer

@@ -11,6 +11,7 @@ runs/<label>-<id>/
   checkpoint/      the newest and the last but one
   done.json | error.json    exactly one at the end; cancelled.json if it was cancelled
   loss.png         the curves, drawn at the end
+  finetune/        an encoder's results on GLUE, one file a task and seed
 """
 
 from __future__ import annotations

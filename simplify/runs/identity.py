@@ -1,7 +1,7 @@
 """A run's identity: a hash of the settings that can change its result.
 
-Out of it stay labels, machine facts (device, micro-batch, compile, threads, paths, cadence of logs
-and checkpoints) and W&B. Two spellings of one run have one id: depth rules are resolved, and a
+Out of it stay labels, machine facts (device, micro-batch unless batches grow by it, compile, threads,
+paths, cadence of logs and checkpoints) and W&B. Two spellings of one run have one id: depth rules are resolved, and a
 setting that repeats what it would be anyway counts as not set. Only what differs from the code's
 defaults enters, so a new setting renames no run; a changed default must raise SCHEMA.
 """
@@ -43,9 +43,17 @@ def identity(config: RunConfig, corpus_fingerprint: str) -> dict[str, Any]:
             "batch_tokens": config.train.batch_tokens,
             **{k: v for k, v in differing(config.train).items() if k in ("precision", "val_sequences")},
             **({"mlm_probability": config.mlm_probability} if config.model.kind == "encoder" else {}),
+            **_ramp(config),
         },
         "seeds": {"init": config.init_seed, "data": config.data_seed},
     }
+
+
+def _ramp(config: RunConfig) -> dict[str, Any]:
+    """A batch that grows does so by micro-batches, which are then no matter of the machine alone."""
+    if config.train.batch_ramp is None:
+        return {}
+    return {"batch_ramp": config.train.batch_ramp, "micro_batch": config.micro_batch}
 
 
 def label(config: RunConfig) -> str:

@@ -89,7 +89,8 @@ def _run_seconds(config: RunConfig, step: float | None) -> float | None:
     if step is None or steps is None:
         return None
     validations = -(-steps // config.train.val_every)
-    return step * (steps + validations * config.train.val_sequences / config.batch_sequences / TRAINING_FLOPS)
+    full = steps * (1 - (config.train.batch_ramp or 0.0) / 2)  # while batches grow they have half their size on average
+    return step * (full + validations * config.train.val_sequences / config.batch_sequences / TRAINING_FLOPS)
 
 
 def _key(config: RunConfig, lanes: int) -> _Key:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import NamedTuple
 
 _WARM_UP_STEPS = 2  # the first steps of an attempt allocate and compile; they are not timed
 
@@ -20,19 +21,26 @@ class RunClock:
         return self._before + time.perf_counter() - self._start
 
 
+class Pace(NamedTuple):
+    """How fast steps were, on average."""
+
+    step_time: float  # seconds
+    tokens_per_sec: float
+
+
 class StepTimer:
-    """Mean time of a step since the last reading, without validation, checkpoints and warm-up.
+    """Pace of the steps since the last reading, without validation, checkpoints and warm-up.
 
     The device is synchronised only when the timer is read or paused.
     """
 
     def __init__(self, synchronise: Callable[[], None]) -> None:
         self._synchronise = synchronise
-        self._warm_up, self._steps, self._spent = _WARM_UP_STEPS, 0, 0.0
+        self._warm_up, self._steps, self._tokens, self._spent = _WARM_UP_STEPS, 0, 0, 0.0
         self._mark = time.perf_counter()
 
-    def stepped(self) -> None:
-        """A step has been issued."""
+    def stepped(self, tokens: int) -> None:
+        """A step on so many tokens has been issued."""
         if self._warm_up:
             self._warm_up -= 1
             if not self._warm_up:
@@ -40,14 +48,15 @@ class StepTimer:
                 self._mark = time.perf_counter()
             return
         self._steps += 1
+        self._tokens += tokens
 
-    def read(self) -> float | None:
-        """Seconds a step since the last reading; None if no step was timed."""
+    def read(self) -> Pace | None:
+        """The pace since the last reading; None if no step was timed."""
         self._synchronise()
         spent = self._spent + time.perf_counter() - self._mark
-        mean = spent / self._steps if self._steps else None
-        self._steps, self._spent, self._mark = 0, 0.0, time.perf_counter()
-        return mean
+        pace = Pace(spent / self._steps, self._tokens / spent) if self._steps else None
+        self._steps, self._tokens, self._spent, self._mark = 0, 0, 0.0, time.perf_counter()
+        return pace
 
     @contextmanager
     def paused(self) -> Iterator[None]:

@@ -1,6 +1,7 @@
 """Micro-batches on the way to the device: cut on the host while the device computes the step before.
 
-A batch is a pure function of its step, so preparing one ahead changes nothing but the time it takes.
+A batch is a pure function of its step and of its part of the data, so preparing one ahead changes nothing but the time
+it takes. That the next batch is as large as this one is a guess where batches grow; a wrong one is thrown away.
 """
 
 from __future__ import annotations
@@ -37,17 +38,24 @@ class Feed:
         self._batches, self._device = batches, device
         self._size, self._first, self._stride = size, first, stride
         self._worker = ThreadPoolExecutor(1, "batches")
-        self._ahead: tuple[int, Future[list[MicroBatch]]] | None = None
+        self._ahead: tuple[tuple[int, range | None], Future[list[MicroBatch]]] | None = None
         self._last: int | None = None
 
-    def step(self, step: int) -> list[MicroBatch]:
-        """What this process trains on in `step`, on the host; once steps follow each other, it is there already."""
+    def step(self, step: int, part: range | None = None) -> list[MicroBatch]:
+        """What this process trains on in `step`, on the host; once steps follow each other, it is there already.
+
+        `part`: the sequences of the whole batch, where the step alone does not say them.
+        """
         ahead, self._ahead = self._ahead, None
-        found = ahead[1].result() if ahead and ahead[0] == step else self.cut(self._batches.batch(step))
+        found = ahead[1].result() if ahead and ahead[0] == (step, part) else self._whole(step, part)
         if self._last == step - 1:
-            self._ahead = step + 1, self._worker.submit(lambda: self.cut(self._batches.batch(step + 1)))
+            after = None if part is None else range(part.stop, part.stop + len(part))
+            self._ahead = (step + 1, after), self._worker.submit(self._whole, step + 1, after)
         self._last = step
         return found
+
+    def _whole(self, step: int, part: range | None) -> list[MicroBatch]:
+        return self.cut(self._batches.batch(step, part))
 
     def cut(self, batch: Batch) -> list[MicroBatch]:
         """This process' micro-batches of a batch; the last one may be smaller."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 import signal
 import time
+from dataclasses import dataclass
 from typing import Any
 
 from simplify.config import RunConfig
@@ -15,14 +17,31 @@ from simplify.runs.folder import RunFolder
 from simplify.runs.history import with_gains
 from simplify.runs.tracker import Tracker
 from simplify.training import checkpoint
-from simplify.training.clock import RunClock, StepTimer
+from simplify.training.clock import Pace, RunClock, StepTimer
 from simplify.training.device import Device
 from simplify.training.report import LiveLine
-from simplify.training.schedules import Budget, learning_rate
+from simplify.training.schedules import BatchSize, Budget, learning_rate
 from simplify.training.signals import StopRequest
 from simplify.training.trainer import Trainer
 from simplify.training.world import World
 from simplify.zoo.readings import trained_gains
+
+
+@dataclass(frozen=True)
+class Spent:
+    """What a run has spent so far: all that says which batch, which size and which rate come next."""
+
+    steps: int = 0
+    seconds: float = 0.0
+    sequences: int = 0
+
+    @classmethod
+    def of(cls, saved: checkpoint.Checkpoint | None, config: RunConfig) -> Spent:
+        """By a checkpoint; one from before batches could grow counts steps alone."""
+        if saved is None:
+            return cls()
+        sequences = saved.state.get("sequences", saved.step * config.batch_sequences)
+        return cls(saved.step, float(saved.state["seconds"]), int(sequences))
 
 
 class Loop:
@@ -43,30 +62,31 @@ class Loop:
         self._tokens_a_byte = corpus.val_tokens / corpus.val_bytes
         self._last_save = time.monotonic()
 
-    def run(self, first: int, seconds_before: float, line: LiveLine, stop: StopRequest) -> None:
-        """Steps `first` (counted from 0) to the end, at least one.
+    def run(self, spent: Spent, line: LiveLine, stop: StopRequest) -> None:
+        """From what is spent to the end of the budget, at least one step.
 
         Raises Interrupted after saving, or TrainingFailed.
         """
-        config, trainer, budget = self._config, self._trainer, Budget.of(self._config)
-        clock, timer = RunClock(seconds_before), StepTimer(self._device.synchronise)
-        seconds = seconds_before
-        if first == 0:
-            self._folder.gains.rewind(-1)
-            self._write({"step": 0}, self._gains(0))
-        for step in itertools.count(first):
-            rate = learning_rate(config.optimiser, budget.progress(step, seconds))
-            loss, norm = trainer.step(step, rate, lambda n, s=step: line.micro_batch(s, n, clock.seconds()))
-            timer.stepped()
+        config, trainer, budget, size = self._config, self._trainer, Budget.of(self._config), BatchSize.of(self._config)
+        clock, timer = RunClock(spent.seconds), StepTimer(self._device.synchronise)
+        seconds, sequences = spent.seconds, spent.sequences
+        self._begin(spent.steps)
+        for step in itertools.count(spent.steps):
+            progress = budget.progress(step, seconds)
+            rate, part = learning_rate(config.optimiser, progress), range(sequences, sequences + size.at(progress))
+            passes = len(part) // trainer.together
+            loss, norm = trainer.step(step, rate, functools.partial(self._show, line, clock, step, passes), part)
+            sequences = part.stop
+            timer.stepped(len(part) * config.model.seq_len)
             # All processes look at the same clock and know of the same signal, or they would part here.
             stopped_by, seconds = self._world.agree(stop.requested, clock.seconds())
             done, last = step + 1, budget.spent(step + 1, seconds)
             row: dict[str, Any] = {}
-            gains: dict[str, Any] = {}
             if last or self._due(done, config.train.log_every) or self._due(done, config.train.val_every):
                 trainer.check()
                 row = {"step": done, "train/loss": trainer.mean_loss(loss), "lr": rate, "grad_norm": float(norm)}
-                row |= self._speed(done, timer.read(), clock.seconds())
+                row |= self._speed(sequences, timer.read(), clock.seconds())
+                gains = {}
                 if last or self._due(done, config.train.val_every):
                     with timer.paused():
                         row |= self._validation(done)
@@ -75,12 +95,22 @@ class Loop:
             line.stepped(done, row, seconds)
             if last or stopped_by or self._save_due(done):
                 with timer.paused():
-                    self._save(done, clock.seconds(), last)
+                    self._save(Spent(done, clock.seconds(), sequences), last)
             if last:
                 return
             if stopped_by:
                 name = signal.Signals(stopped_by).name
                 raise Interrupted(f"{name}: saved at step {done}; the same command continues from there", stopped_by)
+
+    def _begin(self, first: int) -> None:
+        """Of step 0 there are only the gains."""
+        if first == 0:
+            self._folder.gains.rewind(-1)
+            self._write({"step": 0}, self._gains(0))
+
+    @staticmethod
+    def _show(line: LiveLine, clock: RunClock, step: int, passes: int, number: int) -> None:
+        line.micro_batch(step, number, passes, clock.seconds())
 
     def _write(self, row: dict[str, Any], gains: dict[str, Any]) -> None:
         """Keep what was measured after a step, gains in a file of their own; of step 0 there are only gains."""
@@ -103,11 +133,11 @@ class Loop:
     def _due(done: int, every: int) -> bool:
         return done % every == 0
 
-    def _speed(self, done: int, step_time: float | None, seconds: float) -> dict[str, float]:
-        row = {"tokens": done * self._config.train.batch_tokens, "seconds": round(seconds, 3)}
-        if step_time is not None:
-            row["step_time"] = round(step_time, 6)
-            row["tokens_per_sec"] = round(self._config.train.batch_tokens / step_time, 1)
+    def _speed(self, sequences: int, pace: Pace | None, seconds: float) -> dict[str, float]:
+        row = {"tokens": sequences * self._config.model.seq_len, "seconds": round(seconds, 3)}
+        if pace is not None:
+            row["step_time"] = round(pace.step_time, 6)
+            row["tokens_per_sec"] = round(pace.tokens_per_sec, 1)
         row["peak_mem_gib"] = round(self._device.peak_memory_gib(), 3)
         return row
 
@@ -126,11 +156,12 @@ class Loop:
         waited = time.monotonic() - self._last_save
         return self._due(done, train.checkpoint_every) or waited >= train.checkpoint_minutes * 60
 
-    def _save(self, done: int, seconds: float, finished: bool) -> None:
+    def _save(self, spent: Spent, finished: bool) -> None:
         self._trainer.check()
         if not self._world.leads:
             return
         self._folder.check_owner()
-        state = {"step": done, "seconds": seconds, "finished": finished, **self._trainer.state()}
-        checkpoint.save(self._folder.checkpoints, self._folder.run_id, done, state)
+        counts = {"step": spent.steps, "seconds": spent.seconds, "sequences": spent.sequences}
+        state = {**counts, "finished": finished, **self._trainer.state()}
+        checkpoint.save(self._folder.checkpoints, self._folder.run_id, spent.steps, state)
         self._last_save = time.monotonic()

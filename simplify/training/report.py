@@ -12,15 +12,15 @@ from simplify.training.schedules import Budget
 class LiveLine:
     """Step, losses, speed and the time that is left, from what this attempt has measured."""
 
-    def __init__(self, meter: Meter, accum: int, budget: Budget, first_step: int) -> None:
-        self._meter, self._accum, self._budget, self._first = meter, accum, budget, first_step
+    def __init__(self, meter: Meter, budget: Budget, first_step: int) -> None:
+        self._meter, self._budget, self._first = meter, budget, first_step
         self._start = time.perf_counter()
         self._shown: dict[str, float] = {}
 
-    def micro_batch(self, step: int, number: int, seconds: float) -> None:
-        """`number` micro-batches of `step` are done; both count from 0."""
-        part = f" (micro-batch {number + 1}/{self._accum})" if self._accum > 1 else ""
-        self._show(step + number / self._accum, step, part, seconds, force=False)
+    def micro_batch(self, step: int, number: int, of: int, seconds: float) -> None:
+        """`number` of the `of` micro-batches of `step` are done; steps count from 0."""
+        part = f" (micro-batch {number + 1}/{of})" if of > 1 else ""
+        self._show(step + number / of, step, part, seconds, force=False)
 
     def stepped(self, done: int, row: Mapping[str, float], seconds: float) -> None:
         """`done` steps are done; `row` is what was logged of the last one, if anything was."""

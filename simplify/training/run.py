@@ -15,9 +15,9 @@ from simplify.runs.tracker import Tracker
 from simplify.training import checkpoint
 from simplify.training.device import Device, choose_device
 from simplify.training.failure import ErrorMarker
-from simplify.training.loop import Loop
+from simplify.training.loop import Loop, Spent
 from simplify.training.report import LiveLine
-from simplify.training.schedules import Budget
+from simplify.training.schedules import BatchSize, Budget
 from simplify.training.signals import StopRequest
 from simplify.training.task import Task
 from simplify.training.trainer import Trainer
@@ -95,9 +95,9 @@ def _train(task: Task, device: Device, saved: checkpoint.Checkpoint | None, stop
     trainer = Trainer(config, task.batches, device, world=task.world)
     if saved:
         trainer.restore(saved.state)
-    first, seconds = (saved.step, float(saved.state["seconds"])) if saved else (0, 0.0)
+    spent = Spent.of(saved, config)
     with meter(config.block.name, 1.0) if task.world.leads else quiet_meter() as shown:
-        _announce(shown, task, trainer, device, first)
+        _announce(shown, task, trainer, device, spent.steps)
         tracker = Tracker(shown.note)
         if task.world.leads:
             tracker.start(config, folder, task.facts)
@@ -105,8 +105,8 @@ def _train(task: Task, device: Device, saved: checkpoint.Checkpoint | None, stop
         try:
             stop.defer()
             if not (saved and saved.state["finished"]):  # else only the end marker is missing
-                line = LiveLine(shown, trainer.accum, Budget.of(config), first)
-                Loop(config, folder, trainer, device, task.corpus, tracker, task.world).run(first, seconds, line, stop)
+                line = LiveLine(shown, Budget.of(config), spent.steps)
+                Loop(config, folder, trainer, device, task.corpus, tracker, task.world).run(spent, line, stop)
             ended = 0
         except Interrupted as error:
             ended = error.exit_code
@@ -126,10 +126,13 @@ def _summary(task: Task, ended: int) -> dict[str, Any]:
 
 def _announce(shown: Meter, task: Task, trainer: Trainer, device: Device, first: int) -> None:
     config = task.config
-    accum = f" in {trainer.accum} micro-batches" if trainer.accum > 1 else ""
+    size = BatchSize.of(config)
+    passes = size.full // trainer.together
+    accum = f" in {passes} micro-batches" if passes > 1 else ""
     accum += f" on {task.world.size} processes" if task.world.size > 1 else ""
+    begin = "" if size.ramp is None else f"{size.micro_batch * config.model.seq_len:,} to "
     shown.note(f"run {task.folder.path}" + (f", continuing from step {first}" if first else ""))
     shown.note(
         f"{config.block.name} {config.model.name} on {device.kind} in {device.precision}: "
-        f"{config.train.batch_tokens:,} tokens a step{accum}"
+        f"{begin}{config.train.batch_tokens:,} tokens a step{accum}"
     )

@@ -1,4 +1,4 @@
-"""Budgets and learning-rate schedules, both by the share of the budget that is spent."""
+"""Budgets, learning-rate schedules and growing batches, all by the share of the budget that is spent."""
 
 from __future__ import annotations
 
@@ -8,11 +8,14 @@ from dataclasses import dataclass
 
 from simplify.config import OptimiserConfig, RunConfig
 
-# After warm-up: share of the rest that is spent, 0 to 1 -> factor on the peak learning rate.
-SCHEDULES: dict[str, Callable[[float], float]] = {
-    "linear": lambda spent: 1.0 - spent,
-    "cosine": lambda spent: 0.5 * (1.0 + math.cos(math.pi * spent)),
-    "constant": lambda _: 1.0,
+_FIRST = 0.25  # where a triangle begins, as a share of its peak (Cramming, arXiv 2212.14034: its code's triangle)
+
+# After warm-up: share of the rest that is spent, 0 to 1, and optimiser.peak -> factor on the peak learning rate.
+SCHEDULES: dict[str, Callable[[float, float], float]] = {
+    "linear": lambda spent, _: 1.0 - spent,
+    "cosine": lambda spent, _: 0.5 * (1.0 + math.cos(math.pi * spent)),
+    "constant": lambda *_: 1.0,
+    "triangle": lambda spent, peak: min(_FIRST + (1.0 - _FIRST) * spent / peak, (1.0 - spent) / (1.0 - peak)),
 }
 
 
@@ -20,7 +23,8 @@ def learning_rate(config: OptimiserConfig, progress: float) -> float:
     """The rate at `progress`, the share of the budget spent (0 to 1)."""
     if progress < config.warmup:
         return config.lr * progress / config.warmup
-    return config.lr * SCHEDULES[config.schedule]((progress - config.warmup) / (1.0 - config.warmup))
+    spent = (progress - config.warmup) / (1.0 - config.warmup)
+    return config.lr * SCHEDULES[config.schedule](spent, config.peak)
 
 
 @dataclass(frozen=True)
@@ -52,3 +56,23 @@ class Budget:
             return steps_done >= self.total_steps
         assert self.total_seconds is not None
         return seconds >= self.total_seconds
+
+
+@dataclass(frozen=True)
+class BatchSize:
+    """How many sequences a step learns from: always a whole number of micro-batches."""
+
+    micro_batch: int
+    full: int
+    ramp: float | None  # share of the budget over which it grows; None: it does not
+
+    @classmethod
+    def of(cls, config: RunConfig) -> BatchSize:
+        """The batches of a run."""
+        return cls(config.micro_batch, config.batch_sequences, config.train.batch_ramp)
+
+    def at(self, progress: float) -> int:
+        """Sequences at `progress`: from one micro-batch at 0 linearly to the full batch at `ramp`, rounded down."""
+        if self.ramp is None or progress >= self.ramp:
+            return self.full
+        return self.micro_batch * (1 + int((self.full // self.micro_batch - 1) * progress / self.ramp))

@@ -115,7 +115,7 @@ class Noise(Batches):
         self.rows = rows
         self._length, self._vocab_size = config.model.seq_len, config.data.vocab_size
 
-    def batch(self, step: int) -> Batch:
+    def batch(self, step: int, part: range | None = None) -> Batch:  # noqa: ARG002  rows says how many
         """Random tokens, by the step."""
         return next_token(np.random.RandomState(step).randint(0, self._vocab_size, (self.rows, self._length + 1)))
 

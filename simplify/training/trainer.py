@@ -37,7 +37,7 @@ class Trainer:
     ) -> None:
         self._config, self._device, self._world = config, device, world or World()
         self._size = self._world.micro_batch(config)
-        self.accum = config.batch_sequences // (self._world.size * self._size)
+        self.together = self._world.size * self._size  # sequences that all processes pass through at a time
         self._feed = Feed(batches, device, self._size, self._world.rank, self._world.size)
         self.model = build_model(config.block, config.model, config.data.vocab_size, config.init_seed)
         self.model.to(device.torch)
@@ -45,7 +45,7 @@ class Trainer:
         self._optimiser = make_optimiser(self.model, config.optimiser)
         self._scaler = device.scaler()
         self._validation = self._feed.cut(batches.validation(config.train.val_sequences))
-        self._unchecked: list[tuple[int, Tensor]] = []
+        self._unchecked: list[tuple[tuple[int, range | None], Tensor]] = []
         self.compiled: str | None = None  # how, if it is
         if wants_compiling(config.train, device):
             self.compiled = self._compile(config.train.compile_mode, warn)
@@ -78,23 +78,27 @@ class Trainer:
         self._forward = DistributedDataParallel(self._forward, process_group=group, **options)
         return self._forward
 
-    def step(self, step: int, rate: float, on_micro_batch: Callable[[int], None]) -> tuple[Tensor, Tensor]:
+    def step(
+        self, step: int, rate: float, on_micro_batch: Callable[[int], None], part: range | None = None
+    ) -> tuple[Tensor, Tensor]:
         """One optimiser update on batch `step`; returns its mean loss and its gradient norm, on the device.
 
+        `part`: the sequences of the batch, where it is not the one of a run whose batches do not grow.
         Raises TrainingFailed if either is not finite: on a CPU before the update, so that the
         weights can still be searched; on a GPU at the next `check`, to spare a synchronisation.
         """
         set_learning_rate(self._optimiser, rate)
         loss = torch.zeros((), device=self._device.torch)
-        for number, micro in enumerate(self._feed.step(step)):
+        micros = self._feed.step(step, part)
+        for number, micro in enumerate(micros):
             on_micro_batch(number)
-            with self._alone_until_the_last(number):
-                part = self._loss(micro) / self.accum
-                self._scaler.scale(part).backward()
-            loss += part.detach()
+            with self._alone_until_the_last(number, len(micros)):
+                share = self._loss(micro) / len(micros)
+                self._scaler.scale(share).backward()
+            loss += share.detach()
         self._scaler.unscale_(self._optimiser)
         norm = self._clip()
-        self._unchecked.append((step, torch.stack([loss, norm])))
+        self._unchecked.append(((step, part), torch.stack([loss, norm])))
         if self._device.kind == "cpu":
             self.check()
         self._scaler.step(self._optimiser)
@@ -111,9 +115,9 @@ class Trainer:
             torch.nn.utils.clip_grads_with_norm_(weights, limit, norm)
         return norm
 
-    def _alone_until_the_last(self, number: int) -> contextlib.AbstractContextManager[Any]:
+    def _alone_until_the_last(self, number: int, count: int) -> contextlib.AbstractContextManager[Any]:
         """Gradients are averaged over the processes once a step, with the last micro-batch."""
-        if self._averaged is None or number == self.accum - 1:
+        if self._averaged is None or number == count - 1:
             return contextlib.nullcontext()
         return self._averaged.no_sync()
 
@@ -147,18 +151,18 @@ class Trainer:
         """Raise TrainingFailed if a loss or gradient since the last check was not finite."""
         if not self._unchecked:
             return
-        steps, values = zip(*self._unchecked, strict=True)
+        batches, values = zip(*self._unchecked, strict=True)
         self._unchecked = []
         table = torch.stack(values).cpu()
         if self._scaler.is_enabled():  # fp16: an infinite gradient is skipped and the scale lowered
             table = table[:, :1]
-        for step, row in zip(steps, table.tolist(), strict=True):
+        for (step, part), row in zip(batches, table.tolist(), strict=True):
             if not np.isfinite(row).all():
-                raise self._not_finite(step, row)
+                raise self._not_finite(step, part, row)
 
-    def _not_finite(self, step: int, row: list[float]) -> TrainingFailed:
+    def _not_finite(self, step: int, part: range | None, row: list[float]) -> TrainingFailed:
         self._forward = self.model  # hooks see nothing of a compiled model
-        micro = self._feed.step(step)[0]
+        micro = self._feed.step(step, part)[0]
         place = culprit(self.model, lambda: self._loss(micro))
         what = f"loss is {row[0]:g}" if not np.isfinite(row[0]) else f"gradient norm is {row[1]:g}"
         where = f"; first not finite: {place}" if place else ""

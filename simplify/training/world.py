@@ -90,8 +90,17 @@ class World:
     def micro_batch(self, config: RunConfig) -> int:
         """Sequences in one forward pass of this process: train.micro_batch, or less where its share of a batch is.
 
-        Raises ConfigError where the batch cannot be shared out.
+        Of batches that grow by micro-batches each process takes its share of each. Raises ConfigError where the
+        batch cannot be shared out.
         """
+        if config.train.batch_ramp is not None:
+            size, rest = divmod(config.micro_batch, self.size)
+            if rest:
+                raise ConfigError(
+                    f"train.micro_batch={config.micro_batch}: with train.batch_ramp the first batch is one micro-batch,"
+                    f" which {self.size} processes cannot share; valid: a multiple of {self.size}"
+                )
+            return size
         share, rest = divmod(config.batch_sequences, self.size)
         if rest or not share:
             raise ConfigError(

@@ -45,9 +45,10 @@ def count_flops(block: BlockConfig, model: ModelConfig, vocab_size: int) -> int:
 
 def count_parts(block: BlockConfig, model: ModelConfig, vocab_size: int) -> list[Part]:
     """The parts of a model that have parameters or FLOPs; those of the blocks summed over layers."""
-    d, rows = model.d_model, model.position_rows if model.positions == "learned" else 0
+    d, positions = model.d_model, {"learned": model.position_rows * model.d_model, "scaled_sinusoidal": 1}
     first = _norm(block.norm_of(model), d) if block.norms_embedding(model) else 0
-    found = [Part("token embedding", vocab_size * d), Part("positions", rows * d), Part("norm of the embedding", first)]
+    found = [Part("token embedding", vocab_size * d), Part("positions", positions.get(model.positions, 0))]
+    found.append(Part("norm of the embedding", first))
     summed: dict[str, Part] = {}
     for layer in range(model.n_layers):
         for part in _layer(block, model, layer):

@@ -45,9 +45,13 @@ class SinusoidalPositions(nn.Module):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        self.scale = config.init_std * 2**0.5
+        self.scale = self.scale_of(config)
         self.register_buffer("table", torch.empty(config.seq_len, config.d_model), persistent=False)
         self.fill()
+
+    def scale_of(self, config: ModelConfig) -> float:
+        """Of the sines and cosines, which have a standard deviation of 1 / sqrt(2)."""
+        return config.init_std * 2**0.5
 
     def fill(self) -> None:
         """Compute the table, which is not saved with the model."""
@@ -58,6 +62,25 @@ class SinusoidalPositions(nn.Module):
 
     def forward(self, x: Float[Tensor, "B T d"], start: Start = 0) -> Float[Tensor, "B T d"]:
         return x + rows(self.table, start, x.shape[1])
+
+
+class ScaledSinusoidalPositions(SinusoidalPositions):
+    """The same times one trained number, 1 / sqrt(d_model) at first (FLASH, arXiv 2202.10447; Cramming, 2212.14034)."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__(config)
+        self.factor = nn.Parameter(torch.zeros(1))
+
+    def scale_of(self, config: ModelConfig) -> float:  # noqa: ARG002
+        """The trained number is all the scale there is."""
+        return 1.0
+
+    def forward(self, x: Float[Tensor, "B T d"], start: Start = 0) -> Float[Tensor, "B T d"]:
+        return x + self.factor * rows(self.table, start, x.shape[1])
+
+    @torch.no_grad()
+    def initialise(self, generator: torch.Generator) -> None:  # noqa: ARG002  nothing is drawn
+        self.factor.fill_(self.table.shape[1] ** -0.5)
 
 
 class Rope(nn.Module):
@@ -107,6 +130,7 @@ def alibi_slopes(n_heads: int) -> Float[Tensor, " H"]:
 ADDED: dict[str, Callable[[ModelConfig], nn.Module]] = {
     "learned": LearnedPositions,
     "sinusoidal": SinusoidalPositions,
+    "scaled_sinusoidal": ScaledSinusoidalPositions,
 }
 
 

@@ -1,0 +1,166 @@
+"""`simplify finetune`."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.table import Table
+
+from simplify.compare.statistics import mean_sd
+from simplify.compose import compose_run
+from simplify.config import RunConfig
+from simplify.display import console, meter
+from simplify.errors import ConfigError, RunFolderError
+from simplify.finetune.kept import Kept, Row, row_of
+from simplify.finetune.recipe import Recipe, read_recipe
+from simplify.finetune.tasks import TITLES, GlueTask, chosen_tasks
+from simplify.program import loading
+from simplify.runs.folder import root_path
+from simplify.runs.lookup import find_run
+
+if TYPE_CHECKING:
+    from simplify.finetune.glue import TaskData
+
+
+def finetune_command(words: Sequence[str], glue: str | None, root: Path | None, show: bool, as_json: bool) -> int:
+    """Fine-tune what is missing, then show the table; returns the exit code."""
+    settings = [word for word in words if "=" in word and not Path(word).exists()]
+    recipe, task, count = read_recipe(settings)
+    tasks, seeds = chosen_tasks(task), range(count)
+    runs = [_encoder(word, root, recipe) for word in words if word not in settings]
+    if not runs:
+        raise ConfigError("finetune: names no run; valid: one or more runs, as in simplify finetune RUN task=mnli")
+    if not show and any(kept.missing(tasks, seeds) for kept, _ in runs):
+        with contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():
+            _work(runs, tasks, seeds, glue)
+    rows = [row_of(kept, tasks, seeds) for kept, _ in runs]
+    if as_json:
+        print(json.dumps([_plain(row) for row in rows], indent=1))
+    else:
+        _print(rows, tasks, recipe, count)
+    return 1 if any(row.failed for row in rows) else 0
+
+
+def _encoder(word: str, root: Path | None, recipe: Recipe) -> tuple[Kept, RunConfig]:
+    folder = find_run(word, root_path(str(root) if root else None))
+    config = compose_run([], None, folder.path / "config.yaml")
+    if config.model.kind != "encoder":
+        raise ConfigError(
+            f"{word}: is a decoder (model.kind={config.model.kind}); valid: an encoder, such as model=bert_nano"
+        )
+    if folder.done() is None:
+        raise RunFolderError(f"{folder.path}: is not finished; train it to its end first, then run this again")
+    return Kept(folder, recipe), config
+
+
+def _work(
+    runs: Sequence[tuple[Kept, RunConfig]], tasks: Sequence[GlueTask], seeds: Sequence[int], glue: str | None
+) -> None:
+    from simplify.finetune.glue import open_glue, read_task
+    from simplify.finetune.metrics import check_installed
+
+    check_installed()
+    source = open_glue(glue)
+    needed = {task.name for kept, _ in runs for task, _ in kept.missing(tasks, seeds)}
+    # All is read before anything is trained: what is missing is said at once, not after hours.
+    found = {task.name: read_task(source, task) for task in tasks if task.name in needed}
+    with loading("torch"):
+        from simplify.training.signals import StopRequest
+    with StopRequest() as stop:
+        for kept, config in runs:
+            _work_on(kept, config, tasks, seeds, found, stop)
+
+
+def _work_on(
+    kept: Kept,
+    config: RunConfig,
+    tasks: Sequence[GlueTask],
+    seeds: Sequence[int],
+    data: Mapping[str, TaskData],
+    stop: Any,
+) -> None:
+    if not kept.missing(tasks, seeds):
+        return
+    from simplify.finetune.train import FineTuning, Inputs
+    from simplify.training.device import choose_device
+    from simplify.training.restored import restore_run
+
+    with kept.lock(), meter(kept.folder.path.name, 1.0) as shown:
+        restored, device = restore_run(kept.folder, config), choose_device(config, None)
+        todo = kept.missing(tasks, seeds)
+        inputs: Inputs | None = None
+        stop.defer()
+        for number, (task, seed) in enumerate(todo):
+            if inputs is None or inputs.task is not task:
+                inputs = Inputs.of(restored, task, data[task.name])
+            tuning = FineTuning(restored, kept.recipe, inputs, device, seed)
+            said = f"{task.name} seed {seed}"
+
+            def show(done: int, said: str = said, steps: int = tuning.steps, number: int = number) -> None:
+                shown.update((number + done / steps) / len(todo), f"{said}: step {done}/{steps}")
+
+            result = {"checkpoint": restored.step, **tuning.run(show, stop)}
+            kept.write(task, seed, result)
+            shown.note(f"{kept.folder.path.name}  {said}: {_said(result)}")
+
+
+def _said(result: Mapping[str, Any]) -> str:
+    if result["failed"]:
+        return f"failed: {result['failed']['message']}"
+    return ", ".join(
+        f"{TITLES[name]} {result['metric']} {100 * value:.1f}" for name, value in result["numbers"].items()
+    )
+
+
+def _print(rows: Sequence[Row], tasks: Sequence[GlueTask], recipe: Recipe, seeds: int) -> None:
+    out = console()
+    names = [split.number for task in tasks for split in task.splits]
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("run", no_wrap=True)
+    for name in names:
+        table.add_column(TITLES[name], justify="right")
+    whole = len(names) == len(TITLES)
+    if whole:
+        table.add_column("mean", justify="right")
+    for row in rows:
+        cells = [_cell(row.numbers.get(name, {}), seeds) for name in names]
+        table.add_row(row.run, *cells, *([_cell(row.means, seeds)] if whole else []))
+    out.print(table)
+    metrics = ", ".join(f"{task.folder} {task.metric}" for task in tasks if task.metric != "accuracy")
+    out.print(f"in %: mean ± standard deviation over seeds; accuracy{f', but {metrics}' if metrics else ''}")
+    if recipe.folder:
+        out.print(f"by a recipe of its own, not the paper's: finetune/{recipe.folder} in the run folders")
+    for row in rows:
+        for line in row.failed:
+            out.print(f"{row.run}: failed, and in no mean: {line}", highlight=False)
+    for task in tasks:
+        if len({one for row in rows for one in row.data.get(task.name, ())}) > 1:
+            out.print(f"{task.name}: these results are of different data; compare only what was trained on the same")
+
+
+def _cell(values: Mapping[int, float], seeds: int) -> str:
+    if not values:
+        return "-"
+    mean, sd = mean_sd([100 * value for value in values.values()])
+    few = f" ({len(values)}/{seeds})" if len(values) < seeds else ""
+    return f"{mean:.1f}{few}" if sd is None else f"{mean:.1f} ± {sd:.1f}{few}"
+
+
+def _plain(row: Row) -> dict[str, Any]:
+    def told(values: Mapping[int, float]) -> dict[str, Any]:
+        mean, sd = mean_sd(list(values.values()))
+        return {"mean": mean, "sd": sd, "seeds": {str(seed): value for seed, value in values.items()}}
+
+    numbers = {name: told(values) for name, values in row.numbers.items()}
+    return {
+        "run": row.run,
+        "numbers": numbers,
+        "mean": told(row.means) if row.means else None,
+        "failed": list(row.failed),
+        "data": {task: sorted(found) for task, found in row.data.items()},
+    }

@@ -1,0 +1,133 @@
+"""GLUE's examples: the tab-separated files of its own download, or the hub's format.
+
+GLUE/CoLA/train.tsv, dev.tsv             no header: source, label, mark, sentence
+GLUE/MNLI/dev_matched.tsv, ...           a header in all other tasks; no quoting anywhere
+GLUE/cola/train-00000-of-00001.parquet   a copy of the hub's `nyu-mll/glue`, in Parquet or Arrow files
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simplify.errors import DataError
+from simplify.finetune.tasks import TASKS, GlueTask, Split
+
+HUB = "nyu-mll/glue"
+_TRAIN = Split("train", "train", "train")
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Texts with their labels."""
+
+    texts: list[tuple[str, ...]]  # one text, or a pair
+    labels: NDArray[np.int64] | NDArray[np.float32]  # a class, or the number to be predicted
+    left_out: int = 0  # lines that had too few columns, as some of QQP's have
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+
+@dataclass(frozen=True)
+class TaskData:
+    """All of a task that is used: what is trained on, and what is measured on."""
+
+    train: Examples
+    validation: dict[str, Examples]  # by number of Table 2
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of all texts and labels."""
+        digest = hashlib.sha256()
+        for part in (self.train, *self.validation.values()):
+            for texts in part.texts:
+                digest.update("\t".join(texts).encode("utf-8", "surrogateescape") + b"\n")
+            digest.update(part.labels.tobytes())
+        return digest.hexdigest()[:16]
+
+
+class Source(Protocol):
+    """Where examples come from."""
+
+    def examples(self, task: GlueTask, split: Split) -> Examples:
+        """One split. Raises DataError."""
+        ...
+
+
+def open_glue(given: str | None) -> Source:
+    """The source that --glue names, else $SIMPLIFY_GLUE, else the hub's data set. Raises DataError."""
+    told = os.environ.get("SIMPLIFY_GLUE")
+    name = given or told or HUB
+    said = f"--glue={name}" if given else f"SIMPLIFY_GLUE={name}" if told else f"--glue is not given, and {HUB}"
+    folder = Path(name).expanduser()
+    if folder.is_dir() and any((folder / task.folder / "train.tsv").is_file() for task in TASKS.values()):
+        return _Download(folder, said)
+    if not folder.is_dir() and (folder.is_absolute() or name.startswith((".", "~"))):
+        raise DataError(
+            f"{said}: no such folder; valid: a folder of the GLUE download, of a copy of {HUB}, or a hub name"
+        )
+    from simplify.finetune.hub import open_hub_glue
+
+    return open_hub_glue(name, said)
+
+
+def read_task(source: Source, task: GlueTask) -> TaskData:
+    """All of a task. Raises DataError where a part is missing, or has nothing in it."""
+    train = source.examples(task, _TRAIN)
+    return TaskData(train, {split.number: source.examples(task, split) for split in task.splits})
+
+
+class _Download:
+    """The folder that GLUE's own download makes."""
+
+    def __init__(self, root: Path, said: str) -> None:
+        self._root, self._said = root, said
+
+    def examples(self, task: GlueTask, split: Split) -> Examples:
+        """One of its files."""
+        path = self._root / task.folder / f"{split.tsv}.tsv"
+        try:
+            rows = list(_cells(path))
+        except OSError as error:
+            raise DataError(
+                f"{self._said}: {task.folder}/{path.name} cannot be read: {error.strerror}; valid: the GLUE download "
+                f"with the task {task.name}"
+            ) from None
+        header = task.bare or (rows.pop(0) if rows else ())
+        missing = [name for name in (*task.texts, task.label) if name not in header]
+        if missing or not rows:
+            what = f"no column {missing[0]}" if missing else "no examples"
+            raise DataError(f"{path}: has {what}; valid: the file of that name from the GLUE download, with labels")
+        places = [list(header).index(name) for name in (*task.texts, task.label)]
+        whole = [row for row in rows if len(row) > max(places)]
+        texts = [tuple(row[place] for place in places[:-1]) for row in whole]
+        return Examples(texts, _labels([row[places[-1]] for row in whole], task, path), len(rows) - len(whole))
+
+
+def _cells(path: Path) -> Iterator[list[str]]:
+    with open(path, encoding="utf-8-sig", errors="replace", newline="\n") as file:
+        for line in file:
+            if line.strip():
+                yield line.rstrip("\r\n").split("\t")
+
+
+def _labels(written: Sequence[str], task: GlueTask, path: Path) -> NDArray[np.int64] | NDArray[np.float32]:
+    """Labels as numbers."""
+    try:
+        if task.words is None:
+            return np.array([float(word) for word in written], dtype=np.float32)
+        return np.array([task.words.index(word) for word in written], dtype=np.int64)
+    except ValueError:
+        known = set(task.words or ())
+        wrong = next((word for word in written if word not in known), "") if known else "no number"
+        raise DataError(
+            f"{path}: has the label {wrong!r}; valid: {', '.join(task.words or ('a number',))}, as in the GLUE download"
+        ) from None

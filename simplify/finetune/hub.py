@@ -1,0 +1,75 @@
+"""GLUE as the hub has it, from there or from a folder with a copy (extra `simplify[hub]`)."""
+
+from __future__ import annotations
+
+import os
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from simplify.errors import DataError
+from simplify.finetune.glue import Examples
+from simplify.finetune.tasks import GlueTask, Split
+
+_KINDS = ("parquet", "arrow")
+
+
+def open_hub_glue(name: str, said: str) -> HubGlue:
+    """The data set of that name, or the folder with a copy of it. Raises DataError where the extra is not installed."""
+    if find_spec("datasets") is None:
+        raise DataError(
+            f"{said}: needs the datasets package; install the extra: pip install '.[hub]' in simplify's folder, or "
+            "give the folder of the GLUE download: --glue DIR"
+        )
+    return HubGlue(name, said)
+
+
+class HubGlue:
+    """Columns by name, labels as numbers."""
+
+    def __init__(self, name: str, said: str) -> None:
+        self._name, self._said = name, said
+
+    def examples(self, task: GlueTask, split: Split) -> Examples:
+        """One split."""
+        rows = self._load(task, split.hub)
+        missing = [name for name in (*task.hub_texts, "label") if name not in rows.column_names]
+        if missing:
+            raise DataError(
+                f"{self._said}: {task.name} has no column {missing[0]}; valid: the columns of nyu-mll/glue; found: "
+                f"{', '.join(rows.column_names)}"
+            )
+        found = list(rows["label"])
+        labels = np.array(found, dtype=np.float32) if task.words is None else np.array(found, dtype=np.int64)
+        if not found or (task.words is not None and not (labels.min() >= 0 and labels.max() < task.outputs)):
+            raise DataError(f"{self._said}: {task.name} has no labels in {split.hub}; valid: a split with labels")
+        columns = [list(rows[name]) for name in task.hub_texts]
+        return Examples(list(zip(*columns, strict=True)), labels)
+
+    def _load(self, task: GlueTask, split: str) -> Any:
+        folder = Path(self._name).expanduser()
+        if folder.is_dir():
+            os.environ.setdefault("HF_HUB_OFFLINE", "1")  # or `datasets` asks the network about local files
+        import datasets
+
+        try:
+            if not folder.is_dir():
+                return datasets.load_dataset(self._name, task.name, split=split)
+            kind, files = _files(folder / task.name, split)
+            return datasets.load_dataset(kind, data_files={split: files}, split=split)
+        except Exception as error:  # the hub's client raises many kinds, for the network and for the name
+            reason = " ".join(str(error).split())[:300]
+            raise DataError(
+                f"{self._said}: {task.name} cannot be loaded: {type(error).__name__}: {reason}; check the name and the "
+                "network, or give the folder of the GLUE download, or of a copy of nyu-mll/glue: --glue DIR"
+            ) from None
+
+
+def _files(folder: Path, split: str) -> tuple[str, list[str]]:
+    for kind in _KINDS:
+        found = sorted([*folder.glob(f"{split}-*.{kind}"), *folder.glob(f"{split}.{kind}")])
+        if found:
+            return kind, [str(path) for path in found]
+    raise FileNotFoundError(f"{folder}: has no {split}-*.parquet")

@@ -1,0 +1,107 @@
+"""What is kept of fine-tunings in a run's folder, and the table that it makes.
+
+<run>/finetune/<task>-<seed>.json           whole or absent; by the paper's recipe
+<run>/finetune/<8 digits>/<task>-<seed>.json    by another one
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from simplify.errors import AlreadyRunning
+from simplify.finetune.recipe import Recipe
+from simplify.finetune.tasks import NUMBERS, GlueTask
+from simplify.runs.files import read_json, write_json
+from simplify.runs.folder import RunFolder, now
+
+
+@dataclass(frozen=True)
+class Kept:
+    """The results of one run by one recipe."""
+
+    folder: RunFolder
+    recipe: Recipe
+
+    def path(self, task: GlueTask, seed: int) -> Path:
+        """Where a result lies, or will."""
+        return self.folder.path / "finetune" / self.recipe.folder / f"{task.name}-{seed}.json"
+
+    def read(self, task: GlueTask, seed: int) -> dict[str, Any] | None:
+        """A result; None where there is none."""
+        found = read_json(self.path(task, seed))
+        return found if found is not None and "numbers" in found else None
+
+    def write(self, task: GlueTask, seed: int, result: dict[str, Any]) -> None:
+        """Keep a result."""
+        path = self.path(task, seed)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        whole = {
+            "task": task.name,
+            "seed": seed,
+            "ended": now(),
+            **result,
+            "recipe": self.recipe.model_dump(mode="json"),
+        }
+        write_json(path, whole)
+
+    def missing(self, tasks: Sequence[GlueTask], seeds: Sequence[int]) -> list[tuple[GlueTask, int]]:
+        """What is still to be done, seed by seed of each task."""
+        return [(task, seed) for task in tasks for seed in seeds if self.read(task, seed) is None]
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """One process at a time fine-tunes a run; freed by the system if we are killed. Raises AlreadyRunning."""
+        folder = self.folder.path.parent / ".locks"
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / f"{self.folder.run_id}.finetune.lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise AlreadyRunning(
+                f"{self.folder.path}: is being fine-tuned already by another process; nothing to do here"
+            ) from None
+        try:
+            yield
+        finally:
+            lock.release()
+
+
+@dataclass(frozen=True)
+class Row:
+    """A run's line of the table: each number by seed, as shares of 1."""
+
+    run: str
+    numbers: dict[str, dict[int, float]]
+    failed: tuple[str, ...]  # in words
+    data: dict[str, set[str]]  # the data each task was trained on; more than one where it changed
+
+    @property
+    def means(self) -> dict[int, float]:
+        """The mean over the paper's nine numbers, of the seeds that have all of them."""
+        seeds = set.intersection(*(set(self.numbers.get(name, {})) for name in NUMBERS))
+        return {seed: sum(self.numbers[name][seed] for name in NUMBERS) / len(NUMBERS) for seed in sorted(seeds)}
+
+
+def row_of(kept: Kept, tasks: Sequence[GlueTask], seeds: Sequence[int]) -> Row:
+    """What is there of a run; a result that is no number is told, and in no mean."""
+    numbers: dict[str, dict[int, float]] = {}
+    failed: list[str] = []
+    data: dict[str, set[str]] = {}
+    for task in tasks:
+        for seed in seeds:
+            found = kept.read(task, seed)
+            if found is None:
+                continue
+            data.setdefault(task.name, set()).add(str(found.get("data")))
+            if found.get("failed"):
+                failed.append(f"{task.name}, seed {seed}: {found['failed']['message']}")
+                continue
+            for name, value in found["numbers"].items():
+                numbers.setdefault(name, {})[seed] = value
+    return Row(kept.folder.path.name, numbers, tuple(failed), data)
