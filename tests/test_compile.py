@@ -64,7 +64,12 @@ with torch.no_grad():
     torch.compile(model.run, backend=look, fullgraph=True, dynamic=False)(prompt[:, :1], None, cache)
 """
 
+links = pytest.mark.skipif(
+    " " in torch.__file__, reason="the compiler cannot link against a torch whose path has a space"
+)
 
+
+@links
 def test_compiled_decoding_draws_the_same_and_compiles_once() -> None:
     words = json.dumps([*SHAPE, "train.batch_tokens=16"])
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
@@ -104,7 +109,7 @@ print(counters["aot_autograd"]["autograd_cache_hit"], counters["inductor"]["fxgr
 """
 
 
-@pytest.mark.skipif(" " in torch.__file__, reason="the compiler cannot link against a torch whose path has a space")
+@links
 def test_the_next_run_finds_what_was_compiled(tmp_path: Path) -> None:
     """In the cache that a sweep's runs share; a graph that cannot be kept would be compiled by each of them."""
     env = {**os.environ, "PYTHONPATH": str(ROOT), "SIMPLIFY_CACHE": str(tmp_path)}
