@@ -15,6 +15,9 @@ from typing import Any
 import pytest
 from jaxtyping import install_import_hook
 
+# Before any test loads torch: tiny sums gain nothing from threads, and the workers would wait for each other's.
+os.environ["OMP_NUM_THREADS"] = "1"
+
 # Shapes in the zoo's signatures are checked at run time in every test of this process.
 install_import_hook("simplify.zoo", "beartype.beartype")
 
