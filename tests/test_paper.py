@@ -12,7 +12,6 @@ import pytest
 from conftest import ROOT, TINY, TINY_DATA
 from test_imports import HEAVY, loaded
 
-from simplify.choices import choices
 from simplify.compare.comparison import comparison
 from simplify.compare.figures import final_panel
 from simplify.compare.tables import PaperNumbers, rows_of
@@ -57,22 +56,11 @@ RUNS: dict[str, tuple[int, int]] = {
 SHOWN = [*(f"Fig {n}" for n in (*range(2, 10), *range(12, 29))), "Table 1", "Table 2"]
 
 
-def needed(path: Path) -> list[str]:
-    """The groups that a file names and this version does not have."""
-    said = read_sweep(path).set
-    return [f"{group}={said[group]}" for group in ("data", "optimiser") if said.get(group, "adamw") not in _HAS[group]]
-
-
-_HAS = {"data": choices("data"), "optimiser": choices("optimiser")}
-
-
 # A plan looks at the corpus; the files' own takes long to tokenise.
 SMALL: Axes = {key: [value] for key, _, value in (word.partition("=") for word in TINY_DATA)}
 
 
 def plan_of(path: Path, scale: str) -> Plan:
-    if lacking := needed(path):
-        pytest.skip(f"this version has no {', '.join(lacking)}")
     return make_plan(points_of(read_sweep(path).at(scale), SMALL if scale == "nano" else {}))
 
 
@@ -82,9 +70,8 @@ def test_there_is_a_file_for_every_figure_and_table() -> None:
     assert [shown for one in asked for shown in one.shown] == SHOWN
     for one in asked:
         runs, seeds = RUNS[one.file.removesuffix(".yaml")]
-        if not needed(FOLDER / one.file):
-            assert list(one.wrong) == []
-            assert {scale: len(marks) for scale, marks in one.marks.items()} == {"paper": runs, "nano": runs * seeds}
+        assert list(one.wrong) == []
+        assert {scale: len(marks) for scale, marks in one.marks.items()} == {"paper": runs, "nano": runs * seeds}
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: p.stem)
