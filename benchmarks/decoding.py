@@ -14,11 +14,11 @@ import argparse
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 
+from simplify.bench.build import let_all_compile
 from simplify.bench.rounds import Terms, measure
 from simplify.bench.statistics import compare, median
 from simplify.compose import compose_zoo
@@ -86,7 +86,7 @@ def measure_decoding(
         if isinstance(run, ConfigError):
             raise run
         models[name], context = build_model(run.block, run.model, VOCAB, 0).to(place), run.model.seq_len
-    _let_all_compile(2 * len(models) * len(batches))
+    let_all_compile(len(models) * len(batches))
     length, found = context // 2, list[Row]()
     drawn = min(64, context - length - 1)  # one more comes with the prompt
     for batch in batches:
@@ -113,15 +113,6 @@ def _rows(works: dict[str, Rollout], batch: int, drawn: int, rounds: int, place:
         row = Row(batch, name.split()[0], way, speed, ratio.median, ratio.low, ratio.high, times.warm_up[name][0])
         rows.append(row)
     return rows
-
-
-def _let_all_compile(times: int) -> None:
-    """torch gives up compiling a function after a few times; all models compile the same one."""
-    import torch._dynamo
-
-    config: Any = torch._dynamo.config
-    name = "recompile_limit" if hasattr(config, "recompile_limit") else "cache_size_limit"
-    setattr(config, name, max(getattr(config, name), times))
 
 
 def main() -> None:

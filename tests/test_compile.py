@@ -42,7 +42,7 @@ warnings = []
 def same(decoder, model, prompt, count, **how):
     draws = [torch.Generator().manual_seed(2) for _ in range(2)]
     compiled = list(decoder.stream(prompt, count, generator=draws[0], **how))
-    eager = list(model.stream(prompt, count, generator=draws[1], **how))
+    eager = list(Decoder(model).stream(prompt, count, generator=draws[1], **how))
     return torch.equal(torch.stack(compiled), torch.stack(eager))
 decoder = Decoder(model, compiled=True, warn=warnings.append)
 print(same(decoder, model, prompt, 3, temperature=0.0))

@@ -91,7 +91,9 @@ def test_drawing_reads_nothing_off_the_device(positions: str) -> None:
     """Not while the context slides either."""
     _, model = built(["block=sas", f"model.positions={positions}"])
     with Waits() as waits:
-        drawn = list(model.stream(random_tokens((2, 3)), 12, top_k=3, generator=torch.Generator().manual_seed(0)))
+        drawn = list(
+            Decoder(model).stream(random_tokens((2, 3)), 12, top_k=3, generator=torch.Generator().manual_seed(0))
+        )
         assert len(drawn) == 12 and waits.count == 0
         int(drawn[0][0])
         assert waits.count == 1

@@ -12,6 +12,7 @@ from simplify.bench.work import Variant, build_variant, settle
 from simplify.config import RunConfig
 from simplify.display import Meter
 from simplify.errors import ConfigError
+from simplify.training.compiling import wants_compiling
 from simplify.training.device import Device, choose_device, out_of_memory
 
 
@@ -37,7 +38,8 @@ def build_all(
     """All models, and the peak memory of each if it is wanted. Raises ConfigError where they do not fit."""
     variants: dict[str, Variant] = {}
     memory: dict[str, dict[str, Any]] = {}
-    _let_all_compile(configs)
+    if any(wants_compiling(config.train, devices[name]) for name, config in configs.items()):
+        let_all_compile(len(configs))
     settle()
     for name, config in configs.items():
         kind = devices[name].kind
@@ -70,11 +72,10 @@ def too_large(configs: Mapping[str, RunConfig], why: str) -> ConfigError:
     )
 
 
-def _let_all_compile(configs: Mapping[str, RunConfig]) -> None:
+def let_all_compile(variants: int) -> None:
     """torch gives up compiling a function after a few times, silently; all variants compile the same ones."""
-    if any(config.train.compile for config in configs.values()):
-        import torch._dynamo
+    import torch._dynamo
 
-        name = "recompile_limit" if hasattr(torch._dynamo.config, "recompile_limit") else "cache_size_limit"
-        alone = getattr(torch._dynamo.config, name)  # what one variant may use, with gradients or without
-        setattr(torch._dynamo.config, name, 2 * alone * len(configs))
+    name = "recompile_limit" if hasattr(torch._dynamo.config, "recompile_limit") else "cache_size_limit"
+    alone = getattr(torch._dynamo.config, name)  # what one variant may use, with gradients or without
+    setattr(torch._dynamo.config, name, 2 * alone * variants)

@@ -9,6 +9,7 @@ import torch
 from simplify.data.tokenisers import end_of_text
 from simplify.errors import ConfigError
 from simplify.training.restored import Restored
+from simplify.zoo.decoding import Decoder
 
 _INCOMPLETE = "\ufffd"  # what a part of a character decodes to
 
@@ -37,7 +38,7 @@ def sample_text(
     generator = torch.Generator().manual_seed(seed)
     drawn: list[int] = []
     shown = tokeniser.decode(given)
-    for token in restored.model.stream(torch.tensor([given]), n_tokens, temperature, top_k, generator):
+    for token in Decoder(restored.model).stream(torch.tensor([given]), n_tokens, temperature, top_k, generator):
         if int(token) == end:
             break
         drawn.append(int(token))

@@ -55,7 +55,7 @@ class Trainer:
         """Compile the model now, forward and backward; if that fails, say so and do without. Returns how."""
         self._forward = compiled(self.model, mode)
         try:
-            self._loss(self._feed.step(0)[0]).backward()
+            self._loss(self._feed.step(0)[0], self._forward).backward()
         except Exception as error:
             if out_of_memory(error) or isinstance(error, SimplifyError):
                 raise
@@ -93,7 +93,7 @@ class Trainer:
         for number, micro in enumerate(micros):
             on_micro_batch(number)
             with self._alone_until_the_last(number, len(micros)):
-                share = self._loss(micro) / len(micros)
+                share = self._loss(micro, self._forward) / len(micros)
                 self._scaler.scale(share).backward()
             loss += share.detach()
         self._scaler.unscale_(self._optimiser)
@@ -126,9 +126,7 @@ class Trainer:
         (total,) = self._world.sum(float(loss))
         return total / self._world.size
 
-    def _loss(self, micro: MicroBatch) -> Float[Tensor, ""]:
-        # A rest of the validation set is smaller, and would be compiled anew.
-        forward = self._forward if micro.rows.shape[1] == self._size else self.model
+    def _loss(self, micro: MicroBatch, forward: Callable[..., Tensor]) -> Float[Tensor, ""]:
         rows, places = micro.to(self._device)
         with self._device.autocast():
             return forward(rows[0], targets=rows[1], places=places)
@@ -141,9 +139,9 @@ class Trainer:
 
     @torch.no_grad()
     def validate(self) -> float:
-        """Mean loss in nats a token over the fixed validation set."""
+        """Mean loss in nats a token over the fixed validation set. Eager: it is not worth a second graph."""
         counts = [micro.rows.shape[1] for micro in self._validation]
-        losses = [self._loss(micro) * count for micro, count in zip(self._validation, counts, strict=True)]
+        losses = [self._loss(micro, self.model) * count for micro, count in zip(self._validation, counts, strict=True)]
         total, count = self._world.sum(float(sum(losses)), sum(counts))
         return total / count
 
@@ -161,9 +159,8 @@ class Trainer:
                 raise self._not_finite(step, part, row)
 
     def _not_finite(self, step: int, part: range | None, row: list[float]) -> TrainingFailed:
-        self._forward = self.model  # hooks see nothing of a compiled model
         micro = self._feed.step(step, part)[0]
-        place = culprit(self.model, lambda: self._loss(micro))
+        place = culprit(self.model, lambda: self._loss(micro, self.model))  # hooks see nothing of a compiled model
         what = f"loss is {row[0]:g}" if not np.isfinite(row[0]) else f"gradient norm is {row[1]:g}"
         where = f"; first not finite: {place}" if place else ""
         return TrainingFailed(

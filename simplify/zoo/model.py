@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
@@ -144,20 +142,8 @@ class Transformer(nn.Module):
         compiled: bool = False,
     ) -> Int[Tensor, "B T_and_n"]:
         """`prompt` and `n_tokens` drawn after it. Raises ValueError for an encoder or an empty prompt."""
-        drawn = list(self.stream(prompt, n_tokens, temperature, top_k, generator, compiled))
+        drawn = list(Decoder(self, compiled).stream(prompt, n_tokens, temperature, top_k, generator))
         return torch.cat([prompt, *(token[:, None] for token in drawn)], dim=1)
-
-    def stream(
-        self,
-        prompt: Int[Tensor, "B T"],
-        n_tokens: int,
-        temperature: float = 1.0,
-        top_k: int | None = None,
-        generator: torch.Generator | None = None,
-        compiled: bool = False,
-    ) -> Iterator[Int[Tensor, " B"]]:
-        """Draw tokens one after the other; see `Decoder`, which several prompts may share."""
-        return Decoder(self, compiled).stream(prompt, n_tokens, temperature, top_k, generator)
 
 
 def build_model(block: BlockConfig, model: ModelConfig, vocab_size: int, seed: int) -> Transformer:
