@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import os
 import platform
 import resource
 import sys
@@ -81,6 +83,8 @@ def choose_device(config: RunConfig, recorded_precision: str | None, local_rank:
     kind = _kind(config.train.device)
     if kind == "cuda":
         torch.cuda.set_device(local_rank % torch.cuda.device_count())  # a task may see its own GPU alone
+    elif kind == "cpu":
+        _keep_memory()
     precision = config.train.precision
     if precision == "auto":
         precision = recorded_precision or ("bf16" if kind == "cuda" and torch.cuda.is_bf16_supported() else "fp32")
@@ -95,6 +99,18 @@ def choose_device(config: RunConfig, recorded_precision: str | None, local_rank:
 def out_of_memory(error: Exception) -> bool:
     """Whether `error` is the device's or the host's memory running out; the CPU allocator has no class for it."""
     return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "can't allocate memory" in str(error)
+
+
+def _keep_memory() -> None:
+    """Have glibc keep what a step frees, for the next one, where the user's MALLOC_ variables do not say otherwise.
+
+    By default large blocks go back to the system and come again as pages to be zeroed, in every layer of every step.
+    """
+    wishes = {"MALLOC_MMAP_THRESHOLD_": (-3, 32 << 20), "MALLOC_TRIM_THRESHOLD_": (-1, 2**31 - 1)}  # numbers: malloc.h
+    if platform.libc_ver()[0] == "glibc" and not wishes.keys() & os.environ.keys():
+        libc = ctypes.CDLL(None)
+        for parameter, size in wishes.values():
+            libc.mallopt(parameter, size)
 
 
 def _kind(wanted: str) -> str:
