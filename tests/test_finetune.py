@@ -25,7 +25,7 @@ from test_life import finish
 from simplify.compose import compose_run
 from simplify.data.tokenisers import end_of_text
 from simplify.errors import ConfigError, DataError
-from simplify.finetune.glue import TaskData, open_glue, read_task
+from simplify.finetune.glue import TaskData, find_glue, read_task
 from simplify.finetune.inputs import Encoder, fitted, padded
 from simplify.finetune.metrics import METRICS
 from simplify.finetune.model import Classifier
@@ -143,7 +143,7 @@ def test_the_files_of_each_task(tmp_path: Path) -> None:
     import datasets
 
     write_layouts(tmp_path / "download")
-    ours = {name: read_task(open_glue(str(tmp_path / "download")), task) for name, task in TASKS.items()}
+    ours = {name: read_task(find_glue(str(tmp_path / "download")), task) for name, task in TASKS.items()}
     assert ours["cola"].train.texts == [("They drank the pub.",), ('The "car" honked down the road.',)]
     assert ours["cola"].train.labels.tolist() == [1, 0]
     assert ours["mrpc"].train.texts == [('He said " yes .', "Yes , he said .")]
@@ -158,7 +158,7 @@ def test_the_files_of_each_task(tmp_path: Path) -> None:
             table = datasets.Dataset.from_dict({**{k: list(v) for k, v in columns.items()}, "label": part.labels})
             (tmp_path / "hub" / name).mkdir(parents=True, exist_ok=True)
             table.to_parquet(str(tmp_path / "hub" / name / f"{split}-00000-of-00001.parquet"))
-    theirs = {name: read_task(open_glue(str(tmp_path / "hub")), TASKS[name]) for name in ("mnli", "stsb", "cola")}
+    theirs = {name: read_task(find_glue(str(tmp_path / "hub")), TASKS[name]) for name in ("mnli", "stsb", "cola")}
     for name, data in theirs.items():
         assert data.fingerprint == ours[name].fingerprint
 
@@ -174,17 +174,17 @@ def test_what_is_wrong_is_said(cli: Cli, here: Path, glue: Path, monkeypatch: py
         read_recipe(["seeds=0"])
     with pytest.raises(ConfigError, match="epoch: unknown key; did you mean epochs"):
         read_recipe(["epoch=3"])
-    with pytest.raises(DataError, match=r"--glue=./nowhere: no such folder"):
-        open_glue("./nowhere")
+    with pytest.raises(DataError, match=r"--glue ./nowhere: no such folder"):
+        find_glue("./nowhere")
     monkeypatch.setenv("SIMPLIFY_GLUE", str(glue))
     with pytest.raises(DataError, match=r"SIMPLIFY_GLUE=.*: CoLA/train.tsv cannot be read: No such file"):
-        read_task(open_glue(None), TASKS["cola"])
+        read_task(find_glue(None), TASKS["cola"])
     (glue / "SST-2" / "dev.tsv").write_text("sentence\tlabel\nfine\t2\n")
     with pytest.raises(DataError, match=r"dev.tsv: has the label '2'; valid: 0, 1, as in the GLUE download"):
-        read_task(open_glue(None), TASKS["sst2"])
+        read_task(find_glue(None), TASKS["sst2"])
     (glue / "SST-2" / "dev.tsv").write_text("sentence\tscore\nfine\t1\n")
     with pytest.raises(DataError, match=r"dev.tsv: has no column label"):
-        read_task(open_glue(None), TASKS["sst2"])
+        read_task(find_glue(None), TASKS["sst2"])
     assert cli("train", *TINY, "train.steps=2").code == 0
     folder = run_folder(here)
     decoder = cli("finetune", folder.name)
@@ -236,7 +236,7 @@ def test_padding_changes_nothing_and_dropout_acts_in_training_alone(tmp_path: Pa
     config = compose_run(PRETRAINED)
     tokeniser = open_corpus(config.data, masked=True).tokeniser()
     write_layouts(tmp_path)
-    data = read_task(open_glue(str(tmp_path)), TASKS["mnli"])
+    data = read_task(find_glue(str(tmp_path)), TASKS["mnli"])
     encode = Encoder(tokeniser, 32)
     texts = encode(data.train)
     end = end_of_text(tokeniser)

@@ -38,8 +38,8 @@ def data_command(what: str, asked: Asked) -> None:
 
 
 def preparations(conf: Path | None) -> dict[str, Callable[[Asked], None]]:
-    """What can be prepared, and how: each corpus of conf/data in one way; what is no corpus is to have its own line."""
-    return dict.fromkeys(choices("data", overlay_dir(conf)), prepare_corpus)
+    """What can be prepared, and how."""
+    return {**dict.fromkeys(choices("data", overlay_dir(conf)), prepare_corpus), "glue": prepare_tasks}
 
 
 def prepare_corpus(asked: Asked) -> None:
@@ -57,3 +57,16 @@ def prepare_corpus(asked: Asked) -> None:
     print(f"{facts.val_tokens:,} held out in {facts.val_documents:,}; vocabulary {config.data.vocab_size:,}")
     checked = ", checked" if asked.check else ""
     print(f"fingerprint {facts.fingerprint}{checked}; {corpus.folder}")
+
+
+def prepare_tasks(asked: Asked) -> None:
+    """Fetch the tasks of GLUE, or say that they are there."""
+    if asked.words or asked.workers:
+        what = asked.words[0] if asked.words else f"--workers {asked.workers}"
+        raise ConfigError(
+            f"{what}: has no meaning with data prepare glue, which tokenises nothing; valid: --from, --check"
+        )
+    from simplify.finetune.prepare import prepare_glue
+
+    for line in prepare_glue(asked.files, asked.check):
+        print(line, flush=True)

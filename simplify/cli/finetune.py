@@ -61,11 +61,11 @@ def _encoder(word: str, root: Path | None, recipe: Recipe) -> tuple[Kept, RunCon
 def _work(
     runs: Sequence[tuple[Kept, RunConfig]], tasks: Sequence[GlueTask], seeds: Sequence[int], glue: str | None
 ) -> None:
-    from simplify.finetune.glue import open_glue, read_task
+    from simplify.finetune.glue import find_glue, read_task
     from simplify.finetune.metrics import check_installed
 
     check_installed()
-    source = open_glue(glue)
+    source = find_glue(glue)
     needed = {task.name for kept, _ in runs for task, _ in kept.missing(tasks, seeds)}
     # All is read before anything is trained: what is missing is said at once, not after hours.
     found = {task.name: read_task(source, task) for task in tasks if task.name in needed}

@@ -180,7 +180,7 @@ def clean(
 
 def data(
     what: Annotated[str, typer.Argument(metavar="prepare", help="prepare: fetch and tokenise a corpus, once")],
-    name: Annotated[str, typer.Argument(help="a corpus of conf/data, such as codeparrot")],
+    name: Annotated[str, typer.Argument(help="a corpus of conf/data, such as codeparrot; or glue")],
     words: Annotated[
         list[str] | None,
         typer.Argument(metavar="[KEY=VALUE]...", help="settings, as in data.max_documents=1000 model.kind=encoder"),

@@ -129,7 +129,8 @@ def finetune(
         str | None,
         typer.Option(
             metavar="DIR",
-            help="folder of the GLUE download, or of a copy of nyu-mll/glue; default: $SIMPLIFY_GLUE, else the hub",
+            help="folder of the GLUE download, or of a copy of nyu-mll/glue; default: $SIMPLIFY_GLUE, what was "
+            "prepared (simplify data prepare glue), or the hub",
             show_default=False,
         ),
     ] = None,

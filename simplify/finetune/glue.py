@@ -17,6 +17,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from simplify.data.corpus import cache_dir
 from simplify.errors import DataError
 from simplify.finetune.tasks import TASKS, GlueTask, Split
 
@@ -62,11 +63,28 @@ class Source(Protocol):
         ...
 
 
-def open_glue(given: str | None) -> Source:
-    """The source that --glue names, else $SIMPLIFY_GLUE, else the hub's data set. Raises DataError."""
-    told = os.environ.get("SIMPLIFY_GLUE")
-    name = given or told or HUB
-    said = f"--glue={name}" if given else f"SIMPLIFY_GLUE={name}" if told else f"--glue is not given, and {HUB}"
+def prepared_folder() -> Path:
+    """Where `simplify data prepare glue` keeps the tasks."""
+    return cache_dir() / "glue"
+
+
+def find_glue(given: str | None) -> Source:
+    """What --glue names, else $SIMPLIFY_GLUE, else what was prepared here, else the hub's. Raises DataError."""
+    told, prepared = os.environ.get("SIMPLIFY_GLUE"), prepared_folder()
+    if given:
+        return open_glue(given, f"--glue {given}")
+    if told:
+        return open_glue(told, f"SIMPLIFY_GLUE={told}")
+    if all((prepared / name).is_dir() for name in TASKS):
+        return open_glue(str(prepared), str(prepared))
+    return open_glue(HUB, f"--glue is not given, and {HUB}")
+
+
+def open_glue(name: str, said: str, option: str = "--glue") -> Source:
+    """A folder of the GLUE download, one with a copy of the hub's data set, or a hub name. Raises DataError.
+
+    What is told of errors begins with `said`; `option` is what the user gives to name another place.
+    """
     folder = Path(name).expanduser()
     if folder.is_dir() and any((folder / task.folder / "train.tsv").is_file() for task in TASKS.values()):
         return _Download(folder, said)
@@ -76,7 +94,7 @@ def open_glue(given: str | None) -> Source:
         )
     from simplify.finetune.hub import open_hub_glue
 
-    return open_hub_glue(name, said)
+    return open_hub_glue(name, said, option)
 
 
 def read_task(source: Source, task: GlueTask) -> TaskData:

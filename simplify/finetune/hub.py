@@ -16,21 +16,36 @@ from simplify.finetune.tasks import GlueTask, Split
 _KINDS = ("parquet", "arrow")
 
 
-def open_hub_glue(name: str, said: str) -> HubGlue:
-    """The data set of that name, or the folder with a copy of it. Raises DataError where the extra is not installed."""
+def check_installed(said: str, instead: str = "") -> None:
+    """Raises DataError where the extra is not installed."""
     if find_spec("datasets") is None:
         raise DataError(
-            f"{said}: needs the datasets package; install the extra: pip install '.[hub]' in simplify's folder, or "
-            "give the folder of the GLUE download: --glue DIR"
+            f"{said}: needs the datasets package; install the extra: pip install '.[hub]' in simplify's folder{instead}"
         )
-    return HubGlue(name, said)
+
+
+def open_hub_glue(name: str, said: str, option: str) -> HubGlue:
+    """The data set of that name, or the folder with a copy of it. Raises DataError where the extra is not installed."""
+    check_installed(said, f", or give the folder of the GLUE download: {option} DIR")
+    return HubGlue(name, said, option)
+
+
+def write_split(path: Path, task: GlueTask, part: Examples) -> None:
+    """Examples as a Parquet file of the hub's form. Raises OSError."""
+    import datasets
+
+    columns: dict[str, Any] = dict(zip(task.hub_texts, map(list, zip(*part.texts, strict=True)), strict=True))
+    with open(path, "wb") as out:
+        datasets.Dataset.from_dict({**columns, "label": part.labels}).to_parquet(out)
+        out.flush()
+        os.fsync(out.fileno())
 
 
 class HubGlue:
     """Columns by name, labels as numbers."""
 
-    def __init__(self, name: str, said: str) -> None:
-        self._name, self._said = name, said
+    def __init__(self, name: str, said: str, option: str) -> None:
+        self._name, self._said, self._option = name, said, option
 
     def examples(self, task: GlueTask, split: Split) -> Examples:
         """One split."""
@@ -63,7 +78,7 @@ class HubGlue:
             reason = " ".join(str(error).split())[:300]
             raise DataError(
                 f"{self._said}: {task.name} cannot be loaded: {type(error).__name__}: {reason}; check the name and the "
-                "network, or give the folder of the GLUE download, or of a copy of nyu-mll/glue: --glue DIR"
+                f"network, or give the folder of the GLUE download, or of a copy of nyu-mll/glue: {self._option} DIR"
             ) from None
 
 
