@@ -175,7 +175,7 @@ def test_the_status_is_that_of_the_runs(cli: Cli, small_paper: Path) -> None:
 
 
 BAD_BASES = {
-    "runs_of: nothing.yaml": "runs_of=nothing.yaml: no such file beside it; valid: fig02_tiny.yaml, table1_tiny.yaml",
+    "runs_of: nothing.yaml": "no such file beside it or below; valid: fig02_tiny.yaml, table1_tiny.yaml",
     "runs_of: table1_tiny.yaml": "runs_of=table1_tiny.yaml: has runs_of itself; valid: fig02_tiny.yaml",
 }
 

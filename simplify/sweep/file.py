@@ -8,7 +8,7 @@ add: [{block: v_skipinit, optimiser.lr: 3e-4}]            points beside the comb
 except: [{block: sas, model.n_layers: 16}]                combinations that are left out
 report: {baseline: pre_ln, x: step, colour: block, figures: [...], paper: {...}}      how the answer is shown
 scales: {nano: {set: {...}, grid: {...}}}                 the same question in another size
-runs_of: other.yaml                                       another question to the runs of the file beside this one
+runs_of: other.yaml                                       another question to the runs of a file beside or below this
 """
 
 from __future__ import annotations
@@ -161,9 +161,12 @@ _KEYS = ("set", "grid", "zip", "add", "except", "report", "scales", "runs_of")
 def _with_runs_of(path: Path, data: Mapping[str, Any], what: str) -> dict[str, Any]:
     """What a file says over the runs of another one, whose report is not taken over."""
     name = str(data["runs_of"])
-    if Path(name).name != name or not (path.parent / name).is_file():
-        valid = ", ".join(sorted(other.name for other in path.parent.glob("*.yaml") if other != path))
-        raise ConfigError(f"{path}: runs_of={name}: no such file beside it; valid: {valid or '(there is none)'}")
+    found = {str(other.relative_to(path.parent)) for other in path.parent.rglob("*.yaml") if other != path}
+    if name not in found:
+        valid = ", ".join(sorted(found))
+        raise ConfigError(
+            f"{path}: runs_of={name}: no such file beside it or below; valid: {valid or '(there is none)'}"
+        )
     other = read_yaml(path.parent / name, what)
     if "runs_of" in other:
         raise ConfigError(f"{path}: runs_of={name}: has runs_of itself; valid: {other['runs_of']}")
