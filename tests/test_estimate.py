@@ -46,7 +46,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Asked:
         lines = "".join(json.dumps({"step_seconds": float(n)}) + "\n" for n in alive)
         return subprocess.CompletedProcess(words, -9 if 13 in depths else 0, lines.encode(), b"")
 
-    monkeypatch.setattr("simplify.sweep.estimate.subprocess.run", run)
+    monkeypatch.setattr("simplify.sweep.measured.subprocess.run", run)
     return found
 
 
@@ -71,7 +71,7 @@ def test_a_measured_step_takes_what_a_trained_one_takes(
     assert seconds is not None and min(trained) / 4 < seconds / 100 < 4 * max(trained)
     assert unknown is None and first.problem is not None
     assert first.problem.startswith("1 of 2 training times are unknown: train.precision=fp16: has no use on a CPU")
-    monkeypatch.setattr("simplify.sweep.estimate.subprocess.run", no_process)
+    monkeypatch.setattr("simplify.sweep.measured.subprocess.run", no_process)
     assert estimate_seconds([broken, compose_run(words)]) == first
     assert estimate_seconds([compose_run([*words, "seed=7", "optimiser.lr=1e-4", "train.steps=200"])]).seconds == (
         pytest.approx(2 * seconds, rel=1e-3),
@@ -88,7 +88,7 @@ def test_a_measurement_serves_encoders_small_micro_batches_and_both_precisions()
 
 
 def test_hours_need_no_measurement(timings: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("simplify.sweep.estimate.subprocess.run", no_process)
+    monkeypatch.setattr("simplify.sweep.measured.subprocess.run", no_process)
     hours = tiny("train.steps=null", "train.hours=1.5")
     assert estimate_seconds([hours, hours]) == Estimate((5400.0, 5400.0))
     assert estimate_seconds([]) == Estimate(())
@@ -172,9 +172,9 @@ def test_what_cannot_be_measured_is_unknown(failure: str, monkeypatch: pytest.Mo
         raise subprocess.TimeoutExpired(words, options["timeout"], output=b'{"step_seconds": 2.0}\n{"step_')
 
     if failure == "timeout":
-        monkeypatch.setattr("simplify.sweep.estimate.subprocess.run", late)
+        monkeypatch.setattr("simplify.sweep.measured.subprocess.run", late)
     elif failure == "no program":
-        monkeypatch.setattr("simplify.sweep.estimate.sys.executable", str(tmp_path / "python"))
+        monkeypatch.setattr("simplify.sweep.measured.sys.executable", str(tmp_path / "python"))
     else:
         (tmp_path / "torch.py").write_text("raise ModuleNotFoundError(\"No module named 'torch'\")")
         monkeypatch.setenv("PYTHONPATH", str(tmp_path))

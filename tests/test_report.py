@@ -18,7 +18,8 @@ from simplify.compare.comparison import comparison
 from simplify.compare.curves import Line, common_range, gap_line, mean_line, smoothed, thinned
 from simplify.compare.draw import FORMATS
 from simplify.compare.figures import final_panel, gain_panels, loss_panel, printed_loss
-from simplify.compare.tables import latex, markdown, notes_of, rows_of
+from simplify.compare.forms import latex, markdown
+from simplify.compare.tables import notes_of, rows_of
 
 Cli = Callable[..., Any]
 SEEDS = {0: 4.00, 1: 4.10, 2: 4.20}

@@ -190,6 +190,16 @@ def test_many_runs_are_asked_about(cli: Cli, here: Path) -> None:
     assert not (here / "runs").exists()
 
 
+def test_a_plan_as_json_is_json_where_the_corpus_has_to_be_made(
+    cli: Cli, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SIMPLIFY_CACHE", str(here / "a new cache"))
+    monkeypatch.setattr("simplify.cli.sweep.estimate_seconds", lambda configs, *_: Estimate((1.0,) * len(configs)))
+    monkeypatch.setattr("simplify.display.LINE_EVERY", 0.0)  # each update is a line
+    done = cli("sweep", *TINY, "block=pre_ln,sas", "--json")
+    assert len(json.loads(done.out)["runs"]) == 2 and "data" in done.err
+
+
 def test_what_is_left_of_a_run_is_what_it_costs(cli: Cli, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A run that has begun goes on from its checkpoint; the plan counts the rest."""
     monkeypatch.setattr("simplify.cli.sweep.estimate_seconds", lambda configs, *_: Estimate((100.0,) * len(configs)))

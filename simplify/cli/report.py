@@ -154,7 +154,8 @@ def _options(found: Comparison, chosen: Selected, wish: Report) -> ReportOptions
 
 def _print(found: Comparison, options: ReportOptions, problems: Sequence[str]) -> None:
     """The short table, the notes, and what is not in it."""
-    from simplify.compare.tables import aligned, notes_of, rows_of
+    from simplify.compare.forms import aligned
+    from simplify.compare.tables import notes_of, rows_of
 
     rows = rows_of(found, options.paper, short=True)
     lines = aligned(rows)

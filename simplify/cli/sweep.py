@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 from collections.abc import Sequence
@@ -31,9 +32,10 @@ _LONG = 24 * 3600.0  # device-seconds from which it asks
 def sweep_command(words: Sequence[str], options: Options) -> None:
     """Words without `=`: one sweep file. The others are settings and axes, which win over the file's."""
     question = read_question(words, options.conf)
-    plan = make_plan(points_of(question.size, question.typed), options.conf)
+    with contextlib.redirect_stdout(sys.stderr) if options.as_json else contextlib.nullcontext():
+        plan = make_plan(points_of(question.size, question.typed), options.conf)  # tells of a corpus that it prepares
+        estimate = _estimate(plan)
     todo = _todo(plan, options.retry)
-    estimate = _estimate(plan)
     record = read_record(record_path(plan.root, question.name))
     gone = [] if plan.missing else dropped(record, {folder.run_id for _, folder in plan.known})
     if options.as_json:

@@ -20,12 +20,13 @@ from simplify.compare.figures import (
     printed_loss,
     states_table,
 )
+from simplify.compare.forms import latex, markdown
 from simplify.compare.page import Section, Table, write_page
 from simplify.compare.panels import Panel
 from simplify.compare.scaling import scaling_panel
 from simplify.compare.speed import Speed, remarks, speed_table
 from simplify.compare.speed_chart import draw_speed
-from simplify.compare.tables import PaperNumbers, latex, markdown, notes_of, rows_of
+from simplify.compare.tables import PaperNumbers, notes_of, rows_of
 from simplify.runs.files import read_json, write_json, write_whole
 
 COLUMN = 3.4  # inches, of a column of a paper

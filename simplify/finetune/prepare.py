@@ -97,8 +97,7 @@ def _check(folder: Path, known: dict[str, str]) -> None:
 
 def _digest(path: Path) -> str | None:
     try:
-        with open(path, "rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError:
         return None
 

@@ -13,13 +13,10 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
-import json
 import math
 import os
-import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -31,12 +28,11 @@ from simplify import __version__
 from simplify.config import RunConfig
 from simplify.data.corpus import cache_dir
 from simplify.machine import threads_of_a_lane
-from simplify.program import program
 from simplify.runs.files import read_json, write_json
+from simplify.sweep.measured import answer_of, measure
 from simplify.zoo.counts import TRAINING_FLOPS, count_flops
 
 PROBES = 4  # configurations measured at most for one estimate
-_TIMEOUT = 120.0  # seconds for all of them
 _SHORT = 600.0  # seconds that an error is kept, and a time taken while the machine had other work
 _FORMAT = 2  # of the files and of the way of measuring; raise it when they change
 
@@ -124,7 +120,9 @@ def _step_seconds(
         note(f"measuring a step of {models} on this machine, once; big models take up to a minute or two")
         if busy:
             note("the machine has other work now: the times may be far too long, and are measured again in ten minutes")
-    for key, answer in zip(missing, _measure([groups[key] for key in missing], lanes), strict=True):
+    asked = [groups[key] for key in missing]
+    threads = next(filter(None, (_lane_threads(config, lanes) for config in asked)), None)
+    for key, answer in zip(missing, measure(asked, threads), strict=True):
         found[key] = answer
         _write(paths[key], answer, busy or isinstance(answer, str))
     measured = {key: answer for key in chosen if isinstance(answer := found[key], float)}
@@ -154,60 +152,6 @@ def _scaled(key: _Key, measured: Mapping[_Key, float], work: Mapping[_Key, int])
     same = [other for other in measured if other.device == key.device]
     near = min(same, key=lambda other: abs(math.log(work[other] / work[key])), default=None)
     return None if near is None else measured[near] * work[key] / work[near]
-
-
-def _measure(configs: Sequence[RunConfig], lanes: int) -> list[float | str]:
-    """Seconds of a step, or why they are unknown, for each. One that kills its process does not lose the rest."""
-    threads = next(filter(None, (_lane_threads(config, lanes) for config in configs)), None)
-    environment = {**os.environ, **({"OMP_NUM_THREADS": str(threads)} if threads else {})}
-    answers: list[float | str] = []
-    end = time.monotonic() + _TIMEOUT
-    while len(answers) < len(configs):
-        found, reason, killed = _ask(configs[len(answers) :], environment, max(end - time.monotonic(), 0.0))
-        answers += found
-        left = len(configs) - len(answers)
-        answers += [reason] * (min(left, 1) if killed else left)
-    return answers
-
-
-def _ask(
-    configs: Sequence[RunConfig], environment: Mapping[str, str], timeout: float
-) -> tuple[list[float | str], str, bool]:
-    """The answers that came, why there are no more, and whether it is the next configuration's fault alone."""
-    words = program(module="simplify.training.timing")
-    question = json.dumps([config.model_dump(mode="json") for config in configs]).encode()
-    try:
-        done = subprocess.run(words, input=question, capture_output=True, env=environment, timeout=timeout, check=False)
-    except subprocess.TimeoutExpired as late:
-        return _answers(late.stdout or b""), f"measuring a step took longer than {_TIMEOUT:.0f} s", False
-    except OSError as error:
-        return [], f"{sys.executable} cannot be started: {error.strerror or error}", False
-    if done.returncode < 0:
-        memory = " (most likely for want of memory)" if done.returncode == -signal.SIGKILL else ""
-        return _answers(done.stdout), f"measuring a step died of signal {-done.returncode}{memory}", True
-    said = done.stderr.decode(errors="replace").strip().splitlines()
-    return _answers(done.stdout), said[-1][:200] if said else f"measuring ended with code {done.returncode}", False
-
-
-def _answers(output: bytes) -> list[float | str]:
-    """One a line, up to the first that is not whole."""
-    found: list[float | str] = []
-    with contextlib.suppress(ValueError):
-        for line in output.decode(errors="replace").splitlines():
-            if (answer := _answer(json.loads(line))) is None:
-                break
-            found.append(answer)
-    return found
-
-
-def _answer(data: object) -> float | str | None:
-    """Seconds, or why they are unknown; None where `data` is neither."""
-    if not isinstance(data, dict):
-        return None
-    seconds, error = data.get("step_seconds"), data.get("error")
-    if isinstance(seconds, float) and 0 < seconds < math.inf:
-        return seconds
-    return error if isinstance(error, str) else None
 
 
 def _path(key: _Key) -> Path:
@@ -250,7 +194,7 @@ def _read(path: Path) -> float | str | None:
     """What is kept; None where there is nothing that still holds."""
     data = read_json(path) or {}
     until = data.get("until", math.inf)
-    return _answer(data) if isinstance(until, float) and time.time() < until else None
+    return answer_of(data) if isinstance(until, float) and time.time() < until else None
 
 
 def _write(path: Path, answer: float | str, short: bool) -> None:
