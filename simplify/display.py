@@ -5,15 +5,18 @@ Decided by isatty() alone: FORCE_COLOR fools rich into drawing bars into log fil
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 LINE_EVERY = 5.0  # seconds between plain lines
+_WIDTH = 200  # columns of a table where nobody says how wide it may be
 REDRAW_HZ = 4  # a redraw of a few rows costs 7 ms
 
 
@@ -23,10 +26,12 @@ def is_terminal() -> bool:
 
 
 def console() -> Console:
-    """A console on standard output; without a terminal it neither colours nor wraps."""
+    """A console on standard output; without a terminal it neither colours nor wraps, and tables have $COLUMNS or 200."""
     if is_terminal():
         return Console()
-    return Console(force_terminal=False, no_color=True, width=200, soft_wrap=True)
+    wanted = os.environ.get("COLUMNS", "")
+    width = int(wanted) if wanted.isdigit() and int(wanted) else _WIDTH
+    return Console(force_terminal=False, no_color=True, width=width, soft_wrap=True)
 
 
 class Meter:
@@ -86,6 +91,12 @@ class _Quiet(Meter):
 
     def note(self, text: str) -> None:
         """Nothing."""
+
+
+def near(path: Path) -> str:
+    """A path as it would be typed here: from the current folder on where it lies below, else whole."""
+    relative = os.path.relpath(path)
+    return str(path) if relative.startswith("..") else relative
 
 
 def short_time(seconds: float) -> str:

@@ -53,7 +53,7 @@ def cache_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch, cache_dir: Path) -> None:
     """No variable of the developer's own shell reaches a test."""
-    for name in [n for n in os.environ if n.startswith(("SIMPLIFY_", "WANDB_"))]:
+    for name in [n for n in os.environ if n.startswith(("SIMPLIFY_", "WANDB_")) or n == "COLUMNS"]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("SIMPLIFY_CACHE", str(cache_dir))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")

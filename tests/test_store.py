@@ -47,7 +47,7 @@ def test_status_shows_what_varies_and_words_choose(cli: Cli, runs: Path) -> None
         (["block=sos"], "block=sos: no run has that; found among 3 runs: pre_ln, sas"),
         (["optimiser.rl=1"], "optimiser.rl=1: did you mean optimiser.lr? no run has the setting optimiser.rl"),
         (["zzz"], "zzz: no run of that name or id in "),
-        (["none.yaml"], "none.yaml: was not dispatched in "),
+        (["none.yaml"], "none.yaml: no such file; valid: "),
     ):
         done = cli("status", *words)
         assert done.code == 2 and message in done.err and done.err.count("\n") == 1, done.err

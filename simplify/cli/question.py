@@ -10,8 +10,8 @@ from typing import Any
 from simplify.choices import overlay_dir
 from simplify.compose import axes
 from simplify.errors import ConfigError
-from simplify.sweep.file import PAPER, Size, SweepFile, read_sweep
-from simplify.sweep.record import record_name
+from simplify.sweep.file import Size, SweepFile, read_sweep
+from simplify.sweep.record import PAPER, record_name
 
 
 @dataclass(frozen=True)

@@ -7,13 +7,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from simplify.choices import sweeps_dir
 from simplify.config import nearest
+from simplify.display import near
 from simplify.errors import RunFolderError
 from simplify.runs.lookup import runs_named
 from simplify.runs.settings import flat
 from simplify.runs.state import STATES
 from simplify.runs.store import RunStore, RunView
-from simplify.sweep.record import Record, records, records_of
+from simplify.sweep.record import PAPER, Record, records, records_of
 
 _YAML = (".yaml", ".yml")
 
@@ -26,7 +28,7 @@ class Selected:
     runs: list[RunView]
     sweeps: list[Record]
     unstarted: list[str]  # folder names of runs that a chosen sweep knows and nothing else does
-    title: str
+    title: str  # the words, and the scale that they come to where it is not the file's own
 
 
 def select(words: Sequence[str], run_root: Path | None) -> Selected:
@@ -36,7 +38,9 @@ def select(words: Sequence[str], run_root: Path | None) -> Selected:
     root = settings.pop("run_root", None) or (str(run_root) if run_root else None)
     store = RunStore(root)
     has_file = any(word.endswith(_YAML) for word in names)
-    sweeps, ids = _sweeps(names, store.root, settings.pop("scale", None) if has_file else None)
+    scale = settings.pop("scale", None) if has_file else None
+    elsewhere = f" run_root={root}" if root else ""
+    sweeps, ids = _sweeps(names, store.root, scale, elsewhere)
     found = store.runs()
     wanted = {run.run_id for sweep in sweeps for run in sweep.runs}
     unstarted = {run.run_id: run.folder for sweep in sweeps for run in sweep.runs}
@@ -53,7 +57,7 @@ def select(words: Sequence[str], run_root: Path | None) -> Selected:
     if len(sweeps) == 1 and not ids:  # as the sweep names them
         order = {run.run_id: number for number, run in enumerate(sweeps[0].runs)}
         found.sort(key=lambda run: order.get(run.run_id, len(order)))
-    title = " ".join(words) or f"all runs of {store.root}"
+    title = " ".join(words) + _scale_of(sweeps, scale) or f"all runs of {store.root}"
     return Selected(store, found, sweeps, [] if settings else list(unstarted.values()), title)
 
 
@@ -66,7 +70,13 @@ def _unbegun(word: str, root: Path, found: Sequence[RunView]) -> dict[str, str]:
     return {run_id: name for run_id, name in asked.items() if run_id.startswith(word) or name.startswith(word)}
 
 
-def _sweeps(names: Sequence[str], root: Path, scale: str | None) -> tuple[list[Record], list[str]]:
+def _scale_of(sweeps: Sequence[Record], typed: str | None) -> str:
+    """The scales that are shown, as words of a command line; nothing where they were typed, or are the file's own."""
+    scales = sorted({record.scale for record in sweeps})
+    return f" scale={','.join(scales)}" if typed is None and scales not in ([], [PAPER]) else ""
+
+
+def _sweeps(names: Sequence[str], root: Path, scale: str | None, elsewhere: str) -> tuple[list[Record], list[str]]:
     """The sweeps among the words, and the other words."""
     chosen: list[Record] = []
     others: list[str] = []
@@ -75,17 +85,45 @@ def _sweeps(names: Sequence[str], root: Path, scale: str | None) -> tuple[list[R
         if word in known:
             chosen.append(known[word])
         elif word.endswith(_YAML):
-            asked = [r for r in records_of(root, Path(word)) if scale is None or r.scale == scale]
-            if not asked:
-                at = f" at scale={scale}" if scale else ""
-                raise RunFolderError(
-                    f"{word}: was not dispatched{at} in {root}; valid: "
-                    f"{', '.join(known) or '(no sweep yet)'}, or start it: simplify sweep {word}"
-                )
-            chosen += asked
+            asked = records_of(root, Path(word))
+            at = [record for record in asked if scale in (None, record.scale)]
+            if not at:
+                raise _not_dispatched(word, root, scale, asked, list(known), elsewhere)
+            chosen += at
         else:
             others.append(word)
     return chosen, others
+
+
+def _not_dispatched(
+    word: str, root: Path, scale: str | None, asked: Sequence[Record], known: Sequence[str], elsewhere: str
+) -> RunFolderError:
+    """What to do about a sweep file of which there is nothing here. Raises ConfigError where it has no such scale."""
+    if not Path(word).is_file():
+        if not asked:
+            return _no_file(word)
+        start = ""
+    else:
+        from simplify.sweep.file import read_sweep  # Hydra, which nobody needs who only looks
+
+        if scale is not None:
+            read_sweep(Path(word)).at(scale)
+        start = f", or start it: simplify sweep {word}{f' scale={scale}' if scale else ''}{elsewhere}"
+    at = f" at scale={scale}" if scale else ""
+    there = [f"scale={name}" for name in dict.fromkeys(record.scale for record in asked)] or known
+    return RunFolderError(
+        f"{word}: was not dispatched{at} in {root}; valid: {', '.join(there) or '(no sweep yet)'}{start}"
+    )
+
+
+def _no_file(word: str) -> RunFolderError:
+    """A name under which there is no file: the nearest one, or those that are there."""
+    folder = Path(word).parent
+    there = sorted(str(path) for path in folder.glob("*") if path.suffix in _YAML)
+    if not there:
+        there = [near(path) for path in sorted(sweeps_dir().rglob("*.yaml"))]
+    listed = ", ".join(there[:8]) + (f", ... ({len(there)} files)" if len(there) > 8 else "")
+    return RunFolderError(f"{word}: no such file; {nearest(word, there)}valid: {listed or 'a sweep file'}")
 
 
 def _with_setting(runs: Sequence[RunView], key: str, value: str) -> list[RunView]:

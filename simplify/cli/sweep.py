@@ -20,10 +20,10 @@ from simplify.runs.folder import RunFolder, now, run_root
 from simplify.runs.queue import Queue
 from simplify.runs.store import RunStore
 from simplify.sweep.estimate import Estimate, estimate_seconds
-from simplify.sweep.file import PAPER, header
+from simplify.sweep.file import header
 from simplify.sweep.plan import Plan, PlannedRun, make_plan
 from simplify.sweep.points import points_of
-from simplify.sweep.record import Record, Recorded, dropped, read_record, record_path, write_record
+from simplify.sweep.record import PAPER, Record, Recorded, dropped, read_record, record_path, write_record
 
 _MANY = 20  # runs from which a sweep asks before it starts
 _LONG = 24 * 3600.0  # device-seconds from which it asks

@@ -23,9 +23,9 @@ from pydantic import Field, field_validator, model_validator
 from simplify.compose import read_yaml
 from simplify.config import Settings, nearest, show, validate
 from simplify.errors import ConfigError
+from simplify.sweep.record import PAPER
 
 Axes = dict[str, list[Any]]
-PAPER = "paper"  # the scale that the file itself describes
 
 
 class Figure(Settings):

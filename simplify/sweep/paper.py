@@ -24,6 +24,7 @@ from simplify.runs.code import code_hash
 from simplify.runs.files import read_json, write_json
 from simplify.runs.identity import identity
 from simplify.runs.store import RunView
+from simplify.sweep.record import PAPER
 
 _NAME = re.compile(r"(fig|table)(\d+(?:_\d+)*)(?:_|$)")
 _WORDS = {"fig": "Fig", "table": "Table"}
@@ -74,7 +75,7 @@ def _key(files: Iterable[Path]) -> str:
 
 
 def _read(path: Path) -> Asked:
-    from simplify.sweep.file import PAPER, header_parts, read_sweep
+    from simplify.sweep.file import header_parts, read_sweep
 
     match, parts = _NAME.match(path.stem), header_parts(path)
     assert match is not None

@@ -15,6 +15,8 @@ from typing import Any
 
 from simplify.runs.files import read_json, write_json
 
+PAPER = "paper"  # the scale that a sweep file itself describes
+
 
 @dataclass(frozen=True)
 class Recorded:

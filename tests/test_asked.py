@@ -1,0 +1,76 @@
+"""Sweep files as words that choose runs: what was not dispatched, what is no file, and which scale is shown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from report_tools import falling, make_run, runs_of
+
+from simplify.sweep.record import Record, Recorded, record_name, write_record
+
+Cli = Callable[..., Any]
+TEXT = "# Question: early?\n# Late?\n# Cost: none.\ngrid: {block: [pre_ln, sas]}\nset: {model: gpt_nano}\n"
+TEXT += "scales: {nano: {set: {train.steps: 10}}}\n"
+
+
+@pytest.fixture
+def file(here: Path) -> Path:
+    """A sweep file with a second scale."""
+    (here / "early.yaml").write_text(TEXT)
+    return here / "early.yaml"
+
+
+def dispatched(file: Path, root: Path, scale: str, *words: str) -> None:
+    """Write down that the runs of a root were asked for by a file."""
+    runs = tuple(Recorded(run.run_id, run.name, {}) for run in runs_of(root))
+    told = ("Question: early?", "Late?", "Cost: none.")
+    name = record_name(file, scale, words)
+    write_record(root, Record(name, str(file.resolve()), scale, words, told, (), "", None, "", None, runs))
+
+
+@pytest.mark.parametrize("verb", ["report", "status"])
+def test_a_sweep_that_was_not_dispatched(cli: Cli, file: Path, here: Path, verb: str) -> None:
+    root = here / "runs"
+    start = "valid: (no sweep yet), or start it: simplify sweep early.yaml"
+    for words, message in (
+        (["early.yaml"], f"early.yaml: was not dispatched in {root}; {start}\n"),
+        (["early.yaml", "scale=nano"], f"was not dispatched at scale=nano in {root}; {start} scale=nano\n"),
+        (["early.yaml", "scale=nan"], "scale=nan: did you mean nano? valid in this file: paper, nano\n"),
+        (["early.yaml", "scale=nano", "run_root=there"], f"{start} scale=nano run_root=there\n"),
+    ):
+        done = cli(verb, *words)
+        assert done.code == 2 and done.err.endswith(message) and done.err.count("\n") == 1, done.err
+    make_run(root, ["block=pre_ln"], falling(4.0))
+    dispatched(file, root, "paper")
+    done = cli(verb, "early.yaml", "scale=nano")
+    assert "at scale=nano" in done.err and "valid: scale=paper, or start it" in done.err
+
+
+def test_what_is_no_file_is_not_to_be_started(cli: Cli, file: Path, here: Path) -> None:
+    for word, message in (
+        ("earli.yaml", "earli.yaml: no such file; did you mean early.yaml? valid: early.yaml\n"),
+        ("zzz.yml", "zzz.yml: no such file; valid: early.yaml\n"),
+        ("nowhere/fig02.yaml", "nowhere/fig02.yaml: no such file; "),
+    ):
+        done = cli("report", word)
+        assert done.code == 2 and message in done.err and done.err.count("\n") == 1, done.err
+    assert "sweeps/" in done.err and " files)" in done.err  # ours, where the folder is not there either
+    make_run(here / "runs", ["block=pre_ln"], falling(4.0))
+    dispatched(file, here / "runs", "paper")
+    file.unlink()
+    assert cli("report", "early.yaml").code == 0  # what was dispatched is known without its file
+
+
+def test_the_scale_that_is_shown_is_named(cli: Cli, file: Path, here: Path) -> None:
+    make_run(here / "runs", ["block=pre_ln"], falling(4.0))
+    dispatched(file, here / "runs", "nano")
+    assert cli("report", "early.yaml").out.startswith("early.yaml scale=nano\n")
+    assert cli("report", "early.yaml", "scale=nano").out.startswith("early.yaml scale=nano\n")
+    assert cli("status", "early.yaml").out.startswith("early.yaml scale=nano: 1 done\n")
+    dispatched(file, here / "runs", "paper")
+    assert cli("report", "early.yaml").out.startswith("early.yaml scale=nano,paper\n")
+    assert cli("report", "early.yaml", "scale=paper").out.startswith("early.yaml scale=paper\n")
+    assert "<h1>early.yaml scale=paper</h1>" in (here / "report" / "index.html").read_text()
