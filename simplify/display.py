@@ -26,7 +26,7 @@ def is_terminal() -> bool:
 
 
 def console() -> Console:
-    """A console on standard output; without a terminal it neither colours nor wraps, and tables have $COLUMNS or 200."""
+    """A console on standard output; without a terminal it neither colours nor wraps, tables have $COLUMNS or 200."""
     if is_terminal():
         return Console()
     wanted = os.environ.get("COLUMNS", "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -74,3 +75,46 @@ def test_the_scale_that_is_shown_is_named(cli: Cli, file: Path, here: Path) -> N
     assert cli("report", "early.yaml").out.startswith("early.yaml scale=nano,paper\n")
     assert cli("report", "early.yaml", "scale=paper").out.startswith("early.yaml scale=paper\n")
     assert "<h1>early.yaml scale=paper</h1>" in (here / "report" / "index.html").read_text()
+
+
+def test_what_the_runs_are_is_said_before_the_numbers(cli: Cli, file: Path, here: Path) -> None:
+    """On the terminal, the page, in both tables and as data: sizes, budget, seeds, device, and what was typed."""
+    for seed in (0, 1):
+        for block in ("pre_ln", "sas"):
+            make_run(here / "runs", [f"block={block}", f"seed={seed}"], falling(4.0))
+    dispatched(file, here / "runs", "nano", "train.steps=20", "seed=0,1")
+    done = cli("report", "early.yaml")
+    line = "All runs: gpt_nano (2 layers, d_model 32, context 16), text, 20 steps of 128 tokens, seeds 0 1, "
+    line += "bf16 on a device"
+    typed = "Typed at dispatch: train.steps=20 seed=0,1"
+    assert f"- {line}\n- {typed}\n" in done.out, done.out + done.err
+    report = here / "report"
+    page = (report / "index.html").read_text()
+    assert f"<h2>Answer</h2>\n<p>{line}</p>\n<p>{typed}</p>" in page
+    assert "<h2>Question</h2>\n<p>early? Late?</p>\n<p>Cost: none.</p>" in page and "4 runs of runs/, " in page
+    assert (
+        f"\n\n{line}\n\n{typed}\n" in (report / "table.md").read_text()
+        and f"% {line}" in (report / "table.tex").read_text()
+    )
+    told = json.loads((report / "report.json").read_text())
+    assert told["said_first"] == [line, typed] and told["title"] == "early.yaml scale=nano"
+    assert [(sweep["scale"], sweep["words"]) for sweep in told["sweeps"]] == [("nano", ["train.steps=20", "seed=0,1"])]
+
+
+def test_what_differs_is_told_from_least_to_largest(cli: Cli, here: Path) -> None:
+    root = here / "else where"
+    for number, layers in enumerate((2, 4)):
+        words = [f"model.n_layers={layers}", f"train.steps={1000 * layers}", f"seed={number}"]
+        make_run(root, [*words, "block=sas", "block.gamma=null"], falling(4.0), device=f"card {number}")
+    make_run(root, ["block=sas", "model.n_layers=2", "train.steps=2000"], falling(4.0))
+    done = cli("report", f"run_root={root}")
+    line = "(2 to 4 layers, d_model 32, context 16), text, 2,000 to 4,000 steps of 128 tokens, seeds 0 1, bf16 on "
+    assert f"{line}a device and card 0 and card 1" in done.out, done.out
+    assert "gamma=null" in done.out and "None" not in done.out
+    page = (here / "report" / "index.html").read_text()
+    assert "3 runs of else where/, " in page and "gamma=null" in page
+    hours = ["train.steps=null", "train.hours=0.5"]
+    make_run(here / "runs", hours, falling(4.0))
+    assert "- The run: gpt_nano (2 layers" in (out := cli("report").out) and "0.5 hours, steps of 128 tokens" in out
+    make_run(here / "runs", ["train.steps=30"], falling(4.0))
+    assert "text, steps of 128 tokens, seed 0, " in cli("report").out

@@ -31,7 +31,7 @@ ROOMS: dict[str, set[str]] = {
     "diagnose": {"compare", "config", "data", "errors", "training", "zoo"},
     "finetune": {"config", "data", "errors", "runs", "training", "zoo"},
     "export": {"config", "data", "errors", "training", "zoo"},
-    "compare": {"display", "runs"},
+    "compare": {"config", "display", "runs"},
     "publish": {"errors", "runs"},
     "cli": {
         *("bench", "choices", "compare", "compose", "config", "data", "diagnose", "dispatch", "display", "errors"),

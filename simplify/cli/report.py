@@ -15,9 +15,9 @@ from rich.table import Table
 
 from simplify.cli.select import Selected, select
 from simplify.config import nearest
-from simplify.display import console, is_terminal
+from simplify.display import console, is_terminal, near
 from simplify.errors import ConfigError, RunFolderError
-from simplify.sweep.file import Figure, Report, read_sweep
+from simplify.sweep.file import Figure, Report, paragraphs, read_sweep
 
 if TYPE_CHECKING:
     from simplify.compare.comparison import Comparison
@@ -133,6 +133,7 @@ def _refuse_empty(found: Comparison, chosen: Selected, typed: str | None) -> Non
 def _options(found: Comparison, chosen: Selected, wish: Report) -> ReportOptions:
     from simplify import __version__
     from simplify.compare.report import FigureWish, ReportOptions
+    from simplify.compare.shared import Asked
     from simplify.compare.speed import choose
     from simplify.compare.tables import PaperNumbers
     from simplify.runs.benches import read_benches
@@ -142,19 +143,22 @@ def _options(found: Comparison, chosen: Selected, wish: Report) -> ReportOptions
     if wish.paper is not None:
         columns = {head: {k: str(v) for k, v in cells.items()} for head, cells in wish.paper.columns.items()}
         paper = PaperNumbers(wish.paper.where, columns, wish.paper.hours)
-    question = chosen.sweeps[0].question if len(chosen.sweeps) == 1 else ()
+    question = paragraphs(chosen.sweeps[0].question) if len(chosen.sweeps) == 1 else ()
+    asked = [Asked(record.name, record.scale, record.words) for record in chosen.sweeps]
     when = datetime.now().astimezone().strftime("%Y-%m-%d %H:%M")
     benches = read_benches(chosen.store.root)
     blocks = {variant.block for variant in found.variants}
     speed = choose(benches, blocks, models=[variant.runs[0].config["model"] for variant in found.variants])
-    about = f"{len(chosen.runs)} runs of {chosen.store.root.name}/, {when}, simplify {__version__}"
+    number = len(chosen.runs)
+    about = f"{number} run{'s'[: number != 1]} of {near(chosen.store.root)}/, {when}, simplify {__version__}"
     title = chosen.title if chosen.sweeps or chosen.title != f"all runs of {chosen.store.root}" else "All runs"
-    return ReportOptions(title, question, wish.x, figures, paper, chosen.unstarted, about, speed)
+    return ReportOptions(title, question, asked, wish.x, figures, paper, chosen.unstarted, about, speed)
 
 
 def _print(found: Comparison, options: ReportOptions, problems: Sequence[str]) -> None:
     """The short table, the notes, and what is not in it."""
     from simplify.compare.forms import aligned
+    from simplify.compare.shared import said_first
     from simplify.compare.tables import notes_of, rows_of
 
     rows = rows_of(found, options.paper, short=True)
@@ -170,7 +174,7 @@ def _print(found: Comparison, options: ReportOptions, problems: Sequence[str]) -
     else:
         print("\n".join([options.title, *lines]))
     width = max(60, screen.width) if is_terminal() else 10_000
-    for note in (*notes_of(found, short=True), *problems):
+    for note in (*said_first(found, options.asked), *notes_of(found, short=True), *problems):
         print(textwrap.fill(f"- {note}", width, subsequent_indent="  "))
     _print_unfinished(found, options.unstarted)
 

@@ -11,6 +11,7 @@ import numpy as np
 from simplify.compare.curves import Logged
 from simplify.compare.statistics import Difference, compare, mean_sd
 from simplify.compare.variants import Variant, apart, baseline_of, bases, group, seeds
+from simplify.config import show
 from simplify.runs.store import RunView
 
 
@@ -147,7 +148,7 @@ def _fact(run: RunView, what: str) -> str:
         "precision": device.get("precision"),
         "compiled": run.last.get("compiled"),
     }
-    return str(found[what])
+    return "unknown" if found[what] is None else show(found[what])
 
 
 def _reach(variant: Variant, base: Variant, logged: Logged) -> Reach | None:

@@ -22,6 +22,7 @@ from simplify.compare.curves import (
 )
 from simplify.compare.panels import Curve, Panel, View, with_views
 from simplify.compare.variants import Variant, setting
+from simplify.config import show
 from simplify.runs.metrics import read_metrics
 from simplify.runs.store import RunView
 
@@ -122,7 +123,7 @@ def final_panel(found: Comparison, x: str, by: str = "block", log_x: bool = Fals
         place = setting(config, x)
         if row.loss is None or not isinstance(place, (int, float)):
             continue
-        line = " ".join(str(setting(config, key)) for key in by.split())
+        line = " ".join(show(setting(config, key)) for key in by.split())
         lines.setdefault(line, []).append((float(place), *row.loss))
     curves = [
         _final_curve(name, sorted(points, key=lambda p: p[0]), name if by == "block" else f"{by}={name}")

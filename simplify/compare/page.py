@@ -32,7 +32,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Section:
-    """A part of a page under a heading of its own; none where `title` is empty."""
+    """A part of a page under a heading of its own; none where `title` is empty. Empty lines part its text."""
 
     title: str
     text: str = ""
@@ -77,7 +77,7 @@ def _section(place: int, section: Section) -> str:
     """A section's heading, text, tables, and the place where page.js draws its panels."""
     parts = [f'<section class="part" id="section-{place}">']
     parts += [f"<h2>{escape(section.title)}</h2>"] * bool(section.title)
-    parts += [f"<p>{escape(section.text)}</p>"] * bool(section.text)
+    parts += [f"<p>{escape(text)}</p>" for text in section.text.split("\n\n") if text]
     parts += [_table(table) for table in section.tables if table.rows]
     parts += [f'<div class="charts" data-section="{place}"></div>'] * bool(section.panels)
     return "\n".join([*parts, "</section>"])

@@ -4,7 +4,7 @@ folders alone."""
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from simplify.compare.forms import latex, markdown
 from simplify.compare.page import Section, Table, write_page
 from simplify.compare.panels import Panel
 from simplify.compare.scaling import scaling_panel
+from simplify.compare.shared import Asked, said_first
 from simplify.compare.speed import Speed, remarks, speed_table
 from simplify.compare.speed_chart import draw_speed
 from simplify.compare.tables import PaperNumbers, notes_of, rows_of
@@ -50,7 +51,8 @@ class ReportOptions:
     """How the answer is shown."""
 
     title: str
-    question: Sequence[str] = ()
+    question: Sequence[str] = ()  # in paragraphs
+    asked: Sequence[Asked] = ()  # the sweeps among what was selected
     x: str = "step"
     figures: Sequence[FigureWish] = ()
     paper: PaperNumbers | None = None
@@ -84,10 +86,10 @@ def write_report(found: Comparison, options: ReportOptions, out: Path) -> Writte
     out.mkdir(parents=True, exist_ok=True)
     drawn = _draw(found, options)
     rows, notes = rows_of(found, options.paper), notes_of(found, options.paper)
-    question = [Section("Question", " ".join(options.question))] if options.question else []
+    heads = said_first(found, options.asked)
     sections = [
-        *question,
-        Section("Answer", "", [Table("", rows, notes)]),
+        *_question(options),
+        Section("Answer", "\n\n".join(heads), [Table("", rows, notes)]),
         *drawn.sections,
         *_speed(options),
         *_left(found, options),
@@ -102,8 +104,8 @@ def write_report(found: Comparison, options: ReportOptions, out: Path) -> Writte
     _refuse_strangers(out, names, earlier)
     _keep_numbers(out, found, options, [*names, *sorted(earlier - set(names))])  # first: a half report can be replaced
     write_page(sections, options.title, options.about, files[0])
-    write_whole(files[1], markdown(rows, notes))
-    write_whole(files[2], latex(rows, notes))
+    write_whole(files[1], markdown(rows, [*heads, *notes]))
+    write_whole(files[2], latex(rows, [*heads, *notes]))
     for name, panels in drawn.printed.items():
         draw_panels(panels, "", pictures[name], COLUMN if len(panels) == 1 else None)
     if options.speed is not None:
@@ -114,6 +116,12 @@ def write_report(found: Comparison, options: ReportOptions, out: Path) -> Writte
             (out / name).unlink(missing_ok=True)
     _keep_numbers(out, found, options, names)
     return Written([*files, out / _MANIFEST], drawn.problems)
+
+
+def _question(options: ReportOptions) -> list[Section]:
+    """The question under its heading, which says the word already."""
+    text = "\n\n".join(options.question).removeprefix("Question: ")
+    return [Section("Question", text)] if text else []
 
 
 def _suffixes(name: str) -> Sequence[str]:
@@ -131,6 +139,7 @@ def _refuse_strangers(out: Path, names: Sequence[str], ours: set[str]) -> None:
 def _keep_numbers(out: Path, found: Comparison, options: ReportOptions, names: Sequence[str]) -> None:
     rows = [numbers(row) for row in found.rows]
     told = {"title": options.title, "about": options.about, "margin": found.margin, "files": list(names)}
+    told |= {"said_first": said_first(found, options.asked), "sweeps": [asdict(sweep) for sweep in options.asked]}
     write_json(out / _MANIFEST, {**told, "rows": rows})
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from simplify.config import show
 from simplify.runs.costs import Costs, costs_of
 from simplify.runs.settings import differing_settings, flat
 from simplify.runs.store import RunView
@@ -120,7 +121,7 @@ def group(runs: Sequence[RunView], colour: str = "block") -> tuple[list[Variant]
 
 def _variant(name: str, identity: Mapping[str, Any], runs: list[RunView], colour: str) -> Variant:
     config = runs[0].config
-    value = str(setting(config, colour))
+    value = show(setting(config, colour))
     key = value if colour == "block" else f"{colour}={value}"  # only blocks have colours of their own
     return Variant(name, str(config["block"]["name"]), flat(config), identity, runs, key)
 
@@ -160,8 +161,8 @@ def _short(key: str, among: Mapping[str, Any]) -> str:
 
 def _text(value: Any) -> str:
     if isinstance(value, Mapping):
-        return " ".join(f"{part}" for part in value.values())
-    return f"{value:g}" if isinstance(value, float) else str(value)
+        return " ".join(map(_text, value.values()))
+    return f"{value:g}" if isinstance(value, float) else show(value)
 
 
 def baseline_of(variant: Variant, bases: Sequence[Variant]) -> Variant | None:

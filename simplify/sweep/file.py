@@ -14,7 +14,7 @@ runs_of: other.yaml                                       another question to th
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -196,12 +196,28 @@ def header(path: Path) -> list[str]:
     return lines
 
 
+_WORD = re.compile(r"(Question|Cost|Expectation|Note)(?: \([^)]*\))?: ")
+
+
+def paragraphs(lines: Sequence[str]) -> list[str]:
+    """The lines of a header without the file's own breaks: a paragraph a word, and after an empty line."""
+    found: list[str] = []
+    begins = True
+    for line in lines:
+        if line and (begins or _WORD.match(line)):
+            found.append(line)
+        elif line:
+            found[-1] = f"{found[-1]} {line}"
+        begins = not line
+    return found
+
+
 def header_parts(path: Path) -> dict[str, str]:
     """What a header says under each of its words, each a key in small letters: question, cost, expectation, note."""
     parts: dict[str, str] = {}
     word = ""
     for line in header(path):
-        found = re.match(r"(Question|Cost|Expectation|Note)(?: \([^)]*\))?: ", line)
+        found = _WORD.match(line)
         if found:
             word, line = found[1].lower(), line[found.end() :]
         if word:
