@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from rich.markup import escape
-from rich.table import Table
-
-from simplify.config import RunConfig, Settings, show
+from simplify.cli.plan_table import print_runs_of
 from simplify.display import console, short_time
 from simplify.sweep.estimate import Estimate
+from simplify.sweep.file import paragraphs
 from simplify.sweep.plan import Plan
 from simplify.sweep.record import Recorded
 
@@ -18,32 +16,12 @@ from simplify.sweep.record import Recorded
 def show_plan(plan: Plan, estimate: Estimate, gone: Sequence[Recorded], question: Sequence[str], lanes: int) -> None:
     """The question, the runs, and what they cost on this machine."""
     screen = console()
-    for line in question:
-        screen.print(line, style="dim", markup=False, highlight=False)
-    names = plan.axes
-    table = Table(title=escape(summary(plan, gone)), title_justify="left")
-    table.add_column("run", no_wrap=True)
-    for name in names:
-        table.add_column(escape(name), overflow="fold")
-    for name in ("parameters", "time"):
-        table.add_column(name, justify="right")
-    table.add_column("state")
-    for run, seconds in zip(plan.runs, estimate.seconds, strict=True):
-        cells = [show(run.point[name] if name in run.point else value_of(run.config, name)) for name in names]
-        time = "-" if run.state == "done" else "?" if seconds is None else short_time(seconds)
-        table.add_row(run.name, *map(escape, cells), f"{run.parameters:,}", time, run.state)
-    screen.print(table)
+    for paragraph in paragraphs(question):  # the file's own breaks are for its own width
+        screen.print(paragraph, style="dim", markup=False, highlight=False)
+    print_runs_of(plan, estimate.seconds, summary(plan, gone))
     for line in (cost(estimate, lanes), *_dropped(gone)):
         if line:
             screen.print(line, markup=False, highlight=False)
-
-
-def value_of(config: RunConfig, key: str) -> Any:
-    """The value of a setting by its full key; of a group its name."""
-    value: Any = config
-    for name in key.split("."):
-        value = getattr(value, name, None)
-    return getattr(value, "name", value) if isinstance(value, Settings) else value
 
 
 def summary(plan: Plan, gone: Sequence[Recorded]) -> str:

@@ -39,6 +39,11 @@ class DepthGain(Settings):
     value: float = Field(description="the gain in a model of `at_depth` layers (or in that layer)")
     at_depth: int = Field(ge=1, description="the number of layers (or the layer) at which the gain is `value`")
 
+    @property
+    def of(self) -> Literal["depth", "layer"]:
+        """What it depends on."""
+        return RULES[self.rule][0]
+
 
 def _kind(value: Any) -> str:
     return "rule" if isinstance(value, (dict, DepthGain)) else "number"

@@ -1,0 +1,94 @@
+"""Plans, fine-tunings and the paper's table on a real terminal of 80 columns: no number or name is broken."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pexpect
+import pytest
+from conftest import ROOT, TINY_DATA
+
+from simplify.cli.plan_table import fitted, told_apart
+from simplify.config import DepthGain
+
+Cli = Callable[..., Any]
+Screen = Callable[..., list[str]]
+PAPER = ROOT / "sweeps" / "paper"
+# A budget in hours needs no step measured.
+PLAN = ["scale=nano", *TINY_DATA, "train.steps=null", "train.hours=0.1", "wandb.mode=disabled", "--plan"]
+
+
+@pytest.fixture
+def screen(here: Path) -> Screen:
+    """The lines that a command shows on a terminal of so many columns, without colours."""
+
+    def run(*words: str, columns: int = 80) -> list[str]:
+        env = {**os.environ, "PYTHONPATH": str(ROOT), "TERM": "xterm-256color"}
+        words = ("-m", "simplify", *words)
+        options: dict[str, Any] = {"env": env, "encoding": "utf-8", "timeout": 90, "dimensions": (40, columns)}
+        child = pexpect.spawn(sys.executable, list(words), cwd=str(here), **options)
+        text = child.read()
+        child.close()
+        assert child.exitstatus == 0, text
+        return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text).replace("\r\n", "\n").splitlines()
+
+    return run
+
+
+def cells(lines: Sequence[str]) -> list[list[str]]:
+    """The rows of a table in a frame."""
+    return [[cell.strip() for cell in line.split("│")[1:-1]] for line in lines if line.startswith("│")]
+
+
+def test_a_plan_over_depth(cli: Cli, screen: Screen) -> None:
+    file = str(PAPER / "fig06_depth.yaml")
+    cli("data", "prepare", "text", *TINY_DATA[1:])  # whose progress is no part of a plan
+    lines = screen("sweep", file, *PLAN)
+    assert max(map(len, lines)) <= 80
+    assert lines[0].startswith("Question: do the simplified blocks") and lines[1].startswith("layers with d_ff")
+    (head,) = [line.replace("┃", " ").split() for line in lines if line.startswith("┃")]
+    assert head == ["id", "n_layers", "block", "mlp_branch", "lr", "time", "state"]
+    rows = {(row[1], row[2]): row[3:5] for row in cells(lines)}
+    assert len(rows) == 10 == len(cells(lines))
+    assert rows["4", "sas"] == ["0.4243", "0.001"]  # 0.2 at 18 layers
+    assert rows["16", "v_skipinit"] == ["0.2121", "0.0001"] and rows["16", "pre_ln"][0] == "1"
+    assert any(line.startswith("not shown on so narrow a screen: names of runs, parameters") for line in lines)
+    wide = cli("sweep", file, *PLAN).out
+    assert "block.mlp_branch" in wide and "sas-gpt_nano-" in wide and "0.4243" in wide and "parameters" in wide
+    least = screen("sweep", file, *PLAN, columns=46)
+    assert max(map(len, least)) <= 46 and "  n_layers=4  block=sas  mlp_branch=0.4243" in [line[:42] for line in least]
+
+
+def test_columns_that_say_the_same_go_first(cli: Cli, screen: Screen) -> None:
+    cli("data", "prepare", "text", *TINY_DATA[1:])
+    lines = screen("sweep", str(PAPER / "fig15_tied_orthogonal.yaml"), *PLAN)
+    assert max(map(len, lines)) <= 80
+    (head,) = [line.replace("┃", " ").split() for line in lines if line.startswith("┃")]
+    assert head == ["id", "seed", "branch", "init", "tie", "parameters", "time", "state"]
+    assert "block.projection.tie (as block.value.tie)" in " ".join(lines)
+
+
+def test_settings_are_as_short_as_tells_them_apart() -> None:
+    def gain(value: float, at: int, rule: Any = "inv_sqrt_depth") -> DepthGain:
+        return DepthGain(rule=rule, value=value, at_depth=at)
+
+    assert told_apart([1, gain(0.2, 18), gain(0.2, 18)], [18, 18, 72]) == ["1", "0.2", "0.1"]
+    assert told_apart([gain(0.2, 18), gain(0.1, 72)], [18, 18]) == ["0.2@18", "0.1@72"]  # one number by both
+    assert told_apart([gain(0.2, 18, "inv_sqrt_layer"), 1], [4, 4]) == ["0.2@18", "1"]
+    whole = told_apart([gain(0.2, 18), gain(0.2, 18, "inv_depth")], [18, 18])
+    assert whole[1] == "{rule:inv_depth,value:0.2,at_depth:18}"
+    kinds = [{"kind": "reparam", "skip": 1}, {"kind": "dense"}, None]
+    assert told_apart(kinds, [4, 4, 4]) == ["reparam", "dense", "null"]
+    assert told_apart([*kinds, {"kind": "dense", "x": 2}], [4] * 4)[3] == "{kind:dense,x:2}"
+
+
+def test_heads_stay_whole_where_their_last_parts_are_alike() -> None:
+    columns = {"run": ["sas-gpt_nano-0123456789"], "block.value.branch": ["1"], "block.projection.branch": ["2"]}
+    found = fitted({**columns, "parameters": ["1"], "time": ["1:00"], "state": ["new"]}, 90)
+    assert found is not None and list(found[0])[1:3] == ["block.value.branch", "block.projection.branch"]
+    assert fitted({**columns, "parameters": ["1"], "time": ["1:00"], "state": ["new"]}, 40) is None
