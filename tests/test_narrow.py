@@ -12,9 +12,14 @@ from typing import Any
 import pexpect
 import pytest
 from conftest import ROOT, TINY_DATA
+from test_finetune import PRETRAINED
 
 from simplify.cli.plan_table import fitted, told_apart
 from simplify.config import DepthGain
+from simplify.finetune.kept import Kept
+from simplify.finetune.recipe import read_recipe
+from simplify.finetune.tasks import TASKS, TITLES
+from simplify.runs.store import RunStore
 
 Cli = Callable[..., Any]
 Screen = Callable[..., list[str]]
@@ -92,3 +97,34 @@ def test_heads_stay_whole_where_their_last_parts_are_alike() -> None:
     found = fitted({**columns, "parameters": ["1"], "time": ["1:00"], "state": ["new"]}, 90)
     assert found is not None and list(found[0])[1:3] == ["block.value.branch", "block.projection.branch"]
     assert fitted({**columns, "parameters": ["1"], "time": ["1:00"], "state": ["new"]}, 40) is None
+
+
+def test_fine_tunings(cli: Cli, screen: Screen, here: Path) -> None:
+    """Nine numbers of four runs; a run without any says by which other recipe there are some."""
+    for block in ("sas", "sas_p", "pre_ln", "parallel"):
+        assert cli("train", *PRETRAINED, f"block={block}", "train.steps=1").code == 0
+    runs = RunStore(here / "runs").runs()
+    recipe, _, _ = read_recipe(["lr=5e-3", "batch=16"])
+    for seed in (0, 1):
+        for place, run in enumerate(runs):
+            for task in TASKS.values():
+                numbers = {split.number: 0.431 + place / 100 + seed / 10 for split in task.splits}
+                Kept(run.folder, recipe).write(task, seed, {"numbers": numbers, "failed": None, "data": "one"})
+    names = [run.name for run in runs]
+    words = ["finetune", *names, "--show", "lr=0.005", "batch=16"]
+    lines = screen(*words)
+    assert max(map(len, lines)) <= 80 and "…" not in "".join(lines)
+    heads = [line.split() for line in lines if line.startswith("run ")]
+    assert len(heads) > 1 and [name for head in heads for name in head[1:]] == names
+    for title in (*TITLES.values(), "mean"):
+        found = [line.split(maxsplit=1)[1] for line in lines if line.startswith(f"{title} ") and "±" in line]
+        cells = [cell.strip() for line in found for cell in re.split(r"(?<=\))", line) if cell.strip()]
+        assert cells == [f"{48.1 + place:.1f} ± 7.1 (2/3)" for place in range(4)], title
+    wide = cli(*words, "seeds=2").out.splitlines()
+    assert [line.split()[0] for line in wide[:5]] == ["run", *names]
+
+    none = cli("finetune", names[0], "--show").out
+    told = f"finetune/{recipe.folder})"
+    assert f"{names[0]}: nothing by this recipe, but by lr=0.005 batch=16 (16 results in {told}\n" in none
+    both = cli("finetune", names[0], "--show", "lr=0.005", "batch=16").out
+    assert "nothing by this recipe" not in both

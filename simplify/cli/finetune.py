@@ -9,8 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.table import Table
-
+from simplify.cli.finetune_table import other_recipes_line, print_rows
 from simplify.compare.statistics import mean_sd
 from simplify.compose import compose_run
 from simplify.config import RunConfig
@@ -42,7 +41,7 @@ def finetune_command(words: Sequence[str], glue: str | None, root: Path | None, 
     if as_json:
         print(json.dumps([_plain(row) for row in rows], indent=1))
     else:
-        _print(rows, tasks, recipe, count)
+        _print([kept for kept, _ in runs], rows, tasks, recipe, count)
     return 1 if any(row.failed for row in rows) else 0
 
 
@@ -117,38 +116,21 @@ def _said(result: Mapping[str, Any]) -> str:
     )
 
 
-def _print(rows: Sequence[Row], tasks: Sequence[GlueTask], recipe: Recipe, seeds: int) -> None:
+def _print(runs: Sequence[Kept], rows: Sequence[Row], tasks: Sequence[GlueTask], recipe: Recipe, seeds: int) -> None:
+    print_rows(rows, tasks, seeds)
     out = console()
-    names = [split.number for task in tasks for split in task.splits]
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("run", no_wrap=True)
-    for name in names:
-        table.add_column(TITLES[name], justify="right")
-    whole = len(names) == len(TITLES)
-    if whole:
-        table.add_column("mean", justify="right")
-    for row in rows:
-        cells = [_cell(row.numbers.get(name, {}), seeds) for name in names]
-        table.add_row(row.run, *cells, *([_cell(row.means, seeds)] if whole else []))
-    out.print(table)
     metrics = ", ".join(f"{task.folder} {task.metric}" for task in tasks if task.metric != "accuracy")
     out.print(f"in %: mean ± standard deviation over seeds; accuracy{f', but {metrics}' if metrics else ''}")
     if recipe.folder:
         out.print(f"by a recipe of its own, not the paper's: finetune/{recipe.folder} in the run folders")
-    for row in rows:
+    for kept, row in zip(runs, rows, strict=True):
+        if not row.numbers and not row.failed and (other := other_recipes_line(kept)):
+            out.print(other, markup=False, highlight=False)
         for line in row.failed:
             out.print(f"{row.run}: failed, and in no mean: {line}", highlight=False)
     for task in tasks:
         if len({one for row in rows for one in row.data.get(task.name, ())}) > 1:
             out.print(f"{task.name}: these results are of different data; compare only what was trained on the same")
-
-
-def _cell(values: Mapping[int, float], seeds: int) -> str:
-    if not values:
-        return "-"
-    mean, sd = mean_sd([100 * value for value in values.values()])
-    few = f" ({len(values)}/{seeds})" if len(values) < seeds else ""
-    return f"{mean:.1f}{few}" if sd is None else f"{mean:.1f} ± {sd:.1f}{few}"
 
 
 def _plain(row: Row) -> dict[str, Any]:

@@ -14,7 +14,8 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from simplify.errors import AlreadyRunning
+from simplify.config import validate
+from simplify.errors import AlreadyRunning, ConfigError
 from simplify.finetune.recipe import Recipe
 from simplify.finetune.tasks import NUMBERS, GlueTask
 from simplify.runs.files import read_json, write_json
@@ -53,6 +54,21 @@ class Kept:
     def missing(self, tasks: Sequence[GlueTask], seeds: Sequence[int]) -> list[tuple[GlueTask, int]]:
         """What is still to be done, seed by seed of each task."""
         return [(task, seed) for task in tasks for seed in seeds if self.read(task, seed) is None]
+
+    def other_recipes(self) -> dict[Recipe, int]:
+        """The recipes beside this one of which the run has results, each with their number."""
+        found: dict[Recipe, int] = {}
+        for path in sorted((self.folder.path / "finetune").rglob("*.json")):
+            told = (read_json(path) or {}).get("recipe")
+            if not isinstance(told, dict):
+                continue
+            try:
+                recipe = validate(Recipe, told)
+            except ConfigError:  # of another version
+                continue
+            if recipe != self.recipe:
+                found[recipe] = found.get(recipe, 0) + 1
+        return found
 
     @contextmanager
     def lock(self) -> Iterator[None]:
