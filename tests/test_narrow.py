@@ -128,3 +128,26 @@ def test_fine_tunings(cli: Cli, screen: Screen, here: Path) -> None:
     assert f"{names[0]}: nothing by this recipe, but by lr=0.005 batch=16 (16 results in {told}\n" in none
     both = cli("finetune", names[0], "--show", "lr=0.005", "batch=16").out
     assert "nothing by this recipe" not in both
+
+
+def test_the_papers_files_are_never_broken(
+    cli: Cli, screen: Screen, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = [path.name for path in PAPER.glob("*.yaml")]
+    lines = screen("paper")
+    for name in files:  # from here their paths are longer than the screen
+        assert any(f"  {PAPER / name}" in line for line in lines), name
+    assert max(len(line) for line in lines if line.startswith("  ")) <= 80
+    text = " ".join(line.strip() for line in lines)
+    assert "GPU-hours a run" not in text and ".;" not in text and "no time for V-SkipInit. finding:" in text
+    monkeypatch.chdir(ROOT)
+    wide = cli("paper", "--run-root", str(here)).out.splitlines()
+    assert len(max(wide, key=len)) == 200 and any("│ question, sweep file" in line.replace("┃", "│") for line in wide)
+    monkeypatch.setenv("COLUMNS", "90")
+    narrow = cli("paper", "--run-root", str(here)).out.splitlines()
+    assert max(len(line) for line in narrow if line.startswith("  ")) in range(80, 91)
+    for shown in (wide, narrow):
+        assert all(any(f" sweeps/paper/{name}" in line for line in shown) for name in files)
+    monkeypatch.setenv("COLUMNS", "140")
+    middle = cli("paper", "--run-root", str(here)).out
+    assert len(max(middle.splitlines(), key=len)) == 140 and all(f" sweeps/paper/{name}" in middle for name in files)

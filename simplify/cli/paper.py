@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
+import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,11 +12,12 @@ from rich.markup import escape
 from rich.table import Table
 
 from simplify.cli.table import counted
-from simplify.display import console
+from simplify.display import console, near
 from simplify.runs.store import RunStore
 from simplify.sweep.paper import Asked, asked_for, paper_dir, states_of
 
 _WIDE = 140  # columns from which the table is readable
+_TITLE = "arXiv 2311.01906, its figures and tables"
 
 
 def paper_command(run_root: Path | None, as_json: bool) -> None:
@@ -29,9 +30,13 @@ def paper_command(run_root: Path | None, as_json: bool) -> None:
         print(json.dumps(each, indent=2, ensure_ascii=False))
         return
     for one, row in zip(asked, rows, strict=True):
-        row["shown"] = "\n".join(one.shown)
+        row["shown"] = list(one.shown)
     screen = console()
-    screen.print(_table(rows) if screen.width >= _WIDE else _list(rows))
+    longest = max((len(row["file"]) for row in rows), default=0)
+    if screen.width >= _WIDE and longest <= screen.width // 3:
+        screen.print(_table(rows, max(longest, screen.width // 4)))
+    else:
+        print("\n".join(_list(rows, screen.width)))
     scales = dict.fromkeys(scale for one in asked for scale in one.marks)
     print(f"runs: of the scales {', '.join(scales)}; a file's runs are started by simplify sweep FILE [scale=nano]")
     print(f"status: of the runs in {store.root}")
@@ -41,7 +46,7 @@ def row_of(asked: Asked, states: Mapping[str, str]) -> dict[str, Any]:
     """One sweep file as data."""
     scales = {scale: _standing(marks, states) for scale, marks in asked.marks.items()}
     return {
-        "file": _path(asked.file),
+        "file": near(paper_dir() / asked.file),
         "question": asked.question,
         "scales": scales,
         "cost": asked.cost,
@@ -51,13 +56,6 @@ def row_of(asked: Asked, states: Mapping[str, str]) -> dict[str, Any]:
         "status": _status(scales, asked.wrong),
         "wrong": list(asked.wrong),
     }
-
-
-def _path(name: str) -> str:
-    """A sweep file as it would be typed here."""
-    path = paper_dir() / name
-    near = os.path.relpath(path)
-    return str(path) if near.startswith("..") else near
 
 
 def _standing(marks: tuple[str, ...], states: Mapping[str, str]) -> dict[str, Any]:
@@ -85,35 +83,40 @@ def _runs(row: Mapping[str, Any]) -> str:
     return " / ".join(str(standing["runs"]) for standing in row["scales"].values())
 
 
-def _table(rows: list[dict[str, Any]]) -> Table:
+def _table(rows: list[dict[str, Any]], wide: int) -> Table:
+    """A row a sweep file; a column of `wide` holds the files' names, which are to be copied and so never broken."""
     scales = " / ".join(dict.fromkeys(scale for row in rows for scale in row["scales"]))
-    table = Table(title="arXiv 2311.01906, its figures and tables", title_justify="left", show_lines=True, expand=True)
+    table = Table(title=_TITLE, title_justify="left", show_lines=True, expand=True)
     table.add_column("", no_wrap=True)
-    table.add_column("question, sweep file", overflow="fold", ratio=4)
+    table.add_column("question, sweep file", overflow="fold", width=wide)
     table.add_column(f"runs\n{scales}", justify="right", no_wrap=True)
     for name, ratio in (("cost", 4), ("GPU-hours a run\n(the paper)", 2), ("the paper's finding", 4), ("status", 2)):
         table.add_column(name, overflow="fold", ratio=ratio)
     for row in rows:
         asks = f"{row['question']}\n{row['file']}"
         cells = (row["cost"], row["hours"] or "-", row["finding"], row["status"])
-        table.add_row(row["shown"], *map(escape, (asks, _runs(row), *cells)))
+        table.add_row("\n".join(row["shown"]), *map(escape, (asks, _runs(row), *cells)))
     return table
 
 
-def _list(rows: list[dict[str, Any]]) -> Table:
-    """The same for a narrow terminal: one cell a figure."""
-    table = Table(title="arXiv 2311.01906, its figures and tables", title_justify="left", show_lines=True, expand=True)
-    table.add_column("", no_wrap=True)
-    table.add_column("question, runs, cost, the paper's finding, status", overflow="fold", ratio=1)
+def _list(rows: list[dict[str, Any]], width: int) -> list[str]:
+    """The same for a narrow screen, as lines of text. What the paper says of hours is part of the cost already."""
+    lines = [_TITLE]
     for row in rows:
+        lines += ["", f"{', '.join(row['shown'])}  {row['file']}"]
         scales = " / ".join(row["scales"])
-        hours = f"; GPU-hours a run in the paper: {row['hours']}" if row["hours"] else ""
-        lines = (
-            row["question"],
-            f"{row['file']}: {_runs(row)} runs ({scales})",
-            f"cost: {row['cost']}{hours}",
-            f"finding: {row['finding']}",
-            f"status: {row['status']}",
-        )
-        table.add_row(row["shown"], escape("\n".join(lines)))
-    return table
+        told = {
+            "question": row["question"],
+            **({"runs": f"{_runs(row)} ({scales})"} if scales else {}),
+            "cost": row["cost"],
+            "finding": row["finding"],
+            "status": row["status"],
+        }
+        for word, text in told.items():
+            lines += _wrapped(f"{word}: {text}", width) if text else []
+    return [*lines, ""]
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    lines = textwrap.wrap(text, width - 2, break_long_words=False, break_on_hyphens=False)
+    return [f"  {line}" for line in lines]
