@@ -167,6 +167,11 @@ def test_sequence_longer_than_the_corpus(cli: Cli) -> None:
     assert result.err.startswith("simplify: model.seq_len=1000000: longer than the corpus: its training split has ")
     assert result.err.endswith(" tokens; use a shorter model.seq_len or more text\n")
     assert result.code == 2
+    apart = cli("train", *TINY, "model.seq_len=65536", "train.batch_tokens=65536", "data.packing=document")
+    assert apart.err.startswith(
+        "simplify: model.seq_len=65536: longer than every document (data.packing=document keeps"
+    )
+    assert apart.code == 2 and apart.err.count("\n") == 1
 
 
 def test_unwritable_run_root(cli: Cli, here: Path) -> None:

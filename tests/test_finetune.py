@@ -108,8 +108,15 @@ def test_all_tasks_and_two_runs_side_by_side(cli: Cli, here: Path) -> None:
     other = here / "glue" / "RTE" / "dev.tsv"
     other.write_text(other.read_text().replace("It is.", "It was."))
     (here / "runs" / names[0] / "finetune" / "rte-1.json").unlink()
-    mixed = cli("finetune", *names, "seeds=2", "--glue", str(here / "glue"))
-    assert mixed.code == 0 and "rte: these results are of different data" in mixed.out
+    for asked in (names[:1], names[1:]):  # one with a seed to be done, one where all is there
+        mixed = cli("finetune", *asked, "seeds=2", "--glue", str(here / "glue"))
+        assert mixed.code == 2 and mixed.err.count("\n") == 1, mixed.err
+        assert "rte was fine-tuned on other data (" in mixed.err and "/finetune/rte-*.json" in mixed.err
+    kept = here / "runs" / names[0] / "finetune" / "rte-0.json"
+    (kept.parent / "rte-1.json").write_text(kept.read_text().replace('"data": "', '"data": "0'))
+    copied = cli("finetune", *names, "seeds=2", "--show")
+    assert copied.code == 1 and "in no mean: rte: its seeds are of different data" in copied.out
+    assert "rte: these results are of different data" in copied.out
 
 
 def test_killed_in_the_middle(cli: Cli, spawn: Callable[..., Any], here: Path, glue: Path) -> None:

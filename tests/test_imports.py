@@ -49,7 +49,7 @@ KNOWN_ONLY_BY = {
     "tokenizers": {"data/tokenisers.py", "data/parts.py", "data/corpus.py", "finetune/inputs.py"},
     "submitit": {"dispatch/launch.py", "dispatch/batch.py", "dispatch/task.py"},
     "pandas": {"runs/store.py"},
-    "datasets": {"data/files.py", "finetune/hub.py"},
+    "datasets": {"data/files.py"},
     "sklearn": {"finetune/metrics.py"},
     "transformers": {"export/huggingface.py", "export/write.py"},
 }

@@ -132,6 +132,15 @@ def test_files_stand_for_the_data_set_of_the_hub(cli: Cli, here: Path) -> None:
     assert other.err.count("\n") == 1
 
 
+def test_what_no_run_can_use_is_said_when_it_is_prepared(cli: Cli, here: Path) -> None:
+    (here / "few").mkdir()
+    (here / "few" / "one.txt").write_text("a b c d e f g " * 200)
+    done = cli("data", "prepare", "languini", "--from", "few", "data.val_fraction=1e-9")
+    assert done.code == 2 and "data=languini: none of these documents is held out" in done.err
+    entries = json.loads(next(here.parent.rglob("tokenizer.json")).read_text())["model"]["vocab"]
+    assert f"vocabulary {len(entries)} of data.vocab_size=16384" in done.out
+
+
 def test_some_files_of_a_data_set(here: Path) -> None:
     write_files(here / "set", "jsonl.zst")
     words = [*TINY[5:], "data=pile", f"'data.train_set=\"{here / 'set'}\"'".strip("'"), "data.vocab_size=384"]
@@ -184,6 +193,7 @@ def test_the_same_texts_give_the_same_wordpiece() -> None:
         (["text", "data.path=.", "--from", "column"], ["has no meaning with data.source=folder"]),
         (["codeparrot", "data.tokeniser_kind=wordpiece"], ["data.tokeniser_kind=wordpiece: has no meaning with"]),
         (["pil"], ["data prepare pil: did you mean pile?"]),
+        (["pile", "--check"], ["data=pile: is not prepared on this machine, so there is nothing to check"]),
     ],
 )
 def test_what_cannot_be_prepared_is_one_line(

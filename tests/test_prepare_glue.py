@@ -26,7 +26,10 @@ def cache(here: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A cache of the test's own, and GLUE's download in `here`."""
     write_layouts(here / "the download")
     monkeypatch.setenv("SIMPLIFY_CACHE", str(here / "cache"))
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    import huggingface_hub.constants
+
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")  # for processes of their own
     monkeypatch.delenv("SIMPLIFY_GLUE", raising=False)
     return here / "cache" / "glue"
 
@@ -51,13 +54,31 @@ def test_damage_and_another_origin_are_said(cli: Cli, here: Path, cache: Path) -
     assert cli("data", "prepare", "glue", "--from", "the download").code == 0
     write_layouts(here / "other")
     other = cli("data", "prepare", "glue", "--from", "other")
-    assert other.code == 2 and other.err.count("\n") == 1
+    assert other.code == 2 and other.err.count("\n") == len(TASKS)
     assert f"mnli was prepared from {here / 'the download'}; to prepare it anew remove {cache / 'mnli'}" in other.err
-    path = cache / "rte" / "train-00000-of-00001.parquet"
-    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    for name in ("rte", "cola"):
+        path = cache / name / "train-00000-of-00001.parquet"
+        path.write_bytes(path.read_bytes()[:-1] + b"x")
+        with pytest.raises(DataError, match=f"{name} cannot be loaded: .*simplify data prepare glue --check"):
+            read_task(find_glue(None), TASKS[name])
     damaged = cli("data", "prepare", "glue", "--check")
-    assert damaged.code == 2 and damaged.err.count("\n") == 1
+    assert damaged.code == 2 and damaged.err.count("\n") == 2 and damaged.out.count(", checked") == len(TASKS) - 2
     assert "rte: damaged on the disk (train-00000-of-00001.parquet); remove the folder" in damaged.err
+
+
+def test_a_folder_that_lacks_tasks_gives_the_others(cli: Cli, here: Path, cache: Path) -> None:
+    write_layouts(here / "part")
+    for name in ("MNLI", "CoLA"):
+        shutil.rmtree(here / "part" / name)
+    done = cli("data", "prepare", "glue", "--from", "part")
+    assert done.code == 2 and done.err.count("\n") == 2, done.err
+    assert "--from part: MNLI/train.tsv cannot be read: No such file" in done.err and "CoLA/train.tsv" in done.err
+    assert sorted(path.name for path in cache.iterdir()) == sorted(set(TASKS) - {"mnli", "cola"})
+    assert read_task(find_glue(None, [TASKS["rte"]]), TASKS["rte"]).train.labels.tolist() == [1]
+    with pytest.raises(DataError, match="--glue is not given; nyu-mll/glue: cola cannot be loaded"):
+        read_task(find_glue(None, [TASKS["cola"]]), TASKS["cola"])
+    checked = cli("data", "prepare", "glue", "--check")
+    assert checked.code == 2 and f"{cache / 'mnli'}: is not there, so there is nothing to check" in checked.err
 
 
 def test_goes_on_with_the_task_it_was_at(here: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -99,16 +120,12 @@ def test_two_at_once(here: Path, cache: Path) -> None:
             ["--from", "nowhere"],
             "--from nowhere: no such folder; valid: a folder of the GLUE download, or of a copy of",
         ),
-        (["--from", "part"], "--from part: MNLI/train.tsv cannot be read: No such file or directory"),
-        (["--from", "empty"], "--from empty: mnli cannot be loaded: FileNotFoundError"),
         (["--workers", "2"], "--workers 2: has no meaning with data prepare glue"),
         (["data.vocab_size=9"], "data.vocab_size=9: has no meaning with data prepare glue"),
     ],
 )
 def test_what_is_wrong_is_one_line(cli: Cli, here: Path, cache: Path, words: list[str], said: str) -> None:
-    write_layouts(here / "part")
-    shutil.rmtree(here / "part" / "MNLI")
-    (here / "empty").mkdir()
+    assert here
     done = cli("data", "prepare", "glue", *words)
     assert done.code == 2 and done.err.count("\n") == 1 and said in done.err, done.err
     assert "--from" in done.err and not list(cache.glob("*/meta.json"))

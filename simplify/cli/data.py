@@ -8,10 +8,10 @@ from pathlib import Path
 
 from simplify.choices import choices, overlay_dir
 from simplify.compose import compose_run
-from simplify.config import nearest
-from simplify.data.corpus import open_corpus
+from simplify.config import DataConfig, nearest
+from simplify.data.corpus import Corpus, open_corpus, ready_corpus
 from simplify.data.files import local_files
-from simplify.errors import ConfigError
+from simplify.errors import ConfigError, DataError
 from simplify.machine import cores
 
 
@@ -49,14 +49,35 @@ def prepare_corpus(asked: Asked) -> None:
     files = local_files(asked.files) if asked.files is not None else None
     if files is not None:
         print(f"data: {files}", flush=True)
-    corpus = open_corpus(config.data, masked, files, asked.workers or cores())
+    if asked.check and files is None:
+        corpus = _ready(config.data, masked)
+    else:
+        corpus = open_corpus(config.data, masked, files, asked.workers or cores())
     if asked.check:
         corpus.check()
     facts = corpus.facts
     print(f"{config.data.name}: {facts.train_tokens:,} training tokens in {facts.train_documents:,} documents")
-    print(f"{facts.val_tokens:,} held out in {facts.val_documents:,}; vocabulary {config.data.vocab_size:,}")
+    entries = corpus.tokeniser().get_vocab_size()
+    unused = f" of data.vocab_size={config.data.vocab_size}" if entries < config.data.vocab_size else ""
+    print(f"{facts.val_tokens:,} held out in {facts.val_documents:,}; vocabulary {entries:,}{unused}")
     checked = ", checked" if asked.check else ""
     print(f"fingerprint {facts.fingerprint}{checked}; {corpus.folder}")
+    if not facts.val_tokens:
+        raise DataError(
+            f"data={config.data.name}: none of these documents is held out, so no run can be validated; prepare "
+            "it with more text, or with a larger data.val_fraction that its runs are given too"
+        )
+
+
+def _ready(config: DataConfig, masked: bool) -> Corpus:
+    """A corpus that is to be checked: it is not downloaded for that."""
+    corpus = ready_corpus(config, masked)
+    if corpus is None:
+        raise DataError(
+            f"data={config.name}: is not prepared on this machine, so there is nothing to check; valid: --check after "
+            f"simplify data prepare {config.name}"
+        )
+    return corpus
 
 
 def prepare_tasks(asked: Asked) -> None:

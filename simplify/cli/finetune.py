@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -34,9 +35,10 @@ def finetune_command(words: Sequence[str], glue: str | None, root: Path | None, 
     runs = [_encoder(word, root, recipe) for word in words if word not in settings]
     if not runs:
         raise ConfigError("finetune: names no run; valid: one or more runs, as in simplify finetune RUN task=mnli")
-    if not show and any(kept.missing(tasks, seeds) for kept, _ in runs):
+    told = glue or os.environ.get("SIMPLIFY_GLUE")  # then what is there is compared with it
+    if not show and (told or any(kept.missing(tasks, seeds) for kept, _ in runs)):
         with contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():
-            _work(runs, tasks, seeds, glue)
+            _work(runs, tasks, seeds, glue, told is not None)
     rows = [row_of(kept, tasks, seeds) for kept, _ in runs]
     if as_json:
         print(json.dumps([_plain(row) for row in rows], indent=1))
@@ -58,16 +60,25 @@ def _encoder(word: str, root: Path | None, recipe: Recipe) -> tuple[Kept, RunCon
 
 
 def _work(
-    runs: Sequence[tuple[Kept, RunConfig]], tasks: Sequence[GlueTask], seeds: Sequence[int], glue: str | None
+    runs: Sequence[tuple[Kept, RunConfig]],
+    tasks: Sequence[GlueTask],
+    seeds: Sequence[int],
+    glue: str | None,
+    all_of_it: bool,
 ) -> None:
     from simplify.finetune.glue import find_glue, read_task
     from simplify.finetune.metrics import check_installed
 
     check_installed()
-    source = find_glue(glue)
     needed = {task.name for kept, _ in runs for task, _ in kept.missing(tasks, seeds)}
+    source = find_glue(glue, [task for task in tasks if task.name in needed])
     # All is read before anything is trained: what is missing is said at once, not after hours.
-    found = {task.name: read_task(source, task) for task in tasks if task.name in needed}
+    found = {task.name: read_task(source, task) for task in tasks if all_of_it or task.name in needed}
+    for task in (task for task in tasks if task.name in found):
+        for kept, _ in runs:
+            kept.check_data(task, seeds, found[task.name].fingerprint, source.said)
+    if not needed:
+        return
     with loading("torch"):
         from simplify.training.signals import StopRequest
     with StopRequest() as stop:

@@ -69,6 +69,9 @@ class Batches:
             raise DataError(
                 f"model.seq_len={length}: longer than the corpus: its training split has {corpus.facts.train_tokens} "
                 "tokens; use a shorter model.seq_len or more text"
+                if packing == "stream"
+                else f"model.seq_len={length}: longer than every document (data.packing={packing} keeps them apart); "
+                "use a shorter model.seq_len, longer documents or data.packing=stream"
             )
         if len(self._val) < self._size:
             raise DataError(

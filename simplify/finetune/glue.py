@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -58,6 +58,8 @@ class TaskData:
 class Source(Protocol):
     """Where examples come from."""
 
+    said: str  # how the place was given, for what is told of it
+
     def examples(self, task: GlueTask, split: Split) -> Examples:
         """One split. Raises DataError."""
         ...
@@ -68,16 +70,19 @@ def prepared_folder() -> Path:
     return cache_dir() / "glue"
 
 
-def find_glue(given: str | None) -> Source:
-    """What --glue names, else $SIMPLIFY_GLUE, else what was prepared here, else the hub's. Raises DataError."""
+def find_glue(given: str | None, tasks: Iterable[GlueTask] = tuple(TASKS.values())) -> Source:
+    """What --glue names, else $SIMPLIFY_GLUE, else what was prepared here if it has `tasks`, else the hub's.
+
+    Raises DataError.
+    """
     told, prepared = os.environ.get("SIMPLIFY_GLUE"), prepared_folder()
     if given:
         return open_glue(given, f"--glue {given}")
     if told:
         return open_glue(told, f"SIMPLIFY_GLUE={told}")
-    if all((prepared / name).is_dir() for name in TASKS):
+    if all((prepared / task.name).is_dir() for task in tasks):
         return open_glue(str(prepared), str(prepared))
-    return open_glue(HUB, f"--glue is not given, and {HUB}")
+    return open_glue(HUB, f"--glue is not given; {HUB}")
 
 
 def open_glue(name: str, said: str, option: str = "--glue") -> Source:
@@ -107,7 +112,7 @@ class _Download:
     """The folder that GLUE's own download makes."""
 
     def __init__(self, root: Path, said: str) -> None:
-        self._root, self._said = root, said
+        self._root, self.said = root, said
 
     def examples(self, task: GlueTask, split: Split) -> Examples:
         """One of its files."""
@@ -116,7 +121,7 @@ class _Download:
             rows = list(_cells(path))
         except OSError as error:
             raise DataError(
-                f"{self._said}: {task.folder}/{path.name} cannot be read: {error.strerror}; valid: the GLUE download "
+                f"{self.said}: {task.folder}/{path.name} cannot be read: {error.strerror}; valid: the GLUE download "
                 f"with the task {task.name}"
             ) from None
         header = task.bare or (rows.pop(0) if rows else ())

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from simplify.data.files import import_datasets
 from simplify.errors import DataError
 from simplify.finetune.glue import Examples
 from simplify.finetune.tasks import GlueTask, Split
@@ -32,8 +33,7 @@ def open_hub_glue(name: str, said: str, option: str) -> HubGlue:
 
 def write_split(path: Path, task: GlueTask, part: Examples) -> None:
     """Examples as a Parquet file of the hub's form. Raises OSError."""
-    import datasets
-
+    datasets = import_datasets(offline=False)
     columns: dict[str, Any] = dict(zip(task.hub_texts, map(list, zip(*part.texts, strict=True)), strict=True))
     with open(path, "wb") as out:
         datasets.Dataset.from_dict({**columns, "label": part.labels}).to_parquet(out)
@@ -45,7 +45,7 @@ class HubGlue:
     """Columns by name, labels as numbers."""
 
     def __init__(self, name: str, said: str, option: str) -> None:
-        self._name, self._said, self._option = name, said, option
+        self._name, self.said, self._option = name, said, option
 
     def examples(self, task: GlueTask, split: Split) -> Examples:
         """One split."""
@@ -53,32 +53,32 @@ class HubGlue:
         missing = [name for name in (*task.hub_texts, "label") if name not in rows.column_names]
         if missing:
             raise DataError(
-                f"{self._said}: {task.name} has no column {missing[0]}; valid: the columns of nyu-mll/glue; found: "
+                f"{self.said}: {task.name} has no column {missing[0]}; valid: the columns of nyu-mll/glue; found: "
                 f"{', '.join(rows.column_names)}"
             )
         found = list(rows["label"])
         labels = np.array(found, dtype=np.float32) if task.words is None else np.array(found, dtype=np.int64)
         if not found or (task.words is not None and not (labels.min() >= 0 and labels.max() < task.outputs)):
-            raise DataError(f"{self._said}: {task.name} has no labels in {split.hub}; valid: a split with labels")
+            raise DataError(f"{self.said}: {task.name} has no labels in {split.hub}; valid: a split with labels")
         columns = [list(rows[name]) for name in task.hub_texts]
         return Examples(list(zip(*columns, strict=True)), labels)
 
     def _load(self, task: GlueTask, split: str) -> Any:
         folder = Path(self._name).expanduser()
-        if folder.is_dir():
-            os.environ.setdefault("HF_HUB_OFFLINE", "1")  # or `datasets` asks the network about local files
-        import datasets
-
+        here = folder.is_dir()
+        datasets = import_datasets(offline=here)
         try:
-            if not folder.is_dir():
+            if not here:
                 return datasets.load_dataset(self._name, task.name, split=split)
             kind, files = _files(folder / task.name, split)
             return datasets.load_dataset(kind, data_files={split: files}, split=split)
         except Exception as error:  # the hub's client raises many kinds, for the network and for the name
             reason = " ".join(str(error).split())[:300]
+            look = "look at its files (simplify data prepare glue --check at those that it made)"
             raise DataError(
-                f"{self._said}: {task.name} cannot be loaded: {type(error).__name__}: {reason}; check the name and the "
-                f"network, or give the folder of the GLUE download, or of a copy of nyu-mll/glue: {self._option} DIR"
+                f"{self.said}: {task.name} cannot be loaded: {type(error).__name__}: {reason}; "
+                f"{look if here else 'check the name and the network'}, or give the folder of the GLUE download, or of "
+                f"a copy of nyu-mll/glue: {self._option} DIR"
             ) from None
 
 

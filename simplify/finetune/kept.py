@@ -15,7 +15,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from simplify.config import validate
-from simplify.errors import AlreadyRunning, ConfigError
+from simplify.errors import AlreadyRunning, ConfigError, DataError
 from simplify.finetune.recipe import Recipe
 from simplify.finetune.tasks import NUMBERS, GlueTask
 from simplify.runs.files import read_json, write_json
@@ -70,6 +70,16 @@ class Kept:
                 found[recipe] = found.get(recipe, 0) + 1
         return found
 
+    def check_data(self, task: GlueTask, seeds: Sequence[int], fingerprint: str, said: str) -> None:
+        """Raises DataError where a result is of other data than those of that fingerprint, which are `said`."""
+        others = {seed: found["data"] for seed in seeds if (found := self.read(task, seed)) is not None}
+        wrong = next((seed for seed, data in others.items() if data != fingerprint), None)
+        if wrong is not None:
+            raise DataError(
+                f"{self.folder.path.name}: {task.name} was fine-tuned on other data ({others[wrong]}; {said} has "
+                f"{fingerprint}); give that data, or remove {self.path(task, wrong).parent}/{task.name}-*.json"
+            )
+
     @contextmanager
     def lock(self) -> Iterator[None]:
         """One process at a time fine-tunes a run; freed by the system if we are killed. Raises AlreadyRunning."""
@@ -95,7 +105,7 @@ class Row:
     run: str
     numbers: dict[str, dict[int, float]]
     failed: tuple[str, ...]  # in words
-    data: dict[str, set[str]]  # the data each task was trained on; more than one where it changed
+    data: dict[str, set[str]]  # the data that each task was trained on
 
     @property
     def means(self) -> dict[int, float]:
@@ -110,14 +120,14 @@ def row_of(kept: Kept, tasks: Sequence[GlueTask], seeds: Sequence[int]) -> Row:
     failed: list[str] = []
     data: dict[str, set[str]] = {}
     for task in tasks:
-        for seed in seeds:
-            found = kept.read(task, seed)
-            if found is None:
-                continue
-            data.setdefault(task.name, set()).add(str(found.get("data")))
-            if found.get("failed"):
-                failed.append(f"{task.name}, seed {seed}: {found['failed']['message']}")
-                continue
-            for name, value in found["numbers"].items():
+        found = {seed: result for seed in seeds if (result := kept.read(task, seed)) is not None}
+        data[task.name] = {str(result.get("data")) for result in found.values()}
+        if len(data[task.name]) > 1:  # copied together: fine-tuning itself refuses to mix them
+            failed.append(f"{task.name}: its seeds are of different data ({', '.join(sorted(data[task.name]))})")
+            continue
+        for seed, result in found.items():
+            if result.get("failed"):
+                failed.append(f"{task.name}, seed {seed}: {result['failed']['message']}")
+            for name, value in result["numbers"].items():
                 numbers.setdefault(name, {})[seed] = value
     return Row(kept.folder.path.name, numbers, tuple(failed), data)

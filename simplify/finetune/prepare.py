@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -28,41 +27,55 @@ def prepare_glue(given: Path | None, check: bool) -> Iterator[str]:
     """Keep each task that is not there yet, from the folder `given` or from the hub; yields a line for each.
 
     A task is a folder that is whole or absent, so a preparation that was killed goes on with the one it was at.
-    Raises DataError, for a task that is there but was read from elsewhere, too.
+    Raises DataError: at once where the hub does not answer or the disk is full, else of all tasks together that a
+    folder lacks, that are damaged, or that were read from elsewhere. `check` alone reads what is there and fetches
+    nothing.
     """
     said = f"--from {given}" if given else "data prepare glue"
     check_installed(said)
     if given and not given.is_dir():
         raise DataError(f"{said}: no such folder; valid: a folder of the GLUE download, or of a copy of {HUB}")
-    root, origin = prepared_folder(), str(given.resolve()) if given else HUB
-    source = open_glue(origin, said, "--from")
+    origin = str(given.resolve()) if given else HUB
+    source = None if check and not given else open_glue(origin, said, "--from")
+    problems: list[str] = []
     for task in TASKS.values():
-        with _writing(root, task), FileLock(f"{root}.lock"):  # a second preparation waits for the first
-            meta = read_json(root / task.name / _META) or _keep(source, task, root / task.name, origin)
-        if given and meta["from"] != origin:
-            raise DataError(
-                f"{said}: {task.name} was prepared from {meta['from']}; to prepare it anew remove {root / task.name}"
-            )
-        if check:
-            _check(root / task.name, meta["sha256"])
-        yield _line(task, meta, check)
+        folder = prepared_folder() / task.name
+        found = _made(source, task, folder, origin)
+        if isinstance(found, str) and source is not None and not given:
+            raise DataError(found)
+        problem = found if isinstance(found, str) else _problem(folder, found, origin if given else None, check)
+        if problem:
+            problems.append(problem)
+        elif not isinstance(found, str):
+            yield _line(task, found, check)
+    if problems:
+        raise DataError("\n".join(problems))
 
 
-@contextmanager
-def _writing(root: Path, task: GlueTask) -> Iterator[None]:
+def _made(source: Source | None, task: GlueTask, folder: Path, origin: str) -> dict[str, Any] | str:
+    """What is known of a task, read and kept first if it is not there; or, in words, why it cannot be read."""
     try:
-        root.mkdir(parents=True, exist_ok=True)
-        yield
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{folder.parent}.lock"):  # a second preparation waits for the first
+            meta = read_json(folder / _META)
+            if meta is not None:
+                return meta
+            if source is None:
+                return f"{folder}: is not there, so there is nothing to check; simplify data prepare glue makes it"
+            try:
+                data = read_task(source, task)
+            except DataError as error:
+                return str(error)
+            return _keep(data, task, folder, origin)
     except OSError as error:
         raise DataError(
-            f"SIMPLIFY_CACHE={root.parent}: {task.name} cannot be written: {error.strerror or error}; make space, and "
-            "the same command goes on with it, or set SIMPLIFY_CACHE to a folder with space"
+            f"SIMPLIFY_CACHE={folder.parents[1]}: {task.name} cannot be written: {error.strerror or error}; make "
+            "space, and the same command goes on with it, or set SIMPLIFY_CACHE to a folder with space"
         ) from None
 
 
-def _keep(source: Source, task: GlueTask, folder: Path, origin: str) -> dict[str, Any]:
-    """Read a task and write it aside, then rename it."""
-    data = read_task(source, task)
+def _keep(data: TaskData, task: GlueTask, folder: Path, origin: str) -> dict[str, Any]:
+    """Write a task aside, then rename it. Raises OSError."""
     aside = folder.with_name(f".{task.name}")
     shutil.rmtree(aside, ignore_errors=True)  # of one that was killed
     try:
@@ -83,16 +96,17 @@ def _keep(source: Source, task: GlueTask, folder: Path, origin: str) -> dict[str
     return meta
 
 
+def _problem(folder: Path, meta: dict[str, Any], origin: str | None, check: bool) -> str:
+    """What is wrong with a task that is there; empty where nothing is."""
+    if origin is not None and meta["from"] != origin:
+        return f"--from {origin}: {folder.name} was prepared from {meta['from']}; to prepare it anew remove {folder}"
+    digests = meta["sha256"].items() if check else ()
+    damaged = ", ".join(name for name, digest in digests if _digest(folder / name) != digest)
+    return f"{folder}: damaged on the disk ({damaged}); remove the folder, then prepare it anew" if damaged else ""
+
+
 def _splits(task: GlueTask, data: TaskData) -> list[tuple[str, Examples]]:
     return [("train", data.train), *((split.hub, data.validation[split.number]) for split in task.splits)]
-
-
-def _check(folder: Path, known: dict[str, str]) -> None:
-    damaged = [name for name, digest in known.items() if _digest(folder / name) != digest]
-    if damaged:
-        raise DataError(
-            f"{folder}: damaged on the disk ({', '.join(damaged)}); remove the folder, then prepare it anew"
-        )
 
 
 def _digest(path: Path) -> str | None:
