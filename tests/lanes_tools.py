@@ -61,6 +61,19 @@ def background(here: Path) -> list[int]:
     return found
 
 
+def kill_all(here: Path) -> None:
+    """kill -9 of everything in the background at one moment: held first, so that nothing starts another meanwhile."""
+    held: set[int] = set()
+    while new := set(background(here)) - held:
+        for pid in new:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGSTOP)
+        held |= new
+    for pid in held:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
 def states(simplify: Simplify, *words: str) -> dict[str, str]:
     """The state of each run by its folder's name."""
     return {run["name"]: run["state"] for run in status(simplify, *words)}

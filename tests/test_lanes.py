@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT, TEXT, TINY, rows
-from lanes_tools import Simplify, background, folders, job, lanes, simplify, states, status, until
+from lanes_tools import Simplify, background, folders, job, kill_all, lanes, simplify, states, status, until
 
 assert simplify  # a fixture
 LONG = [*TINY, "train.steps=4000", "train.checkpoint_every=20", "train.log_every=5"]
@@ -65,8 +65,7 @@ def test_lane_and_run_are_killed(simplify: Simplify, here: Path) -> None:
     """kill -9 of both: never told as running; `retry` resumes from the checkpoint and trains the rest too."""
     simplify("sweep", *LONG, "seed=0,1", "train.steps=600")
     run = until(lambda: next((f for f in folders(here) if list(f.glob("checkpoint/*.json"))), None))
-    for pid in background(here):
-        os.kill(pid, signal.SIGKILL)
+    kill_all(here)
     told = states(simplify)
     assert "running" not in told.values() and told[run.name] == "queued"
     assert "no lane works on them" in simplify("status")
