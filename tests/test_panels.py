@@ -84,6 +84,16 @@ def test_names_are_drawn_as_they_are(tmp_path: Path) -> None:
     assert {*names, "a $title$", "Title of size", "layer", "rms"} <= texts
 
 
+def test_long_names_stay_within_the_picture(tmp_path: Path) -> None:
+    from matplotlib.image import imread
+
+    names = [f"sas_no_mlp_skip, activation=leaky_relu, leaky_slope=0.{i}, lr=0.0001" for i in range(4)]
+    curves = [Curve(name, [1, 2], [1.0 + i, 2.0]) for i, name in enumerate(names)]
+    draw_panels([panel(*curves)], "", [tmp_path / "a.png"], width=3.3)
+    picture = imread(tmp_path / "a.png")
+    assert (picture[:, :3] == 1).all() and (picture[:, -3:] == 1).all()
+
+
 def test_the_same_panels_give_the_same_picture(tmp_path: Path) -> None:
     for name in ("a.svg", "b.svg"):
         draw_panels([EDGES["twenty"]], "twice", [tmp_path / name])

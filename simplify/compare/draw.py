@@ -41,7 +41,10 @@ def draw_panels(panels: Sequence[Panel], title: str, paths: Sequence[Path], widt
     rows = max(1, math.ceil(len(panels) / columns))
     width = width or (3.3 * columns if columns > 1 else 5.2)
     with matplotlib.rc_context(SETTINGS):
-        height = 2.35 * rows + 0.6 + 0.17 * math.ceil(len(styles) / _legend_columns(styles, width))
+        across = _legend_columns(styles, width)
+        names = [_fitted(name, width / across) for name in styles]
+        deepest = max((name.count("\n") + 1 for name in names), default=1)
+        height = 2.35 * rows + 0.6 + 0.17 * deepest * math.ceil(len(styles) / across)
         figure = Figure(figsize=(width, height), dpi=200, layout="constrained")
         FigureCanvasAgg(figure)
         if title:
@@ -49,7 +52,7 @@ def draw_panels(panels: Sequence[Panel], title: str, paths: Sequence[Path], widt
         for i, panel in enumerate(panels):
             _draw(figure.add_subplot(rows, columns, i + 1), panel, styles)
         if styles:
-            _add_legend(figure, styles, _legend_columns(styles, width))
+            _add_legend(figure, styles, names, across)
         for path in paths:
             save(figure, path)
 
@@ -116,20 +119,29 @@ def _limits(values: list[float], log: bool = False) -> tuple[float, float]:
     return low - room, high + room
 
 
+_LETTER, _LINE = 0.065, 0.5  # inches that a letter and the line beside a name surely fit into
+
+
 def _legend_columns(styles: dict[str, Style], width: float) -> int:
-    """As many columns as surely fit: about 0.065 inches a letter and half an inch for the line."""
+    """As many columns as surely fit."""
     longest = max((len(name) for name in styles), default=1)
-    return max(1, min(len(styles), int(width / (0.5 + 0.065 * longest))))
+    return max(1, min(len(styles), int(width / (_LINE + _LETTER * longest))))
 
 
-def _add_legend(figure: Any, styles: dict[str, Style], columns: int) -> None:
+def _fitted(name: str, width: float) -> str:
+    """A name on as many lines as it takes in a column of that width."""
+    letters = int((width - _LINE) / _LETTER)
+    return name if len(name) <= letters else textwrap.fill(name, letters)
+
+
+def _add_legend(figure: Any, styles: dict[str, Style], names: Sequence[str], columns: int) -> None:
     """One legend below all panels."""
     from matplotlib.lines import Line2D
 
     lines = [Line2D([], [], **_look(style)) for style in styles.values()]
     # Names are put in afterwards: matplotlib leaves out labels that begin with an underscore.
     legend = figure.legend(lines, ["-"] * len(lines), loc="outside lower center", ncols=columns, frameon=False)
-    for text, name in zip(legend.get_texts(), styles, strict=True):
+    for text, name in zip(legend.get_texts(), names, strict=True):
         text.set(text=name, parse_math=False)
     for line in legend.get_lines():
         line.set_linewidth(max(1.4, line.get_linewidth()))
