@@ -24,6 +24,7 @@ SETTINGS: dict[Any, Any] = {
     "font.size": 8,
 }
 _FEW = 12  # so many points are marked one by one
+_NAMED = 8  # so many places on a log axis are named one by one
 _FLAT = 1e-4  # a curve that varies by less than this part of its size is drawn flat: what is left is rounding
 
 
@@ -65,7 +66,7 @@ def save(figure: Figure, path: Path) -> None:
 
 def _draw(axes: Axes, panel: Panel, styles: dict[str, Style]) -> None:
     """One panel: bands below, lines above, gaps where a value is missing or cannot stand on a log axis."""
-    from matplotlib.ticker import FixedLocator, MaxNLocator
+    from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
 
     places = [x for curve in panel.curves for x in _nans(curve.x, panel.log_x) if math.isfinite(x)]
     heights: list[float] = []
@@ -93,6 +94,9 @@ def _draw(axes: Axes, panel: Panel, styles: dict[str, Style]) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     if panel.log_x and places:
         axes.set_xscale("log", nonpositive="mask")
+        if len(set(places)) <= _NAMED:  # matplotlib's own labels run into each other within a decade or two
+            axes.xaxis.set(major_locator=FixedLocator(sorted(set(places))), minor_locator=NullLocator())
+            axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
     else:
         spread = MaxNLocator(nbins=6, integer=all(x.is_integer() for x in places))
         axes.xaxis.set_major_locator(FixedLocator(places) if 0 < len(set(places)) < 4 else spread)
