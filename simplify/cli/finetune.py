@@ -38,7 +38,7 @@ def finetune_command(words: Sequence[str], glue: str | None, root: Path | None, 
     told = glue or os.environ.get("SIMPLIFY_GLUE")  # then what is there is compared with it
     if not show and (told or any(kept.missing(tasks, seeds) for kept, _ in runs)):
         with contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():
-            _work(runs, tasks, seeds, glue, told is not None)
+            _work(runs, tasks, seeds, glue, bool(told))
     rows = [row_of(kept, tasks, seeds) for kept, _ in runs]
     if as_json:
         print(json.dumps([_plain(row) for row in rows], indent=1))
