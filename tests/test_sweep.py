@@ -55,7 +55,16 @@ def test_typed_words_win_over_the_file() -> None:
         {"a": 9, "b": 2, "seed": 5, "block": "y"},
         {"a": 9, "b": 2, "seed": 5, "block": "z"},
     ]
-    assert len(points_of(file, {"b": [1, 2, 3]})) == 3 * 3 + 1
+    assert len(points_of(file, {"b": [1, 2, 3]})) == (3 + 1) * 3
+    assert points_of(file, {"seed": [5, 6]})[-1] == {"a": 1, "b": 2, "block": "z", "seed": 7}
+
+
+def test_a_typed_axis_holds_for_the_added_points_too() -> None:
+    file = size(set={"a": 1}, grid={"block": ["x", "y"]}, add=[{"block": "z", "lr": 3}])
+    assert points_of(file, {"seed": [0, 1]})[-2:] == [
+        {"a": 1, "block": "z", "lr": 3, "seed": 0},
+        {"a": 1, "block": "z", "lr": 3, "seed": 1},
+    ]
 
 
 def test_what_varies() -> None:

@@ -68,9 +68,9 @@ def facts(site: Site) -> Iterator[str]:
 
 
 def _show_partitions(site: Site) -> None:
-    table = Table(title="partitions", title_justify="left")
+    table = Table(title="partitions", title_justify="left", box=None, pad_edge=False, header_style="bold")
     for name in ("partition", "time limit", "nodes", "CPUs", "memory MB", "GRES", "preempted by"):
-        table.add_column(name)
+        table.add_column(name, overflow="fold")  # nothing of a name or a GRES may be lost
     for p in site.partitions:
         name = p.name + ("*" if p.default else "") + ("" if p.up else " (down)")
         grace = f"{p.preempt}, {p.grace} s to save" if p.preempt not in ("OFF", "?") else p.preempt

@@ -40,8 +40,13 @@ def points_of(size: Size, typed: Axes) -> list[Point]:
 
 
 def _added(add: Sequence[Mapping[str, Any]], typed: Axes) -> list[Point]:
-    """The extra points; what is typed with one value holds for them too."""
-    return [{key: value for key, value in point.items() if len(typed.get(key, ())) != 1} for point in add]
+    """The extra points. What is typed holds for them too, but a key that a point sets is no axis to it."""
+    found: list[Point] = []
+    for point in add:
+        own = {key: value for key, value in point.items() if len(typed.get(key, ())) != 1}
+        axes = {key: values for key, values in typed.items() if len(values) > 1 and key not in own}
+        found += [{**own, **dict(zip(axes, values, strict=True))} for values in itertools.product(*axes.values())]
+    return found
 
 
 def _merged(parts: Sequence[Point]) -> Point:

@@ -20,6 +20,7 @@ from pathlib import Path
 
 _NEEDED = ("munged", "slurmctld", "slurmd", "sbatch", "srun")
 _FOR_ACCOUNTING = ("slurmdbd", "mariadbd", "sacct")
+_OF_A_SHELL = ("SLURM", "SBATCH", "SRUN", "SQUEUE", "SIMPLIFY_", "WANDB_", "COLUMNS")  # nobody's own reach a test
 _PATH = os.pathsep.join(["/usr/sbin", "/sbin", os.environ.get("PATH", "")])
 _TABLES = Path("/usr/share/mysql/mysql_system_tables.sql")
 
@@ -36,7 +37,7 @@ class Cluster:
         self.folder, self.accounting = folder, accounting
         self.nodes = [f"127.0.0.{11 + n}" for n in range(nodes)]  # names that need no resolving
         self._cpus, self._processes = cpus, dict[str, subprocess.Popen[bytes]]()
-        outside = {k: v for k, v in os.environ.items() if not k.startswith(("SLURM", "SBATCH", "SRUN", "SQUEUE"))}
+        outside = {k: v for k, v in os.environ.items() if not k.startswith(_OF_A_SHELL)}
         self.env = {**outside, "PATH": _PATH, "SLURM_CONF": str(folder / "etc" / "slurm.conf")}
 
     def start(self) -> None:
