@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,7 @@ def test_what_is_no_file_is_not_to_be_started(cli: Cli, file: Path, here: Path) 
     for word, message in (
         ("earli.yaml", "earli.yaml: no such file; did you mean early.yaml? valid: early.yaml\n"),
         ("zzz.yml", "zzz.yml: no such file; valid: early.yaml\n"),
+        (str(here / "earli.yaml"), f"did you mean {shlex.quote(str(here / 'early.yaml'))}? "),
         ("nowhere/fig02.yaml", "nowhere/fig02.yaml: no such file; "),
     ):
         done = cli("report", word)

@@ -187,11 +187,20 @@ def test_what_is_wrong_is_said(cli: Cli, here: Path, glue: Path, monkeypatch: py
     with pytest.raises(DataError, match=r"SIMPLIFY_GLUE=.*: CoLA/train.tsv cannot be read: No such file"):
         read_task(find_glue(None), TASKS["cola"])
     (glue / "SST-2" / "dev.tsv").write_text("sentence\tlabel\nfine\t2\n")
-    with pytest.raises(DataError, match=r"dev.tsv: has the label '2'; valid: 0, 1, as in the GLUE download"):
+    with pytest.raises(DataError, match=r"dev.tsv, line 2: has the label '2'; valid: 0, 1, as in the GLUE download"):
         read_task(find_glue(None), TASKS["sst2"])
     (glue / "SST-2" / "dev.tsv").write_text("sentence\tscore\nfine\t1\n")
     with pytest.raises(DataError, match=r"dev.tsv: has no column label"):
         read_task(find_glue(None), TASKS["sst2"])
+    (glue / "SST-2" / "dev.tsv").write_text("")
+    with pytest.raises(DataError, match=r"dev.tsv: is empty; valid: the file of that name"):
+        read_task(find_glue(None), TASKS["sst2"])
+    for score in ("x", "5.5", "nan"):
+        (glue / "STS-B" / "train.tsv").write_text(f"sentence1\tsentence2\tscore\na\tb\t5.0\n\na\tb\t{score}\n")
+        with pytest.raises(
+            DataError, match=f"train.tsv, line 4: has the label '{score}'; valid: a number from 0 to 5,"
+        ):
+            read_task(find_glue(None), TASKS["stsb"])
     assert cli("train", *TINY, "train.steps=2").code == 0
     folder = run_folder(here)
     decoder = cli("finetune", folder.name)

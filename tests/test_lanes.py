@@ -39,7 +39,7 @@ def test_four_runs_on_two_lanes_one_of_which_fails(simplify: Simplify, here: Pat
     out = simplify("why", failed["id"])
     assert "non_finite" in out and "attempt 1: " in out and f"simplify retry {failed['id']}" in out
     assert "simplify train --config" in out and "last metrics: " in out
-    assert "1 runs queued again" in simplify("retry", "sweep.yaml")
+    assert "1 run queued again" in simplify("retry", "sweep.yaml")
     simplify("watch", "sweep.yaml", code=1)
     attempts = {folder.name: len(job(folder)["attempts"]) for folder in folders(here)}
     assert attempts == {folder.name: 2 if folder.name == failed["name"] else 1 for folder in folders(here)}
@@ -197,7 +197,7 @@ def test_what_cannot_start_fails_alone(simplify: Simplify, here: Path) -> None:
     assert "failed: refused: train.precision=fp16: has no use on a CPU" in out
     told = {run["train.precision"]: run["state"] for run in status(simplify)}
     assert told == {"fp16": "failed", "fp32": "done"}
-    assert "1 runs queued again" in simplify("retry", "train.precision=fp16")
+    assert "1 run queued again" in simplify("retry", "train.precision=fp16")
 
 
 def test_edit_and_reconcile(simplify: Simplify, here: Path) -> None:

@@ -21,6 +21,7 @@ from simplify.sweep.file import Axes, header_parts, read_sweep
 from simplify.sweep.paper import asked_for
 from simplify.sweep.plan import Plan, make_plan
 from simplify.sweep.points import points_of
+from simplify.sweep.record import Record, Recorded, write_record
 
 Cli = Callable[..., Any]
 FOLDER = ROOT / "sweeps" / "paper"
@@ -168,6 +169,12 @@ def test_the_status_is_that_of_the_runs(cli: Cli, small_paper: Path) -> None:
     (done.folder.path / "done.json").unlink()
     (row, _) = json.loads(cli("paper", "--json").out)
     assert row["status"] == "paper: 1 of 2 done, 1 stopped; nano: done" and row["cost"] == "two runs, tiny ones."
+    assert cli("train", *TINY, "train.steps=3").code == 0
+    its = tuple(Recorded(run.run_id, run.name, {}) for run in RunStore().runs())
+    file = str((small_paper / "fig02_tiny.yaml").resolve())
+    write_record(RunStore().root, Record("tried", file, "paper", ("train.steps=3",), (), (), "", None, "", None, its))
+    (row, _) = json.loads(cli("paper", "--json").out)
+    assert row["other_runs"] == 1 and row["status"].endswith("nano: done; 1 with other settings")
     (small_paper / "fig02_tiny.yaml").write_text("set: {block: sos}\n")
     broken = {row["shown"]: row["status"] for row in json.loads(cli("paper", "--json").out)}
     assert broken["Fig 2"].startswith("cannot be planned: block=sos: did you mean sas?")

@@ -188,6 +188,7 @@ def test_the_same_texts_give_the_same_wordpiece() -> None:
         (["pile", "--from", "nowhere"], ["--from nowhere: no such folder; valid: "]),
         (["pile", "--from", "."], ["holds no data; valid: files of one of .parquet"]),
         (["pile", "--from", "mixed"], ["holds files of several formats (json, parquet)"]),
+        (["pile", "--from", "torn"], ["cannot be loaded: ", "torn/b.jsonl", "JSON parse error", "in row 1; look at"]),
         (["pile", "--from", "column"], ["data.text_column=text: not in --from", "valid: n, words"]),
         (["languini", "--from", "column", "data.text_column=n"], ["data.text_column=n: no text in --from"]),
         (["text", "data.path=.", "--from", "column"], ["has no meaning with data.source=folder"]),
@@ -199,12 +200,13 @@ def test_the_same_texts_give_the_same_wordpiece() -> None:
 def test_what_cannot_be_prepared_is_one_line(
     cli: Cli, here: Path, words: list[str], parts_of_it: list[str], offline: Path
 ) -> None:
-    for name in ("mixed", "column"):
+    for name in ("mixed", "column", "torn"):
         (here / name).mkdir()
         (here / name / "a.jsonl").write_text('{"n": 1, "words": "a b c"}\n')
     (here / "mixed" / "b.parquet").write_text("")
+    (here / "torn" / "b.jsonl").write_text('{"n": 1, "words": "a b c"}\n{"n": 2, "words": "a b')
     if words[-1] == ".":
-        for name in ("mixed/a.jsonl", "mixed/b.parquet", "column/a.jsonl"):
+        for name in ("mixed/a.jsonl", "mixed/b.parquet", "column/a.jsonl", "torn/a.jsonl", "torn/b.jsonl"):
             (here / name).unlink()
     done = cli("data", "prepare", *words)
     assert done.code == 2 and done.err.count("\n") == 1, done.err

@@ -77,6 +77,11 @@ def test_a_folder_that_lacks_tasks_gives_the_others(cli: Cli, here: Path, cache:
     assert read_task(find_glue(None, [TASKS["rte"]]), TASKS["rte"]).train.labels.tolist() == [1]
     with pytest.raises(DataError, match="--glue is not given; nyu-mll/glue: cola cannot be loaded"):
         read_task(find_glue(None, [TASKS["cola"]]), TASKS["cola"])
+    two = [TASKS["cola"], TASKS["rte"]]
+    with pytest.raises(DataError, match=r"not given, of the tasks only rte is prepared here \(task=rte\); "):
+        read_task(find_glue(None, two), TASKS["cola"])
+    with pytest.raises(DataError, match="--glue nothere: no folder of that name here, and from the hub rte cannot be"):
+        read_task(find_glue("nothere"), TASKS["rte"])
     checked = cli("data", "prepare", "glue", "--check")
     assert checked.code == 2 and f"{cache / 'mnli'}: is not there, so there is nothing to check" in checked.err
 

@@ -210,6 +210,8 @@ def test_a_data_set_that_is_not_here_is_named_with_its_command(cli: Cli, here: P
     line = "data=codeparrot: is not on this machine yet; simplify data prepare codeparrot gets it"
     assert out.code == 2 and f"simplify: left out: {line}\n" in out.err
     assert "pre_ln-gpt_nano-?" in out.out
+    own = cli("sweep", *TINY[5:], "data=languini", "--plan").err
+    assert "simplify data prepare languini --from DIR makes it from files of yours" in own
     started = cli("sweep", *TINY[5:], "data=codeparrot", "block=pre_ln,sas", "--yes")
     assert started.code == 2 and "simplify data prepare codeparrot gets it" in started.err
     assert not (here / "runs").exists()

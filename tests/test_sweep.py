@@ -165,7 +165,8 @@ BAD_FILES = {
     "grid: {seed: [0]}\nexcept: [{seed: 0}]": "except: leaves no point; valid: fewer exceptions, or more values",
     "grid: {block: sas}": "block=sas: needs a list, as in block: [sas]",
     "grid: {seed: [0, 1]}\nzip: {seed: [2, 3]}": "seed: is an axis twice (grid and zip)",
-    "grid: {optimiser.rl: [1, 2]}": "optimiser.rl: unknown key; did you mean optimiser.lr?",
+    "grid:": "sweep.yaml: grid=null: needs keys with values, as in {a: 1}",
+    "grid: {optimiser.rl: [1, 2]}": "sweep.yaml: optimiser.rl: unknown key; did you mean optimiser.lr?",
     "report: {x: stepp}\nset: {seed: 1}": "report.x=stepp: did you mean step?",
 }
 
@@ -181,7 +182,8 @@ def test_bad_words(cli: Cli, here: Path) -> None:
     assert here
     for words, message in (
         ([], "sweep: nothing to run"),
-        (["nothing.yaml"], "nothing.yaml: No such file or directory; valid: a sweep file"),
+        (["nothing.yaml"], "nothing.yaml: no such file; valid: "),
+        (["fig06_depht.yaml"], "/fig06_depth.yaml? valid: "),
         (["a.yaml", "b.yaml"], "b.yaml: a second sweep file"),
         (
             [str(ROOT / "sweeps/seeds.yaml"), "scale=nan"],

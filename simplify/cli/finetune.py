@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from simplify.cli.finetune_table import other_recipes_line, print_rows
+from simplify.cli.select import is_setting
 from simplify.compare.statistics import mean_sd
 from simplify.compose import compose_run
 from simplify.config import RunConfig
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 def finetune_command(words: Sequence[str], glue: str | None, root: Path | None, show: bool, as_json: bool) -> int:
     """Fine-tune what is missing, then show the table; returns the exit code."""
-    settings = [word for word in words if "=" in word and not Path(word).exists()]
+    settings = [word for word in words if is_setting(word)]
     recipe, task, count = read_recipe(settings)
     tasks, seeds = chosen_tasks(task), range(count)
     runs = [_encoder(word, root, recipe) for word in words if word not in settings]

@@ -68,7 +68,8 @@ def retry_command(words: Sequence[str], run_root: Path | None, changes: Sequence
     runs = [(run.folder, _config(run, changes)) for run in again]
     with writing(chosen.store.root):
         added, started = dispatch_all(chosen.store.root, runs, Asked(command, sweep))
-    print(f"{added} runs queued again: {', '.join(run.name for run in again[:8])}{', ...' if len(again) > 8 else ''}")
+    names = ", ".join(run.name for run in again[:8]) + (", ..." if len(again) > 8 else "")
+    print(f"{added} run{'s'[: added != 1]} queued again: {names}")
     if started is not None:
         say_started(started)
 

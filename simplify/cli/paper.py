@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,9 @@ from rich.table import Table
 
 from simplify.cli.table import counted
 from simplify.display import console, near
-from simplify.runs.store import RunStore
-from simplify.sweep.paper import Asked, asked_for, paper_dir, states_of
+from simplify.runs.store import RunStore, RunView
+from simplify.sweep.paper import Asked, asked_for, mark_of_view, paper_dir, states_of
+from simplify.sweep.record import records_of
 
 _WIDE = 140  # columns from which the table is readable
 _TITLE = "arXiv 2311.01906, its figures and tables"
@@ -23,8 +24,9 @@ _TITLE = "arXiv 2311.01906, its figures and tables"
 def paper_command(run_root: Path | None, as_json: bool) -> None:
     """One row a sweep file; as JSON one object a figure or table."""
     asked, store = asked_for(), RunStore(run_root)
-    states = states_of(store.runs())
-    rows = [row_of(one, states) for one in asked]
+    runs = store.runs()
+    states = states_of(runs)
+    rows = [row_of(one, states, _others(one, store.root, runs)) for one in asked]
     if as_json:
         each = [{"shown": shown, **row} for one, row in zip(asked, rows, strict=True) for shown in one.shown]
         print(json.dumps(each, indent=2, ensure_ascii=False))
@@ -42,7 +44,14 @@ def paper_command(run_root: Path | None, as_json: bool) -> None:
     print(f"status: of the runs in {store.root}")
 
 
-def row_of(asked: Asked, states: Mapping[str, str]) -> dict[str, Any]:
+def _others(asked: Asked, root: Path, runs: Sequence[RunView]) -> int:
+    """How many runs there are of that file with other words, so that they are none of the figure's."""
+    its = {run.run_id for record in records_of(root, paper_dir() / asked.file) for run in record.runs}
+    marks = {mark for each in asked.marks.values() for mark in each}
+    return sum(mark_of_view(run) not in marks for run in runs if run.run_id in its)
+
+
+def row_of(asked: Asked, states: Mapping[str, str], others: int = 0) -> dict[str, Any]:
     """One sweep file as data."""
     scales = {scale: _standing(marks, states) for scale, marks in asked.marks.items()}
     return {
@@ -53,7 +62,8 @@ def row_of(asked: Asked, states: Mapping[str, str]) -> dict[str, Any]:
         "hours": asked.hours,
         "finding": asked.finding,
         "note": asked.note,
-        "status": _status(scales, asked.wrong),
+        "other_runs": others,
+        "status": _status(scales, asked.wrong, others),
         "wrong": list(asked.wrong),
     }
 
@@ -64,11 +74,11 @@ def _standing(marks: tuple[str, ...], states: Mapping[str, str]) -> dict[str, An
     return {"runs": len(marks), "states": {state: there.count(state) for state in dict.fromkeys(there)}}
 
 
-def _status(scales: Mapping[str, Mapping[str, Any]], wrong: tuple[str, ...]) -> str:
+def _status(scales: Mapping[str, Mapping[str, Any]], wrong: tuple[str, ...], others: int) -> str:
     """In words, at which scale."""
     told = [f"{scale}: {_in_words(**standing)}" for scale, standing in scales.items() if standing["states"]]
     told += [f"cannot be planned: {wrong[0]}"] if wrong else []
-    return "; ".join(told) or "no runs"
+    return ("; ".join(told) or "no runs") + (f"; {others} with other settings" if others else "")
 
 
 def _in_words(runs: int, states: Mapping[str, int]) -> str:

@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from simplify.choices import choices, overlay_dir
+from simplify.cli.select import is_setting
 from simplify.compose import compose_run, compose_zoo
 from simplify.config import RunConfig, nearest
 from simplify.display import console
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
 
 def probe_command(words: Sequence[str], conf: Path | None, seeds: int, sequences: int, out: Path | None) -> None:
     """Settings: blocks at initialisation. Words without `=`: trained runs."""
-    runs = [word for word in words if "=" not in word]
-    overrides = [word for word in words if "=" in word]
+    runs = [word for word in words if not is_setting(word)]
+    overrides = [word for word in words if is_setting(word)]
     if runs:
         _trained(runs, overrides, sequences, out)
     else:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from simplify.choices import overlay_dir
+from simplify.cli.select import is_setting, no_file
 from simplify.compose import axes
 from simplify.errors import ConfigError
 from simplify.sweep.file import Size, SweepFile, read_sweep
@@ -47,12 +48,14 @@ class Question:
 
 def read_question(words: Sequence[str], conf: Path | None) -> Question:
     """What the words ask. Raises ConfigError."""
-    files = [word for word in words if "=" not in word or Path(word).is_file()]
+    files = [word for word in words if not is_setting(word)]
     if len(files) > 1:
         raise ConfigError(f"{files[1]}: a second sweep file; valid: one file, then settings such as seed=0,1,2")
     rest = [word for word in words if word not in files]
     typed = axes(rest, overlay_dir(conf))
     scale = str(typed.pop("scale", [PAPER])[0])
+    if files and not Path(files[0]).exists():
+        raise no_file(files[0])
     source: SweepFile = read_sweep(Path(files[0])) if files else SweepFile.model_validate({})
     if not files and not typed:
         raise ConfigError("sweep: nothing to run; valid: a sweep file, or settings such as block=pre_ln,sas seed=0,1,2")

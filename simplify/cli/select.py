@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -31,9 +32,14 @@ class Selected:
     title: str  # the words, and the scale that they come to where it is not the file's own
 
 
+def is_setting(word: str) -> bool:
+    """Whether a word sets a key, and is no path in which there is a `=`."""
+    return "=" in word and "/" not in word.partition("=")[0] and not Path(word).exists()
+
+
 def select(words: Sequence[str], run_root: Path | None) -> Selected:
     """The runs that `words` choose; all of them without words. Raises RunFolderError with what is valid."""
-    settings = dict(word.split("=", 1) for word in words if "=" in word and not Path(word).is_file())
+    settings = dict(word.split("=", 1) for word in words if is_setting(word))
     names = [word for word in words if word not in {f"{k}={v}" for k, v in settings.items()}]
     root = settings.pop("run_root", None) or (str(run_root) if run_root else None)
     store = RunStore(root)
@@ -54,9 +60,13 @@ def select(words: Sequence[str], run_root: Path | None) -> Selected:
         found = [run for run in found if run.run_id in wanted]
     for key, value in settings.items():
         found = _with_setting(found, key, value)
-    if len(sweeps) == 1 and not ids:  # as the sweep names them
-        order = {run.run_id: number for number, run in enumerate(sweeps[0].runs)}
+    if sweeps and not ids:  # as the sweeps name them
+        names_in_order = dict.fromkeys(run.run_id for sweep in sweeps for run in sweep.runs)
+        order = {run_id: number for number, run_id in enumerate(names_in_order)}
         found.sort(key=lambda run: order.get(run.run_id, len(order)))
+    if settings:
+        shown = {run.run_id for run in found}
+        sweeps = [sweep for sweep in sweeps if shown & {run.run_id for run in sweep.runs}] or sweeps
     title = " ".join(words) + _scale_of(sweeps, scale) or f"all runs of {store.root}"
     return Selected(store, found, sweeps, [] if settings else list(unstarted.values()), title)
 
@@ -101,14 +111,14 @@ def _not_dispatched(
     """What to do about a sweep file of which there is nothing here. Raises ConfigError where it has no such scale."""
     if not Path(word).is_file():
         if not asked:
-            return _no_file(word)
+            return no_file(word)
         start = ""
     else:
         from simplify.sweep.file import read_sweep  # Hydra, which nobody needs who only looks
 
         if scale is not None:
             read_sweep(Path(word)).at(scale)
-        start = f", or start it: simplify sweep {word}{f' scale={scale}' if scale else ''}{elsewhere}"
+        start = f", or start it: simplify sweep {shlex.quote(word)}{f' scale={scale}' if scale else ''}{elsewhere}"
     at = f" at scale={scale}" if scale else ""
     there = [f"scale={name}" for name in dict.fromkeys(record.scale for record in asked)] or known
     return RunFolderError(
@@ -116,12 +126,13 @@ def _not_dispatched(
     )
 
 
-def _no_file(word: str) -> RunFolderError:
+def no_file(word: str) -> RunFolderError:
     """A name under which there is no file: the nearest one, or those that are there."""
     folder = Path(word).parent
     there = sorted(str(path) for path in folder.glob("*") if path.suffix in _YAML)
     if not there:
         there = [near(path) for path in sorted(sweeps_dir().rglob("*.yaml"))]
+    there = [shlex.quote(path) for path in there]  # to be typed
     listed = ", ".join(there[:8]) + (f", ... ({len(there)} files)" if len(there) > 8 else "")
     return RunFolderError(f"{word}: no such file; {nearest(word, there)}valid: {listed or 'a sweep file'}")
 

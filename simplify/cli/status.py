@@ -123,7 +123,8 @@ def _what_to_type(run: RunView) -> list[str]:
             again += "; as it stands it will come to the same, and another optimiser.lr makes another run"
         return [again, *alone]
     if run.waits_for_lane:
-        return ["waits for a lane: simplify status"]
+        alive = Queue(run.folder.path.parent).lanes()
+        return ["waits for a lane: simplify status" if alive else "no lane works on it: simplify retry goes on"]
     if run.state in ("queued", "unknown"):
         return [f"out of the queue: simplify cancel {run.run_id}"]
     return alone if run.state != "running" else [f"watch it: simplify logs -f {run.run_id}"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shlex
 import sys
 from collections.abc import Sequence
 
@@ -33,7 +34,7 @@ def sweep_command(words: Sequence[str], options: Options) -> None:
     """Words without `=`: one sweep file. The others are settings and axes, which win over the file's."""
     question = read_question(words, options.conf)
     with contextlib.redirect_stdout(sys.stderr) if options.as_json else contextlib.nullcontext():
-        plan = make_plan(points_of(question.size, question.typed), options.conf)  # tells of a corpus that it prepares
+        plan = _plan(question, options)  # tells of a corpus that it prepares
         estimate = _estimate(plan)
     todo = _todo(plan, options.retry)
     record = read_record(record_path(plan.root, question.name))
@@ -59,6 +60,15 @@ def sweep_command(words: Sequence[str], options: Options) -> None:
 
         watch(RunStore(plan.root), [folder.run_id for _, folder in plan.known], question.name)
     _say_what_is_left_out(plan)  # one bad point never loses the others
+
+
+def _plan(question: Question, options: Options) -> Plan:
+    """The plan. Raises ConfigError where every point is wrong: with the file's name, unless it was typed."""
+    try:
+        return make_plan(points_of(question.size, question.typed), options.conf)
+    except ConfigError as error:
+        lines = [line if line.startswith(tuple(question.typed)) else f"{question.file}: {line}" for line in error.lines]
+        raise ConfigError(*(lines if question.file else error.lines)) from None
 
 
 def _say_what_is_left_out(plan: Plan) -> None:
@@ -182,7 +192,8 @@ def _dispatch(
         )
         print(taken + more)
     else:
-        shown = str(question.file) if question.file else question.name
-        print(f"{added} runs queued; simplify status {shown} shows them, simplify watch {shown} stays with them")
+        shown = shlex.quote(str(question.file)) if question.file else question.name
+        runs = f"{added} run{'s'[: added != 1]}"
+        print(f"{runs} queued; simplify status {shown} shows them, simplify watch {shown} stays with them")
     if started is not None and (added or counts.get("queued") or counts.get("running")):
         say_started(started)

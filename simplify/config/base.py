@@ -23,6 +23,7 @@ _NEEDED = {
     "string_type": "a text",
     "list_type": "a list such as [a,b]",
     "tuple_type": "a list such as [a,b]",
+    "dict_type": "keys with values, as in {{a: 1}}",
     "missing": "a value (it has no default)",
     "model_type": "a group of settings",
     "model_attributes_type": "a group of settings",

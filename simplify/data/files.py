@@ -6,11 +6,14 @@ and what `datasets` writes by save_to_disk.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import glob
 import json
+import logging
 import os
 import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -60,6 +63,10 @@ class LocalFiles:
         """The data set of one split. Raises whatever `datasets` raises."""
         datasets = import_datasets(offline=True)
         names = self.train if split == "train" else self.val
+        with _file_named():
+            return self._load(datasets, names, split)
+
+    def _load(self, datasets: Any, names: Sequence[str], split: Split) -> Any:
         if self.kind == _SAVED:
             saved = datasets.load_from_disk(str(self.folder))
             return saved[names[0]] if isinstance(saved, datasets.DatasetDict) else saved
@@ -71,6 +78,33 @@ class LocalFiles:
             return f"{self.folder}: {_SAVED}, validation: {self.val[0] if self.val else 'a share of it'}"
         val = f"{len(self.val)} to validate on" if self.val else "a share of the documents to validate on"
         return f"{self.folder}: {self.kind}, {len(self.train)} files to train on, {val}"
+
+
+class _Heard(logging.Handler):
+    """Keeps what is logged."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.append(record.getMessage())
+
+
+@contextlib.contextmanager
+def _file_named() -> Iterator[None]:
+    """`datasets` logs which file it cannot read, and raises an error that does not say so: here that says it."""
+    log, heard = logging.getLogger("datasets"), _Heard()
+    before = list(log.handlers)
+    log.handlers[:] = [heard]
+    try:
+        yield
+    except Exception as error:
+        if not heard.lines:
+            raise
+        raise ValueError(re.sub(r"<class '(?:\w+\.)*(\w+)'>", r"\1", heard.lines[-1])) from error
+    finally:
+        log.handlers[:] = before
 
 
 def import_datasets(offline: bool) -> Any:

@@ -7,9 +7,10 @@ GLUE/cola/train-00000-of-00001.parquet   a copy of the hub's `nyu-mll/glue`, in 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -80,9 +81,13 @@ def find_glue(given: str | None, tasks: Iterable[GlueTask] = tuple(TASKS.values(
         return open_glue(given, f"--glue {given}")
     if told:
         return open_glue(told, f"SIMPLIFY_GLUE={told}")
-    if all((prepared / task.name).is_dir() for task in tasks):
+    wanted = [task.name for task in tasks]
+    here = [name for name in wanted if (prepared / name).is_dir()]
+    if here == wanted:
         return open_glue(str(prepared), str(prepared))
-    return open_glue(HUB, f"--glue is not given; {HUB}")
+    names, number = ",".join(here), "is" if len(here) == 1 else "are"
+    alone = f", of the tasks only {names} {number} prepared here (task={names})" if here else ""
+    return open_glue(HUB, f"--glue is not given{alone}; {HUB}")
 
 
 def open_glue(name: str, said: str, option: str = "--glue") -> Source:
@@ -118,39 +123,40 @@ class _Download:
         """One of its files."""
         path = self._root / task.folder / f"{split.tsv}.tsv"
         try:
-            rows = list(_cells(path))
+            lines = list(_cells(path))
         except OSError as error:
             raise DataError(
                 f"{self.said}: {task.folder}/{path.name} cannot be read: {error.strerror}; valid: the GLUE download "
                 f"with the task {task.name}"
             ) from None
-        header = task.bare or (rows.pop(0) if rows else ())
+        header = task.bare or (lines.pop(0)[1] if lines else ())
         missing = [name for name in (*task.texts, task.label) if name not in header]
-        if missing or not rows:
-            what = f"no column {missing[0]}" if missing else "no examples"
-            raise DataError(f"{path}: has {what}; valid: the file of that name from the GLUE download, with labels")
+        if missing or not lines:
+            what = "is empty" if not header else f"has no column {missing[0]}" if missing else "has no examples"
+            raise DataError(f"{path}: {what}; valid: the file of that name from the GLUE download, with labels")
         places = [list(header).index(name) for name in (*task.texts, task.label)]
-        whole = [row for row in rows if len(row) > max(places)]
-        texts = [tuple(row[place] for place in places[:-1]) for row in whole]
-        return Examples(texts, _labels([row[places[-1]] for row in whole], task, path), len(rows) - len(whole))
+        whole = [(number, cells) for number, cells in lines if len(cells) > max(places)]
+        texts = [tuple(cells[place] for place in places[:-1]) for _, cells in whole]
+        labels = [_label(cells[places[-1]], task, path, number) for number, cells in whole]
+        numbers = np.array(labels, np.float32) if task.words is None else np.array(labels, np.int64)
+        return Examples(texts, numbers, len(lines) - len(whole))
 
 
-def _cells(path: Path) -> Iterator[list[str]]:
+def _cells(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """The lines that are not empty, each with its number."""
     with open(path, encoding="utf-8-sig", errors="replace", newline="\n") as file:
-        for line in file:
+        for number, line in enumerate(file, start=1):
             if line.strip():
-                yield line.rstrip("\r\n").split("\t")
+                yield number, line.rstrip("\r\n").split("\t")
 
 
-def _labels(written: Sequence[str], task: GlueTask, path: Path) -> NDArray[np.int64] | NDArray[np.float32]:
-    """Labels as numbers."""
-    try:
-        if task.words is None:
-            return np.array([float(word) for word in written], dtype=np.float32)
-        return np.array([task.words.index(word) for word in written], dtype=np.int64)
-    except ValueError:
-        known = set(task.words or ())
-        wrong = next((word for word in written if word not in known), "") if known else "no number"
-        raise DataError(
-            f"{path}: has the label {wrong!r}; valid: {', '.join(task.words or ('a number',))}, as in the GLUE download"
-        ) from None
+def _label(written: str, task: GlueTask, path: Path, line: int) -> float:
+    """A label as a number. Raises DataError where it is none of the task's."""
+    if task.words is not None and written in task.words:
+        return task.words.index(written)
+    low, high = task.label_range
+    with contextlib.suppress(ValueError):
+        if task.words is None and low <= float(written) <= high:
+            return float(written)
+    valid = ", ".join(task.words or (f"a number from {low:g} to {high:g}",))
+    raise DataError(f"{path}, line {line}: has the label {written!r}; valid: {valid}, as in the GLUE download")

@@ -11,7 +11,7 @@ import numpy as np
 
 from simplify.data.files import import_datasets
 from simplify.errors import DataError
-from simplify.finetune.glue import Examples
+from simplify.finetune.glue import HUB, Examples
 from simplify.finetune.tasks import GlueTask, Split
 
 _KINDS = ("parquet", "arrow")
@@ -58,7 +58,8 @@ class HubGlue:
             )
         found = list(rows["label"])
         labels = np.array(found, dtype=np.float32) if task.words is None else np.array(found, dtype=np.int64)
-        if not found or (task.words is not None and not (labels.min() >= 0 and labels.max() < task.outputs)):
+        low, high = task.label_range
+        if not found or not (labels.min() >= low and labels.max() <= high):
             raise DataError(f"{self.said}: {task.name} has no labels in {split.hub}; valid: a split with labels")
         columns = [list(rows[name]) for name in task.hub_texts]
         return Examples(list(zip(*columns, strict=True)), labels)
@@ -74,9 +75,10 @@ class HubGlue:
             return datasets.load_dataset(kind, data_files={split: files}, split=split)
         except Exception as error:  # the hub's client raises many kinds, for the network and for the name
             reason = " ".join(str(error).split())[:300]
+            no_folder = "" if here or self._name == HUB else "no folder of that name here, and from the hub "
             look = "look at its files (simplify data prepare glue --check at those that it made)"
             raise DataError(
-                f"{self.said}: {task.name} cannot be loaded: {type(error).__name__}: {reason}; "
+                f"{self.said}: {no_folder}{task.name} cannot be loaded: {type(error).__name__}: {reason}; "
                 f"{look if here else 'check the name and the network'}, or give the folder of the GLUE download, or of "
                 f"a copy of nyu-mll/glue: {self._option} DIR"
             ) from None

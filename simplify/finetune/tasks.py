@@ -11,6 +11,7 @@ from typing import Literal
 from simplify.config import nearest
 from simplify.errors import ConfigError
 
+_SCORES = (0.0, 5.0)  # how similar two sentences of STS-B are
 MetricName = Literal["mcc", "f1", "pearson", "accuracy"]
 
 
@@ -41,6 +42,11 @@ class GlueTask:
     def splits(self) -> tuple[Split, ...]:
         """What is measured after training."""
         return self.validation or (Split(self.name, "dev", "validation"),)
+
+    @property
+    def label_range(self) -> tuple[float, float]:
+        """The lowest and the highest label, as numbers."""
+        return (0, len(self.words) - 1) if self.words else _SCORES
 
     @property
     def outputs(self) -> int:

@@ -67,10 +67,9 @@ def storage_failure(error: OSError, folder: Path) -> TrainingFailed | None:
     """The intended error for a write below `folder` that failed; None if this is something else."""
     reason = error.strerror or str(error)
     if error.errno in _FULL:
-        return TrainingFailed(
-            "disk_full",
-            f"{folder}: {reason}; the last good checkpoint is intact: make space, then run the same command again",
-        )
+        saved = any((folder / "checkpoint").glob("*.json"))  # written last: with it a checkpoint is whole
+        kept = "the last good checkpoint is intact: " if saved else ""
+        return TrainingFailed("disk_full", f"{folder}: {reason}; {kept}make space, then run the same command again")
     below = error.filename is not None and Path(os.fsdecode(error.filename)).is_relative_to(folder)
     if not below and error.errno not in _BROKEN:
         return None

@@ -120,14 +120,14 @@ def states_of(runs: Iterable[RunView]) -> dict[str, str]:
     """The state of each run by what tells it; of two that are told by the same, the finished one's."""
     found: dict[str, str] = {}
     for run in runs:
-        mark = _mark_of_view(run)
+        mark = mark_of_view(run)
         if mark is not None and found.get(mark) != "done":
             found[mark] = run.state
     return found
 
 
-def _mark_of_view(run: RunView) -> str | None:
-    """None where nobody can tell any more what was trained."""
+def mark_of_view(run: RunView) -> str | None:
+    """What tells a run that is there; None where nobody can tell any more what was trained."""
     told, config = run.about.get("identity"), run.config
     if isinstance(told, dict) and "data" in told and "data" in config:
         return _mark(told, config["data"])

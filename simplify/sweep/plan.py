@@ -120,8 +120,10 @@ class Here:
                 if corpus is None:
                     words = [f"{k}={show(v)}" for k, v in point.items() if k.startswith("data.")]
                     command = " ".join([config.data.name, *words, *(["model.kind=encoder"] if masked else [])])
+                    own = config.data.source == "files"  # on no hub
+                    gets = f"{command} --from DIR makes it from files of yours" if own else f"{command} gets it"
                     self.missing[key] = (
-                        f"data={config.data.name}: is not on this machine yet; simplify data prepare {command} gets it"
+                        f"data={config.data.name}: is not on this machine yet; simplify data prepare {gets}"
                     )
             except DataError as error:
                 self._known[key], self.missing[key] = None, str(error)

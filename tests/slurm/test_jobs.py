@@ -176,7 +176,7 @@ def test_cancel_and_retry(simplify: Simplify, cluster: Cluster, here: Path) -> N
     assert "2 taken out of the queue" in out and "1 asked to stop, to save after the step at hand" in out
     assert wait_for(simplify, "cancelled") == {run.name: "cancelled"}
     until(lambda: not cluster.run("squeue", "-h").strip())  # not requeued
-    assert "1 runs queued again" in simplify("retry", run.name)
+    assert "1 run queued again" in simplify("retry", run.name)
     until(lambda: "asked to stop" not in simplify("status") and len(attempts(run)) == 2)
 
 
