@@ -173,6 +173,8 @@ def test_what_tells_runs_apart() -> None:
     ]
     assert differing_settings([config("a", 1, 4, 0), config("a", 2, 4, 0)]) == [{"block.alpha": 1}, {"block.alpha": 2}]
     assert differing_settings([config("a", 1, 4, 0), {}])[1]["model"] is None
+    some = [{"block": {"w": value}} for value in ({"kind": "reparam", "init": "identity"}, None)]
+    assert differing_settings(some) == [{"block.w": "reparam"}, {"block.w": None}]
     assert flat({"a": {"b": {"c": 1}}, "d": 2}) == {"a.b": {"c": 1}, "d": 2}
 
 

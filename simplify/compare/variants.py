@@ -91,12 +91,12 @@ def seeds(run: RunView) -> Hashable:
 
 
 def setting(config: Mapping[str, Any], path: str) -> Any:
-    """A setting by its full key, or a group by its name; of a gain that follows a rule of depth, the rule's value."""
+    """A setting by its full key, a group by its name, a matrix by its kind, a gain by rule of depth by its value."""
     found: Any = config
     for part in path.split("."):
         found = found.get(part) if isinstance(found, Mapping) else None
     if isinstance(found, Mapping):
-        return found.get("name", found.get("value"))
+        return next((found[key] for key in ("name", "value", "kind") if key in found), None)
     return found
 
 

@@ -65,11 +65,16 @@ def _add_keys(shown: list[dict[str, Any]], group: str, values: list[Mapping[str,
 def _add_values(shown: list[dict[str, Any]], key: str, values: Mapping[int, Any]) -> None:
     """A setting of some runs; of one that is settings itself, W_V's say, only those that differ."""
     maps = {index: value for index, value in values.items() if isinstance(value, Mapping)}
+    first = next(iter(maps.values()), {})
+    if "kind" in first and all(value == first for value in maps.values()):  # some have it, the others do not
+        for index, value in values.items():
+            shown[index][key] = first["kind"] if index in maps else value
+        return
     if len(maps) < len(values) or len({tuple(sorted(value)) for value in maps.values()}) > 1:
         for index, value in values.items():
             shown[index][key] = value
         return
-    for part in next(iter(maps.values())):
+    for part in first:
         if len({str(value[part]) for value in maps.values()}) > 1:
             for index, value in maps.items():
                 shown[index][f"{key}.{part}"] = value[part]
