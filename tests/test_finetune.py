@@ -78,6 +78,8 @@ def test_two_tasks_from_pre_training_to_the_table(cli: Cli, here: Path, glue: Pa
     (row,) = json.loads(again.out)
     assert row["numbers"]["stsb"]["mean"] == pytest.approx(mean / 100) and row["mean"] is None and row["failed"] == []
 
+    both = cli("finetune", str(folder), "--show", "--glue", "elsewhere")
+    assert both.code == 2 and "--glue elsewhere: has no use with --show" in both.err
     shown = cli("finetune", str(folder), "task=sst2,stsb", *FAST, "--show")  # three seeds, of which two are there
     assert shown.code == 0 and "(2/3)" in shown.out
     broken = cli("finetune", folder.name, "task=sst2", "seeds=1", *FAST, "lr=1e30", "--glue", str(glue))

@@ -36,6 +36,8 @@ def finetune_command(words: Sequence[str], glue: str | None, root: Path | None, 
     runs = [_encoder(word, root, recipe) for word in words if word not in settings]
     if not runs:
         raise ConfigError("finetune: names no run; valid: one or more runs, as in simplify finetune RUN task=mnli")
+    if show and glue:
+        raise ConfigError(f"--glue {glue}: has no use with --show, which reads results alone; valid: one of the two")
     told = glue or os.environ.get("SIMPLIFY_GLUE")  # then what is there is compared with it
     if not show and (told or any(kept.missing(tasks, seeds) for kept, _ in runs)):
         with contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():

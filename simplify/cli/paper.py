@@ -103,7 +103,8 @@ def _table(rows: list[dict[str, Any]], wide: int) -> Table:
     for name, ratio in (("cost", 4), ("GPU-hours a run\n(the paper)", 2), ("the paper's finding", 4), ("status", 2)):
         table.add_column(name, overflow="fold", ratio=ratio)
     for row in rows:
-        asks = f"{row['question']}\n{row['file']}"
+        note = f"Note: {row['note']}\n" if row["note"] else ""
+        asks = f"{row['question']}\n{note}{row['file']}"
         cells = (row["cost"], row["hours"] or "-", row["finding"], row["status"])
         table.add_row("\n".join(row["shown"]), *map(escape, (asks, _runs(row), *cells)))
     return table
@@ -120,6 +121,7 @@ def _list(rows: list[dict[str, Any]], width: int) -> list[str]:
             **({"runs": f"{_runs(row)} ({scales})"} if scales else {}),
             "cost": row["cost"],
             "finding": row["finding"],
+            "note": row["note"],
             "status": row["status"],
         }
         for word, text in told.items():
