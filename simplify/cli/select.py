@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from simplify.choices import sweeps_dir
-from simplify.config import nearest
+from simplify.config import nearest, show
 from simplify.display import near
 from simplify.errors import RunFolderError
 from simplify.runs.lookup import runs_named
@@ -168,10 +168,12 @@ def _same(word: str, value: object) -> bool:
             return float(word) == value  # 3e-4 is 0.0003
         except ValueError:
             return False
+    if isinstance(value, Mapping) and word == value.get("kind"):
+        return True
     return word == _text(value) or (value is None and word == "null")
 
 
 def _text(value: object) -> str:
     if value is None:
         return "-"
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    return show(value)
