@@ -30,20 +30,21 @@ def summary(plan: Plan, gone: Sequence[Recorded]) -> str:
     counts += [f"{len(gone)} dropped"] if gone else []
     merged = f"; {plan.merged} repeated points merged" if plan.merged else ""
     wrong = f"; {len(plan.wrong)} points are no runs" if plan.wrong else ""
-    return f"{len(plan.runs)} runs: {', '.join(counts) or 'none'}{merged}{wrong}"
+    number = len(plan.runs)
+    return f"{number} run{'s'[: number != 1]}: {', '.join(counts) or 'none'}{merged}{wrong}"
 
 
 def cost(estimate: Estimate, lanes: int) -> str:
     """What is ahead, in device-hours, from measured steps."""
     ahead = [seconds for seconds in estimate.seconds if seconds]
-    unknown = sum(seconds is None for seconds in estimate.seconds)
-    problem = (estimate.problem or f"{unknown} times are unknown") if unknown else ""
+    problem, unknown = estimate.problem or "", None in estimate.seconds
     if not ahead:
         return problem
     total = sum(ahead)
     plural = "lane" if lanes == 1 else "lanes"
     much = device_hours(total) if total >= 3600 else f"{short_time(total)} of training"
-    text = f"about {much}, {short_time(max(total / lanes, max(ahead)))} on {lanes} {plural}"
+    least = "at least" if unknown else "about"
+    text = f"{least} {much}, {short_time(max(total / lanes, max(ahead)))} on {lanes} {plural}"
     return f"{text} (by steps measured on this machine)" + (f"; {problem}" if problem else "")
 
 

@@ -98,7 +98,7 @@ def _estimate(plan: Plan) -> Estimate:
     elsewhere = (
         "how long runs take on the cluster's nodes is not measured from here" if len(here) < len(ahead) else None
     )
-    return Estimate(tuple(seconds), found.problem or elsewhere)
+    return Estimate(tuple(seconds), "; ".join(filter(None, (found.problem, elsewhere))) or None)
 
 
 def _shares_left(plan: Plan) -> list[float]:

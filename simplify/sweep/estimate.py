@@ -1,40 +1,26 @@
 """How long runs will take on this device, from short measurements that are kept. No torch in this process.
 
-    CACHE/timing/<key>.json     seconds of an optimiser step, or why they cannot be measured
-
 A measurement is of one model, batch and device; `simplify.training.timing` makes it in a process of its
-own. At most PROBES are made at a time, spread over the models' sizes, and the other runs' steps are
-scaled from the nearest in FLOPs. Settings that do not decide what a step costs (seeds, optimiser,
-budget, corpus) share one measurement.
+own. At most PROBES are made at a time, spread over the models' sizes, and the other runs' steps, and those
+that took too long to measure, are scaled from the nearest in FLOPs. Settings that do not decide what a step
+costs (seeds, optimiser, budget, corpus, gains' values) share one measurement.
 """
 
 from __future__ import annotations
 
-import contextlib
-import functools
-import hashlib
 import math
 import os
-import socket
-import subprocess
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib import metadata
-from pathlib import Path
-from typing import NamedTuple
 
-from simplify import __version__
 from simplify.config import RunConfig
-from simplify.data.corpus import cache_dir
 from simplify.machine import threads_of_a_lane
-from simplify.runs.files import read_json, write_json
-from simplify.sweep.measured import answer_of, measure
+from simplify.sweep.measured import TOO_LONG, measure
+from simplify.sweep.timings import Key, gpus, keep, kept
+from simplify.sweep.work import work_of
 from simplify.zoo.counts import TRAINING_FLOPS, count_flops
 
 PROBES = 4  # configurations measured at most for one estimate
-_SHORT = 600.0  # seconds that an error is kept, and a time taken while the machine had other work
-_FORMAT = 2  # of the files and of the way of measuring; raise it when they change
 
 
 @dataclass(frozen=True)
@@ -42,14 +28,7 @@ class Estimate:
     """How long runs will take."""
 
     seconds: tuple[float | None, ...]  # the whole budget of each run, with validation; None: unknown
-    problem: str | None = None  # one line that says why some are unknown
-
-
-class _Key(NamedTuple):
-    """What decides how long a step takes."""
-
-    device: str  # and precision and threads: a time is scaled only where these are the same
-    work: str  # the model and the batch
+    problem: str | None = None  # one line that says why some are unknown, or are not of the model itself
 
 
 def estimate_seconds(
@@ -61,20 +40,37 @@ def estimate_seconds(
 
     The first call for a model loads torch in a process of its own and takes some seconds; what it finds
     is kept. A budget in hours needs no measurement. Raises nothing: what cannot be measured is unknown,
-    and `problem` says why.
+    or scaled where it only took too long, and `problem` says why.
     """
     keys = [None if config.train.hours is not None else _key(config, lanes) for config in configs]
-    groups: dict[_Key, RunConfig] = {}
+    groups: dict[Key, RunConfig] = {}
     for key, config in zip(keys, configs, strict=True):
         if key is not None:
             groups.setdefault(key, config)
-    steps, reason = _step_seconds(groups, lanes, note)
+    found, work = _measured(groups, lanes, note), {key: _flops(config) for key, config in groups.items()}
+    steps = {key: _step_seconds(key, found, work) for key in groups}
     seconds = tuple(
         _run_seconds(config, None if key is None else steps[key]) for key, config in zip(keys, configs, strict=True)
     )
-    unknown = seconds.count(None)
-    problem = f"{unknown} of {len(seconds)} training times are unknown: {reason}" if unknown else None
-    return Estimate(seconds, problem)
+    return Estimate(seconds, _problem(keys, seconds, found))
+
+
+def _problem(
+    keys: Sequence[Key | None], seconds: Sequence[float | None], found: Mapping[Key, float | str]
+) -> str | None:
+    """Why some times are unknown, and how many are known only by another model's."""
+    answers = [None if key is None else found.get(key) for key in keys]
+    unknown = [answer for answer, second in zip(answers, seconds, strict=True) if second is None]
+    late = [answer for answer, second in zip(answers, seconds, strict=True) if answer == TOO_LONG and second]
+    few = f"they are on more than {PROBES} kinds of device, precision or threads"
+    told = [f"{_of(unknown, keys)} unknown: {next(filter(None, unknown), few)}"] if unknown else []
+    told += [f"{_of(late, keys)} scaled from another model's: {TOO_LONG}"] if late else []
+    return "; ".join(told) or None
+
+
+def _of(some: Sequence[object], all_of_them: Sequence[object]) -> str:
+    """`1 of 10 training times is`."""
+    return f"{len(some)} of {len(all_of_them)} training times {'is' if len(some) == 1 else 'are'}"
 
 
 def _run_seconds(config: RunConfig, step: float | None) -> float | None:
@@ -89,32 +85,36 @@ def _run_seconds(config: RunConfig, step: float | None) -> float | None:
     return step * (full + validations * config.train.val_sequences / config.batch_sequences / TRAINING_FLOPS)
 
 
-def _key(config: RunConfig, lanes: int) -> _Key:
+def _key(config: RunConfig, lanes: int) -> Key:
     train, shared = config.train, _lane_threads(config, lanes)
     threads = config.cluster.cpu_threads or os.environ.get("OMP_NUM_THREADS") or shared or "torch's own"
-    block = config.block.model_dump_json(exclude={"name"})
-    model = config.model.model_dump_json(exclude={"name", "seed"})
-    work = f"{block} {model} {config.data.vocab_size} {train.batch_tokens} {config.micro_batch}"
-    return _Key(f"{train.device} {train.precision} {threads}", work)
+    return Key(f"{train.device} {train.precision} {threads}", work_of(config))
 
 
 def _lane_threads(config: RunConfig, lanes: int) -> int | None:
     """Threads that a lane gives a run which says nothing of them itself; None: it sets none."""
     said = config.cluster.cpu_threads is not None or "OMP_NUM_THREADS" in os.environ
-    if lanes <= 1 or said or (config.train.device != "cpu" and _gpus()):
+    if lanes <= 1 or said or (config.train.device != "cpu" and gpus()):
         return None
     return threads_of_a_lane(lanes)
 
 
-def _step_seconds(
-    groups: Mapping[_Key, RunConfig], lanes: int, note: Callable[[str], None]
-) -> tuple[dict[_Key, float | None], str]:
-    """Seconds of a step for each group, and why some are unknown."""
-    work = {key: count_flops(c.block, c.model, c.data.vocab_size) * c.train.batch_tokens for key, c in groups.items()}
-    paths = {key: _path(key) for key in groups}
-    found = {key: kept for key, path in paths.items() if (kept := _read(path)) is not None}
-    chosen = _spread(work)
-    missing, busy = [key for key in chosen if key not in found], _is_busy()
+def _flops(config: RunConfig) -> int:
+    """Of a step's forward passes."""
+    return count_flops(config.block, config.model, config.data.vocab_size) * config.train.batch_tokens
+
+
+def _measured(groups: Mapping[Key, RunConfig], lanes: int, note: Callable[[str], None]) -> dict[Key, float | str]:
+    """Seconds of a step, or why they are unknown, for those of the groups that were measured, now or earlier."""
+    known = {key: one for key in groups if (one := kept(key)) is not None}
+    missing = [
+        key
+        for key in _spread({key: _flops(config) for key, config in groups.items()})
+        if key not in known or not known[key].settled
+    ]
+    missing.sort(key=lambda key: key in known)  # the time for measuring may not do for all
+    found = {key: one.answer for key, one in known.items()}
+    busy = _is_busy()
     if missing:
         models = "a model" if len(missing) == 1 else f"{len(missing)} models"
         note(f"measuring a step of {models} on this machine, once; big models take up to a minute or two")
@@ -123,82 +123,39 @@ def _step_seconds(
     asked = [groups[key] for key in missing]
     threads = next(filter(None, (_lane_threads(config, lanes) for config in asked)), None)
     for key, answer in zip(missing, measure(asked, threads), strict=True):
-        found[key] = answer
-        _write(paths[key], answer, busy or isinstance(answer, str))
-    measured = {key: answer for key in chosen if isinstance(answer := found[key], float)}
-    steps: dict[_Key, float | None] = {}
-    for key in groups:
-        known = found[key] if key in found else _scaled(key, measured, work)
-        steps[key] = known if isinstance(known, float) else None
-    reasons = (answer for answer in found.values() if isinstance(answer, str))
-    return steps, next(reasons, f"they are on more than {PROBES} kinds of device, precision or threads")
+        found[key] = keep(key, answer, busy)
+    return found
 
 
-def _spread(work: Mapping[_Key, int]) -> list[_Key]:
+def _step_seconds(key: Key, found: Mapping[Key, float | str], work: Mapping[Key, int]) -> float | None:
+    """Seconds of a step: measured, or where that was not tried or took too long, by those that were measured."""
+    answer = found.get(key, TOO_LONG)
+    if isinstance(answer, float):
+        return answer
+    measured = {other: seconds for other, seconds in found.items() if isinstance(seconds, float)}
+    return _scaled(key, measured, work) if answer == TOO_LONG else None
+
+
+def _spread(work: Mapping[Key, int]) -> list[Key]:
     """At most PROBES to be measured, small ones first: on each kind of device the extremes and some between."""
-    kinds: dict[str, list[_Key]] = {}
+    kinds: dict[str, list[Key]] = {}
     for key in sorted(work, key=work.__getitem__):
         kinds.setdefault(key.device, []).append(key)
     each = PROBES // max(len(kinds), 1) or 1
-    chosen: set[_Key] = set()
+    chosen: set[Key] = set()
     for keys in list(kinds.values())[:PROBES]:
         last = len(keys) - 1
         chosen |= {keys[round(n * last / (each - 1))] for n in range(each)} if each > 1 else {keys[last // 2]}
     return sorted(chosen, key=lambda key: (work[key], key))
 
 
-def _scaled(key: _Key, measured: Mapping[_Key, float], work: Mapping[_Key, int]) -> float | None:
+def _scaled(key: Key, measured: Mapping[Key, float], work: Mapping[Key, int]) -> float | None:
     """Seconds of a step by FLOPs from the measured one that is nearest in them."""
     same = [other for other in measured if other.device == key.device]
     near = min(same, key=lambda other: abs(math.log(work[other] / work[key])), default=None)
     return None if near is None else measured[near] * work[key] / work[near]
 
 
-def _path(key: _Key) -> Path:
-    text = "\n".join([*_machine(), "" if key.device.startswith("cpu ") else _gpus(), *key])
-    return cache_dir() / "timing" / f"{hashlib.sha256(text.encode()).hexdigest()[:16]}.json"
-
-
-@functools.cache
-def _machine() -> tuple[str, ...]:
-    """What the time of a step depends on besides the settings and the GPUs."""
-    try:
-        torch = metadata.version("torch")
-    except metadata.PackageNotFoundError:
-        torch = "none"
-    return str(_FORMAT), __version__, torch, socket.gethostname(), str(threads_of_a_lane(1))
-
-
-def _gpus() -> str:
-    """The NVIDIA GPUs that CUDA would use here; empty where there are none."""
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    names = _gpu_names() if visible is None or visible.strip() not in ("", "-1") else ""
-    return f"{names} visible: {visible}" if names else ""
-
-
-@functools.cache
-def _gpu_names() -> str:
-    try:
-        done = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=20, check=True)
-    except (OSError, subprocess.SubprocessError):
-        return ""
-    return done.stdout.strip()
-
-
 def _is_busy() -> bool:
     """Whether other programs were using a good part of the cores in the last minute."""
     return os.getloadavg()[0] > 0.5 * threads_of_a_lane(1)
-
-
-def _read(path: Path) -> float | str | None:
-    """What is kept; None where there is nothing that still holds."""
-    data = read_json(path) or {}
-    until = data.get("until", math.inf)
-    return answer_of(data) if isinstance(until, float) and time.time() < until else None
-
-
-def _write(path: Path, answer: float | str, short: bool) -> None:
-    data = {"error" if isinstance(answer, str) else "step_seconds": answer}
-    with contextlib.suppress(OSError):  # then it is measured again
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_json(path, {**data, **({"until": time.time() + _SHORT} if short else {})})
