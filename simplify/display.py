@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+import textwrap
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,9 +30,34 @@ def console() -> Console:
     """A console on standard output; without a terminal it neither colours nor wraps, tables have $COLUMNS or 200."""
     if is_terminal():
         return Console()
+    return Console(force_terminal=False, no_color=True, width=_wanted_width() or _WIDTH, soft_wrap=True)
+
+
+def _wanted_width() -> int:
+    """$COLUMNS; 0 where it says nothing."""
     wanted = os.environ.get("COLUMNS", "")
-    width = int(wanted) if wanted.isdigit() and int(wanted) else _WIDTH
-    return Console(force_terminal=False, no_color=True, width=width, soft_wrap=True)
+    return int(wanted) if wanted.isdigit() else 0
+
+
+def is_bounded() -> bool:
+    """Whether what is shown has to fit a width: a terminal's, or $COLUMNS."""
+    return is_terminal() or bool(_wanted_width())
+
+
+def say(text: str, indent: str = "") -> None:
+    """A line for people: broken between words where there is a width to fit, elsewhere whole.
+
+    `indent` stands before the lines after the first.
+    """
+    print("\n".join(wrapped(text, console().width, "", indent)) if is_bounded() else text, flush=True)
+
+
+def wrapped(text: str, width: int, first: str = "", later: str = "") -> list[str]:
+    """Lines broken between words alone: a longer word, a path say, stays whole. `first` and `later` indent them."""
+    form = textwrap.TextWrapper(
+        width, initial_indent=first, subsequent_indent=later, break_long_words=False, break_on_hyphens=False
+    )
+    return form.wrap(text)
 
 
 class Meter:

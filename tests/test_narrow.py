@@ -1,9 +1,10 @@
-"""Plans, fine-tunings and the paper's table on a real terminal of 80 columns: no number or name is broken."""
+"""Plans, runs, reports, fine-tunings and the paper's table on real, narrow terminals: no number or name is broken."""
 
 from __future__ import annotations
 
 import os
 import re
+import shutil
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 import pexpect
 import pytest
 from conftest import ROOT, TINY_DATA
+from report_tools import falling, make_run
 from test_finetune import PRETRAINED
 
 from simplify.cli.plan_table import fitted, told_apart
@@ -130,6 +132,88 @@ def test_fine_tunings(cli: Cli, screen: Screen, here: Path) -> None:
     assert "nothing by this recipe" not in both
 
 
+@pytest.fixture
+def root(here: Path) -> Path:
+    """Runs of three blocks at two rates, and one that has diverged with a number where others have a rule."""
+    root = here / "runs"
+    for block in ("pre_ln", "sas", "v_skipinit"):
+        for rate in ("0.001", "0.0003"):
+            for seed in (0, 1):
+                make_run(root, [f"block={block}", f"optimiser.lr={rate}", f"seed={seed}"], falling(3.0 + seed / 100))
+    make_run(root, ["block=v_skipinit", "block.mlp_branch=0.5"], falling(3.2), end="diverged")
+    return root
+
+
+def heads_of(lines: Sequence[str]) -> list[str]:
+    (head,) = [line.split("┃")[1:-1] for line in lines if line.startswith("┃")]
+    return [cell.strip() for cell in head]
+
+
+def test_status_leaves_out_rules_first_and_is_a_list_in_the_end(
+    cli: Cli, screen: Screen, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = screen("status")
+    assert max(map(len, lines)) <= 80 and len(cells(lines)) == 13
+    assert heads_of(lines) == ["id", "block", "lr", "seed", "state", "step", "val loss"]
+    gone = "block.mlp_branch, device, attempt, tokens/s, names of runs, train loss"
+    assert f"not shown on so narrow a screen: {gone} (simplify status --json has all)" in _joined(lines)
+    wide = screen("status", columns=140)
+    assert heads_of(wide)[:2] == ["run", "block"] and heads_of(wide)[-4:] == [
+        "val loss",
+        "tokens/s",
+        "device",
+        "attempt",
+    ]
+    assert "not shown on so narrow a screen: block.mlp_branch (simplify" in _joined(wide)
+
+    narrow, runs = screen("status", columns=50), RunStore(root).runs()
+    listed = narrow[narrow.index(f"{runs[0].name}  {runs[0].state}") :]  # below the title, a path
+    assert max(len(line) for line in listed if "{" not in line) <= 50 and "…" not in "".join(narrow)
+    assert [line for line in narrow if line.endswith(("  done", "  failed"))] == [f"{r.name}  {r.state}" for r in runs]
+    assert sum("block.mlp_branch={rule:inv_sqrt_depth,value:0." in line for line in narrow) == 4
+    assert any("train loss 3.1000" in line for line in narrow)  # in one piece
+
+    plain = cli("status").out.splitlines()
+    assert len(plain) == 2 + 13 + 2 and "block.mlp_branch" in plain[1] and max(map(len, plain)) > 150
+    monkeypatch.setenv("COLUMNS", "80")
+    assert heads_of(cli("status").out.splitlines()) == heads_of(lines)
+
+
+def test_watching(screen: Screen, root: Path) -> None:
+    """The picture while runs are watched and the table at the end, here at once."""
+    shutil.rmtree(next(root.glob("v_skipinit-*/error.json")).parent)
+    lines = screen("watch", columns=60)
+    assert max(map(len, lines)) <= 60 and "…" not in "".join(lines)
+    heads = [[cell.strip() for cell in line.split("┃")[1:-1]] for line in lines if line.startswith("┃")]
+    assert heads[0] == ["id", "state", "", "step"]
+    assert heads[-1] == ["id", "block", "lr", "seed", "state", "step"]
+
+
+@pytest.mark.usefixtures("root")
+def test_a_report_is_in_parts_or_a_list(cli: Cli, screen: Screen) -> None:
+    plain = cli("report").out.splitlines()
+    assert plain[1].startswith("variant  ") and plain[2].startswith("pre_ln, lr=0.001  ") and len(plain[1]) > 120
+    width = {line: len(line) for line in plain if line.startswith("- ")}
+    assert len(width) > 3 and max(width.values()) > 150
+    names = [line.split("  ")[0] for line in plain[2:9]]
+    assert "v_skipinit, mlp_branch=0.5, lr=0.001" in names
+
+    split = screen("report", columns=110)
+    assert max(len(line) for line in split if "/" not in line) <= 110
+    assert sum(line.startswith("variant ") for line in split) == 3
+    assert all(sum(line.startswith(f"{name}  ") for line in split) == 3 for name in names)
+    assert [line.split()[-1] for line in split if line.startswith("variant ")] == ["loss", "verdict", "tokens/s"]
+
+    for columns in (60, 80):
+        lines = screen("report", columns=columns)
+        assert max(len(line) for line in lines if "/" not in line) <= columns and "…" not in "".join(lines)
+        assert set(names) <= set(lines) and "minus baseline (95%): +0.0000 (+0.0000 to +0.0000) " in _joined(lines)
+
+
+def _joined(lines: Sequence[str]) -> str:
+    return " ".join(line.strip() for line in lines)
+
+
 def test_the_papers_files_are_never_broken(
     cli: Cli, screen: Screen, here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -138,7 +222,8 @@ def test_the_papers_files_are_never_broken(
     for name in files:  # from here their paths are longer than the screen
         assert any(f"  {PAPER / name}" in line for line in lines), name
     assert max(len(line) for line in lines if line.startswith("  ")) <= 80
-    text = " ".join(line.strip() for line in lines)
+    assert lines[-3].startswith("runs: of the scales paper, nano; ") and max(map(len, lines[-3:-1])) <= 80
+    text = _joined(lines)
     assert "GPU-hours a run" not in text and ".;" not in text and "no time for V-SkipInit. finding:" in text
     monkeypatch.chdir(ROOT)
     wide = cli("paper", "--run-root", str(here)).out.splitlines()

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from test_imports import HEAVY, loaded
 
 from simplify import RunStore
-from simplify.cli.table import cells, fitted
+from simplify.cli.table import as_columns, cells, fitted
 from simplify.compare.textplot import Curve, text_plot
 from simplify.errors import UserError
 from simplify.runs.files import write_json
@@ -223,14 +223,16 @@ def test_a_data_set_that_is_not_here_is_named_with_its_command(cli: Cli, here: P
 
 def test_a_narrow_screen_shows_whole_numbers_or_none(runs: Path) -> None:
     """Columns go one after another, those that matter last; no number is ever cut."""
-    rows = cells(RunStore(runs).runs())
-    whole, gone = fitted(rows, 200)
-    assert whole == rows and gone == []
-    narrow, gone = fitted(rows, 80)
-    assert {"run", "state", "step", "block", "optimiser.lr"} <= set(narrow[0]) and gone[0] == "device"
-    assert set(rows[0]) == {*narrow[0], *gone}
-    least, _ = fitted(rows, 10)
-    assert set(least[0]) == {"run", "block", "optimiser.lr", "state", "step"}
+    whole = as_columns(cells(RunStore(runs).runs()))
+    assert fitted(whole, 200) == (whole, [])
+    found = fitted(whole, 100)
+    assert found is not None
+    narrow, gone = found
+    assert {"run", "state", "step", "block", "lr"} <= set(narrow) and gone[0] == "device"
+    assert {name.removeprefix("optimiser.") for name in whole} == {*narrow, *gone}
+    least = fitted(whole, 56)
+    assert least is not None and list(least[0]) == ["id", "block", "lr", "state", "step"]
+    assert fitted(whole, 30) is None
 
 
 def test_data_prepare(cli: Cli) -> None:

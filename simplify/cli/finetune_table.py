@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from rich.markup import escape
-from rich.table import Table
-
+from simplify.cli.fit import parts, plain, plain_width
 from simplify.compare.statistics import mean_sd
 from simplify.config import differing, show
 from simplify.display import console
@@ -14,19 +12,17 @@ from simplify.finetune.kept import Kept, Row
 from simplify.finetune.recipe import Recipe
 from simplify.finetune.tasks import TITLES, GlueTask
 
-_GAP = 2  # columns between columns
-
 
 def print_rows(rows: Sequence[Row], tasks: Sequence[GlueTask], seeds: int) -> None:
     """Every number of every run, whole on any screen."""
     screen = console()
     texts = _texts(rows, tasks, seeds)
-    if _width(texts) <= screen.width:
-        screen.print(_table(texts))
+    if plain_width(texts) <= screen.width:
+        screen.print(plain(texts))
         return
     tasks_down = [list(line) for line in zip(*texts, strict=True)]
-    for part in _parts(tasks_down, screen.width):
-        screen.print(_table(part))
+    for part in parts(tasks_down, screen.width):
+        screen.print(plain(part))
 
 
 def _texts(rows: Sequence[Row], tasks: Sequence[GlueTask], seeds: int) -> list[list[str]]:
@@ -46,38 +42,6 @@ def _cell(values: Mapping[int, float], seeds: int) -> str:
     mean, sd = mean_sd([100 * value for value in values.values()])
     few = f" ({len(values)}/{seeds})" if len(values) < seeds else ""
     return f"{mean:.1f}{few}" if sd is None else f"{mean:.1f} ± {sd:.1f}{few}"
-
-
-def _widths(lines: Sequence[Sequence[str]]) -> list[int]:
-    return [max(map(len, column)) for column in zip(*lines, strict=True)]
-
-
-def _width(lines: Sequence[Sequence[str]]) -> int:
-    widths = _widths(lines)
-    return sum(widths) + _GAP * (len(widths) - 1)
-
-
-def _parts(lines: Sequence[Sequence[str]], width: int) -> list[list[list[str]]]:
-    """A table in as many as it takes for each to fit: the first column again in each, of the others at least one."""
-    first, *others = _widths(lines)
-    groups: list[list[int]] = []
-    left = 0
-    for place, wide in enumerate(others, start=1):
-        left -= wide + _GAP
-        if left < 0 or not groups:
-            groups.append([])
-            left = width - first - wide - _GAP
-        groups[-1].append(place)
-    return [[[line[0], *(line[place] for place in group)] for line in lines] for group in groups]
-
-
-def _table(lines: Sequence[Sequence[str]]) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for place, head in enumerate(lines[0]):
-        table.add_column(escape(head), justify="right" if place else "left", overflow="fold")
-    for line in lines[1:]:
-        table.add_row(*map(escape, line))
-    return table
 
 
 def other_recipes_line(kept: Kept) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from simplify.cli.table import counted
-from simplify.display import console, near
+from simplify.display import console, near, say, wrapped
 from simplify.runs.store import RunStore, RunView
 from simplify.sweep.paper import Asked, asked_for, mark_of_view, paper_dir, states_of
 from simplify.sweep.record import records_of
@@ -40,7 +39,7 @@ def paper_command(run_root: Path | None, as_json: bool) -> None:
     else:
         print("\n".join(_list(rows, screen.width)))
     scales = dict.fromkeys(scale for one in asked for scale in one.marks)
-    print(f"runs: of the scales {', '.join(scales)}; a file's runs are started by simplify sweep FILE [scale=nano]")
+    say(f"runs: of the scales {', '.join(scales)}; a file's runs are started by simplify sweep FILE [scale=nano]")
     print(f"status: of the runs in {store.root}")
 
 
@@ -125,10 +124,5 @@ def _list(rows: list[dict[str, Any]], width: int) -> list[str]:
             "status": row["status"],
         }
         for word, text in told.items():
-            lines += _wrapped(f"{word}: {text}", width) if text else []
+            lines += wrapped(f"{word}: {text}", width, "  ", "  ") if text else []
     return [*lines, ""]
-
-
-def _wrapped(text: str, width: int) -> list[str]:
-    lines = textwrap.wrap(text, width - 2, break_long_words=False, break_on_hyphens=False)
-    return [f"  {line}" for line in lines]

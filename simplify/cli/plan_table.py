@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Sequence
 from typing import Any
 
-from rich.markup import escape
-from rich.table import Table
-
+from simplify.cli.fit import (
+    Columns,
+    Narrowed,
+    by_id,
+    first_that_fits,
+    framed,
+    listed,
+    say_gone,
+    with_short_heads,
+    without,
+    without_repeated,
+)
 from simplify.config import DepthGain, RunConfig, Settings, gain_at, show
 from simplify.display import console, short_time
 from simplify.sweep.plan import Plan
 
-Columns = dict[str, list[str]]
 _BESIDE = ("run", "parameters", "time", "state")  # what is no setting
 
 
@@ -22,18 +29,11 @@ def print_runs_of(plan: Plan, seconds: Sequence[float | None], title: str) -> No
     screen, whole = console(), _columns(plan, seconds)
     found = fitted(whole, screen.width)
     if found is None:
-        print("\n".join([title, *_listed(_with_short_heads(whole), screen.width)]))
+        print("\n".join([title, *_listed(with_short_heads(whole), screen.width)]))
         return
     columns, gone = found
-    table = Table(title=escape(title), title_justify="left")
-    for head in columns:
-        table.add_column(escape(head), justify="right" if head in ("parameters", "time") else "left", no_wrap=True)
-    for row in zip(*columns.values(), strict=True):
-        table.add_row(*map(escape, row))
-    screen.print(table)
-    if gone:
-        said = f"not shown on so narrow a screen: {', '.join(gone)} (--json has all)"
-        screen.print(said, markup=False, highlight=False)
+    screen.print(framed(columns, title, right=("parameters", "time")))
+    say_gone(gone)
 
 
 def _columns(plan: Plan, seconds: Sequence[float | None]) -> Columns:
@@ -88,61 +88,28 @@ def _as_word(value: Any, _: int) -> str:
     return str(value["kind"]) if isinstance(value, dict) and "kind" in value else ""
 
 
-def fitted(whole: Columns, width: int) -> tuple[Columns, list[str]] | None:
+def fitted(whole: Columns, width: int) -> Narrowed | None:
     """The columns as they fit beside each other, and what had to go; None where not even the least of them fit."""
-    once, same = _without_repeated(whole)
-    short = _with_short_heads(once)
-    ids = [name.rpartition("-")[2] for name in short["run"]]
-    by_id = {"id": ids, **_without(short, "run")}
-    for columns, gone in (
+    once, same = without_repeated(whole)
+    short = with_short_heads(once)
+    ids = by_id(short)
+    tries = (
         (whole, []),
-        (_with_short_heads(whole), []),
+        (with_short_heads(whole), []),
         (short, same),
-        (by_id, ["names of runs", *same]),
-        (_without(by_id, "parameters"), ["names of runs", "parameters", *same]),
-        (_without(by_id, "parameters", "id"), ["runs", "parameters", *same]),
-    ):
-        if 1 + sum(3 + max(map(len, [head, *cells])) for head, cells in columns.items()) <= width:
-            return columns, gone
-    return None
-
-
-def _without(columns: Columns, *heads: str) -> Columns:
-    return {head: cells for head, cells in columns.items() if head not in heads}
-
-
-def _without_repeated(whole: Columns) -> tuple[Columns, list[str]]:
-    """Without settings that are in all runs what another of that name is: W_P's where W_V's say it; and their names."""
-    first: dict[str, str] = {}
-    for head, cells in whole.items():
-        first.setdefault(f"{head.rpartition('.')[2]} {cells}", head)
-    same = [
-        f"{head} (as {first[key]})"
-        for head, cells in whole.items()
-        if first[key := f"{head.rpartition('.')[2]} {cells}"] != head
-    ]
-    return {head: cells for head, cells in whole.items() if head in first.values()}, same
-
-
-def _with_short_heads(whole: Columns) -> Columns:
-    """Keys by their last part where no other column is called that."""
-    lasts = [head.rpartition(".")[2] for head in whole]
-    return {
-        last if lasts.count(last) == 1 else head: cells
-        for last, (head, cells) in zip(lasts, whole.items(), strict=True)
-    }
+        (ids, ["names of runs", *same]),
+        (without(ids, "parameters"), ["names of runs", "parameters", *same]),
+        (without(ids, "parameters", "id"), ["runs", "parameters", *same]),
+    )
+    return first_that_fits(tries, width)
 
 
 def _listed(columns: Columns, width: int) -> list[str]:
     """Two lines a run or more: its name and how it stands, and below what varies."""
-    lines: list[str] = []
+    rows: list[tuple[str, list[str]]] = []
     for row in zip(*columns.values(), strict=True):
         cells = dict(zip(columns, row, strict=True))
-        lines.append(f"{cells['run']}  {cells['state']}")
         words = [f"{head}={cell}" for head, cell in cells.items() if head not in _BESIDE]
         words += [f"{cells['parameters']} parameters", *([f"time {cells['time']}"] if cells["time"] != "-" else [])]
-        told = "  ".join(words)
-        lines += [
-            f"  {line}" for line in textwrap.wrap(told, width - 2, break_long_words=False, break_on_hyphens=False)
-        ]
-    return lines
+        rows.append((f"{cells['run']}  {cells['state']}", words))
+    return listed(rows, width)

@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import os
-import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.markup import escape
-from rich.table import Table
-
+from simplify.cli.fit import first_that_fits, framed, listed, parts, plain, plain_width
 from simplify.cli.select import Selected, select
 from simplify.config import nearest
-from simplify.display import console, is_terminal, near
+from simplify.display import console, is_bounded, near, say
 from simplify.errors import ConfigError, RunFolderError
 from simplify.sweep.file import Figure, Report, paragraphs, read_sweep
 
 if TYPE_CHECKING:
     from simplify.compare.comparison import Comparison
     from simplify.compare.report import ReportOptions
+
+_WORDS = ("variant", "verdict")  # columns of the table that hold no numbers
+_PARTS = 3  # that a table is split in at most; then a list is easier to read
 
 
 @dataclass(frozen=True)
@@ -157,26 +157,39 @@ def _options(found: Comparison, chosen: Selected, wish: Report) -> ReportOptions
 
 def _print(found: Comparison, options: ReportOptions, problems: Sequence[str]) -> None:
     """The short table, the notes, and what is not in it."""
-    from simplify.compare.forms import aligned
     from simplify.compare.shared import said_first
     from simplify.compare.tables import notes_of, rows_of
 
-    rows = rows_of(found, options.paper, short=True)
-    lines = aligned(rows)
-    screen = console()
-    if is_terminal() and max(map(len, lines)) + 2 * len(rows[0]) <= screen.width:
-        table = Table(title=escape(options.title), title_justify="left")
-        for i, head in enumerate(rows[0]):
-            table.add_column(escape(head), no_wrap=True, justify="left" if i in (0, 4) else "right")
-        for row in rows[1:]:
-            table.add_row(*map(escape, row))
-        screen.print(table)
-    else:
-        print("\n".join([options.title, *lines]))
-    width = max(60, screen.width) if is_terminal() else 10_000
+    _print_table(rows_of(found, options.paper, short=True), options.title)
     for note in (*said_first(found, options.asked), *notes_of(found, short=True), *problems):
-        print(textwrap.fill(f"- {note}", width, subsequent_indent="  "))
+        say(f"- {note}", indent="  ")
     _print_unfinished(found, options.unstarted)
+
+
+def _print_table(rows: Sequence[Sequence[str]], title: str) -> None:
+    """The rows, the first of them the head: whole on any screen, if need be in parts or as a list."""
+    from simplify.compare.forms import aligned
+    from simplify.compare.tables import NONE
+
+    screen, heads = console(), rows[0]
+    if not is_bounded():
+        print("\n".join([title, *aligned(rows)]))
+        return
+    columns = {head: [row[i] for row in rows[1:]] for i, head in enumerate(heads)}
+    if first_that_fits([(columns, [])], screen.width) is not None:
+        screen.print(framed(columns, title, right=[head for head in heads if head not in _WORDS]))
+        return
+    say(title)
+    split = parts(rows, screen.width)
+    if len(split) <= _PARTS and max(map(plain_width, split)) <= screen.width:
+        for part in split:
+            screen.print(plain(part, left=_WORDS))
+        return
+    told = [
+        (row[0], [f"{head}: {text}" for head, text in zip(heads[1:], row[1:], strict=True) if text != NONE])
+        for row in rows[1:]
+    ]
+    print("\n".join(listed(told, screen.width)))
 
 
 def _print_unfinished(found: Comparison, unstarted: Sequence[str]) -> None:
@@ -186,11 +199,11 @@ def _print_unfinished(found: Comparison, unstarted: Sequence[str]) -> None:
     told += [f"{len(unstarted)} not begun"] if unstarted else []
     diverged = sum(len(variant.diverged) for variant in found.variants)
     if told:
-        print(f"without a result: {', '.join(told)}" + (f" ({diverged} diverged, censored)" if diverged else ""))
+        say(f"without a result: {', '.join(told)}" + (f" ({diverged} diverged, censored)" if diverged else ""))
 
 
 def _print_files(files: Sequence[Path], out: Path) -> None:
     pictures = sorted({path.stem for path in files if path.suffix == ".svg"})
     print(f"page:    {out / 'index.html'}")
-    print(f"figures: {', '.join(pictures)} in {out}, each as .png, .svg and .pdf")
-    print(f"table:   {out / 'table.md'}, {out / 'table.tex'}; numbers: {out / 'report.json'}", flush=True)
+    say(f"figures: {', '.join(pictures)} in {out}, each as .png, .svg and .pdf")
+    say(f"table:   {out / 'table.md'}, {out / 'table.tex'}; numbers: {out / 'report.json'}")

@@ -12,7 +12,7 @@ from typing import Any
 
 from simplify.cli.select import Selected, select
 from simplify.cli.table import counted, print_runs
-from simplify.display import short_time
+from simplify.display import say, short_time
 from simplify.errors import RunFolderError
 from simplify.machine import slots
 from simplify.runs.folder import root_path
@@ -41,19 +41,19 @@ def say_what_is_wrong(chosen: Selected) -> None:
     """A line for each failed run, and what to do about runs that nobody works on."""
     troubled = [run for run in chosen.runs if run.state in ("failed", "lost")]
     for run in troubled[:10]:
-        print(f"{run.name}: {run.state}: {cause(run)}")
+        say(f"{run.name}: {run.state}: {cause(run)}")
     if troubled:
         more = f"; {len(troubled) - 10} more" if len(troubled) > 10 else ""
-        print(f"simplify why RUN shows more, simplify retry trains them again from their checkpoints{more}")
+        say(f"simplify why RUN shows more, simplify retry trains them again from their checkpoints{more}")
     queued = [run for run in chosen.runs if run.waits_for_lane]
     if not queued:
         return
     alive, wanted = len(Queue(chosen.store.root).lanes()), _lanes_wanted(queued)
     if not alive:
         gone = "killed, or the machine was restarted"
-        print(f"{len(queued)} queued, but no lane works on them ({gone}); simplify retry goes on")
+        say(f"{len(queued)} queued, but no lane works on them ({gone}); simplify retry goes on")
     elif alive < wanted:
-        print(f"{alive} of {wanted} lanes work (the others were killed); simplify retry starts them again")
+        say(f"{alive} of {wanted} lanes work (the others were killed); simplify retry starts them again")
 
 
 def _lanes_wanted(queued: Sequence[RunView]) -> int:

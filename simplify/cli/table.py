@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from rich.markup import escape
 from rich.table import Table
 
+from simplify.cli.fit import (
+    RUN,
+    Columns,
+    Narrowed,
+    by_id,
+    first_that_fits,
+    framed,
+    listed,
+    say_gone,
+    with_short_heads,
+    without,
+    without_repeated,
+)
 from simplify.config import show
-from simplify.display import console, is_terminal, short_time
+from simplify.display import console, is_bounded, say, short_time
 from simplify.runs.settings import differing_settings
 from simplify.runs.store import RunView
 
@@ -22,9 +34,11 @@ _STYLES = {
     "queued": "dim",
     "unknown": "yellow",
 }
-_FIRST_TO_GO = ("device", "attempt", "tokens/s", "train loss", "ETA", "note", "val loss")
-_FOLDED = 6  # characters that a setting's column needs at least
+_FIRST_TO_GO, _NEXT_TO_GO = ("device", "attempt", "tokens/s"), ("train loss", "ETA", "note", "val loss")
+_PROGRESS = ("step", *_FIRST_TO_GO, *_NEXT_TO_GO)
+_LONG = 12  # characters up to which a setting stays in a narrow table
 RIGHT = ("step", "train loss", "val loss", "tokens/s", "ETA", "attempt")
+PROSE = ("note",)
 
 
 def counted(states: Sequence[str]) -> str:
@@ -71,57 +85,67 @@ def _number(value: Any, form: str) -> str:
     return "-" if value is None else format(value, form)
 
 
-def fitted(rows: Sequence[dict[str, str]], width: int) -> tuple[list[dict[str, str]], list[str]]:
-    """Rows without the columns that do not fit beside the others, and the names of those."""
-    left, gone = [dict(row) for row in rows], []
-    for name in _FIRST_TO_GO:
-        if _width(left) <= width:
-            break
-        if left and name in left[0]:
-            gone.append(name)
-            left = [{key: text for key, text in row.items() if key != name} for row in left]
-    return left, gone
+def as_columns(rows: Sequence[dict[str, str]]) -> Columns:
+    """The same by column."""
+    return {name: [row[name] for row in rows] for name in (rows[0] if rows else ())}
 
 
-def _width(rows: Sequence[dict[str, str]]) -> int:
-    """Characters of a table with frames. Settings fold, but not below _FOLDED characters."""
-    widest = {name: max(len(name), *(len(row[name]) for row in rows)) for name in (rows[0] if rows else ())}
-    return 1 + sum(3 + (wide if _is_whole(name) else min(wide, _FOLDED)) for name, wide in widest.items())
+def fitted(whole: Columns, width: int) -> Narrowed | None:
+    """Columns that fit beside each other in a frame, and what had to go; None where not even the least of them fit."""
+    return first_that_fits(_narrower(whole), width, PROSE)
 
 
-def _is_whole(name: str) -> bool:
-    return name in ("run", "state", *RIGHT)
+def _narrower(whole: Columns) -> Iterator[Narrowed]:
+    """Ever fewer columns; long rules and groups of settings go first, then what matters least."""
+    yield whole, []
+    yield with_short_heads(whole), []
+    left, gone = without_repeated(whole)
+    yield with_short_heads(left), gone
+    wide = {name: max(map(len, cells)) for name, cells in left.items() if "." in name}
+    long = sorted((name for name in wide if wide[name] > _LONG), key=lambda name: -wide[name])
+    rules = [name for name in long if any("{" in cell for cell in left[name])]
+    for name in (*rules, *_FIRST_TO_GO, RUN, *_NEXT_TO_GO, *long):
+        if name not in left:
+            continue
+        gone = [*gone, "names of runs" if name == RUN else name]
+        left = by_id(left) if name == RUN else without(left, name)
+        yield with_short_heads(left), gone
 
 
-def run_table(runs: Sequence[RunView], rows: Sequence[dict[str, str]], title: str) -> Table:
+def framed_runs(runs: Sequence[RunView], columns: Columns, title: str) -> Table:
     """The table, for rich."""
-    table = Table(title=escape(title), title_justify="left")
-    for name in rows[0] if rows else ():
-        right = "right" if name in RIGHT else "left"
-        table.add_column(escape(name), justify=right, no_wrap=_is_whole(name), overflow="fold")
-    for run, row in zip(runs, rows, strict=True):
-        style = _STYLES.get(run.state)
-        table.add_row(*(f"[{style}]{escape(t)}[/]" if style and n == "state" else escape(t) for n, t in row.items()))
-    return table
+    return framed(columns, title, RIGHT, PROSE, lambda head, n: _STYLES.get(runs[n].state) if head == "state" else None)
 
 
 def print_runs(runs: Sequence[RunView], title: str, unbegun: Sequence[str] = ()) -> None:
     """The table on standard output, and the names of runs that are asked for and neither wait nor have begun.
 
-    Without a terminal, and where the screen is too narrow for whole numbers, plain columns, which also a
-    thousand rows do not slow down.
+    Where there is no width to fit, plain columns, which also a thousand rows do not slow down; where it is too
+    narrow for any table, a list.
     """
     rows = cells(runs)
     screen = console()
-    fit, gone = fitted(rows, screen.width)
-    if is_terminal() and _width(fit) <= screen.width:
-        screen.print(run_table(runs, fit, title))
-        if gone:
-            print(f"not shown on so narrow a screen: {', '.join(gone)}")
-    else:
+    if not is_bounded():
         _print_plainly(rows, title)
+    elif (found := fitted(as_columns(rows), screen.width)) is not None:
+        columns, gone = found
+        screen.print(framed_runs(runs, columns, title))
+        say_gone(gone, "simplify status")
+    else:
+        say(title)
+        print("\n".join(_listed(rows, screen.width)))
     if unbegun:
-        print(f"not begun, and in no queue: {', '.join(unbegun[:8])}{', ...' if len(unbegun) > 8 else ''}")
+        say(f"not begun, and in no queue: {', '.join(unbegun[:8])}{', ...' if len(unbegun) > 8 else ''}")
+
+
+def _listed(rows: Sequence[dict[str, str]], width: int) -> list[str]:
+    """Two lines a run or more: its name and how it stands, and below what varies and how far it is."""
+    told: list[tuple[str, list[str]]] = []
+    for row in rows:
+        said = {head: text for head, text in row.items() if head not in (RUN, "state") and text != "-"}
+        words = [f"{head} {text}" if head in _PROGRESS else f"{head}={text}" for head, text in said.items()]
+        told.append((f"{row[RUN]}  {row['state']}", words))
+    return listed(told, width)
 
 
 def _print_plainly(rows: Sequence[dict[str, str]], title: str) -> None:

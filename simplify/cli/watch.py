@@ -13,9 +13,10 @@ from rich.markup import escape
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
+from simplify.cli.fit import RUN, Columns, by_id, first_that_fits
 from simplify.cli.select import select
 from simplify.cli.status import cause
-from simplify.cli.table import RIGHT, cells, counted, print_runs
+from simplify.cli.table import PROSE, as_columns, cells, counted, fitted, print_runs
 from simplify.compare.textplot import COLOURS, Curve, text_plot
 from simplify.display import REDRAW_HZ, console, is_terminal, short_time
 from simplify.errors import TrainingFailed, TryAgain
@@ -27,6 +28,7 @@ _LINE_EVERY = 30.0  # seconds between two plain lines when nothing happens
 _PATIENCE = 10.0  # seconds that runs may wait with no lane before watching ends
 _CURVES = len(COLOURS)
 _PLOT_HEIGHT = 10  # lines
+_BAR = 14  # characters
 _UNSEEN = ("device", "attempt", "tokens/s")  # columns that do not move; `status` has them
 
 
@@ -66,7 +68,8 @@ def _judge(runs: Sequence[RunView], total: int) -> None:
         )
     waiting = [run for run in runs if run.is_active]
     if waiting:
-        raise TryAgain(f"{len(waiting)} runs wait, but no lane works on them; simplify retry goes on")
+        wait = "1 run waits" if len(waiting) == 1 else f"{len(waiting)} runs wait"
+        raise TryAgain(f"{wait}, but no lane works on them; simplify retry goes on")
     if len(runs) < total or any(run.state != "done" for run in runs):
         raise TryAgain("some runs were stopped; the sweep's command, or simplify retry with their names, goes on")
 
@@ -149,23 +152,33 @@ def _picture(runs: Sequence[RunView], title: str, curves: _Curves, width: int, h
     room = max(height - _PLOT_HEIGHT - 8, 3)
     coloured = [run for run in ranked if run.state in ("running", "done")][:_CURVES]
     colours = {run.run_id: colour for run, colour in zip(coloured, COLOURS, strict=False)}
+    columns, bar = _moving(ranked, width)
     table = Table(title=escape(f"{title}: {counted([run.state for run in runs])}"), title_justify="left")
-    rows = [{name: text for name, text in row.items() if name not in _UNSEEN} for row in cells(ranked)]
-    for name in rows[0] if rows else ():
-        table.add_column(escape(name), overflow="fold", no_wrap=name == "run" or name in RIGHT or name == "state")
-        if name == "state":
-            table.add_column("", width=14)
-    for run, row in list(zip(ranked, rows, strict=True))[:room]:
+    for name in columns:
+        table.add_column(escape(name), no_wrap=name not in PROSE)
+        if name == "state" and bar:
+            table.add_column("", width=_BAR)
+    for run, row in list(zip(ranked, zip(*columns.values(), strict=True), strict=True))[:room]:
         parts: list[RenderableType] = []
-        for name, text in row.items():
-            colour = colours.get(run.run_id) if name == "run" else None
+        for name, text in zip(columns, row, strict=True):
+            colour = colours.get(run.run_id) if name in (RUN, "id") else None
             parts.append(f"[{colour}]{escape(text)}[/]" if colour else escape(text))
-            if name == "state":
-                parts.append(ProgressBar(total=1.0, completed=run.share, width=14))
+            if name == "state" and bar:
+                parts.append(ProgressBar(total=1.0, completed=run.share, width=_BAR))
         table.add_row(*parts)
     more = f"{len(runs) - room} more runs: simplify status" if len(runs) > room else ""
     drawn = [Curve(*curves.of(run), colours[run.run_id]) for run in coloured]
     return Group(table, more, text_plot(drawn, min(width, 100), _PLOT_HEIGHT, "training loss against steps"))
+
+
+def _moving(runs: Sequence[RunView], width: int) -> tuple[Columns, bool]:
+    """The columns that fit beside a bar of progress, and whether there is room for the bar."""
+    rows = [{name: text for name, text in row.items() if name not in _UNSEEN} for row in cells(runs)]
+    whole = as_columns(rows)
+    if (found := fitted(whole, width - _BAR - 3)) is not None:
+        return found[0], True
+    least = {name: cells for name, cells in by_id(whole).items() if name in ("id", "state", "step")}
+    return least, first_that_fits([(least, [])], width - _BAR - 3) is not None
 
 
 class _Curves:
