@@ -28,9 +28,9 @@ def summary(plan: Plan, gone: Sequence[Recorded]) -> str:
     """The plan in a line: `15 runs: +3 new, 12 done, 1 dropped`."""
     counts = [f"+{number} new" if state == "new" else f"{number} {state}" for state, number in plan.counts().items()]
     counts += [f"{len(gone)} dropped"] if gone else []
-    merged = f"; {plan.merged} repeated points merged" if plan.merged else ""
-    wrong = f"; {len(plan.wrong)} points are no runs" if plan.wrong else ""
-    number = len(plan.runs)
+    number, many = len(plan.runs), len(plan.wrong)
+    merged = f"; {plan.merged} repeated point{'s'[: plan.merged != 1]} merged" if plan.merged else ""
+    wrong = f"; {'1 point is no run' if many == 1 else f'{many} points are no runs'}" if many else ""
     return f"{number} run{'s'[: number != 1]}: {', '.join(counts) or 'none'}{merged}{wrong}"
 
 

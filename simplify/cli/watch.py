@@ -166,7 +166,8 @@ def _picture(runs: Sequence[RunView], title: str, curves: _Curves, width: int, h
             if name == "state" and bar:
                 parts.append(ProgressBar(total=1.0, completed=run.share, width=_BAR))
         table.add_row(*parts)
-    more = f"{len(runs) - room} more runs: simplify status" if len(runs) > room else ""
+    unseen = len(runs) - room
+    more = f"{unseen} more run{'s'[: unseen != 1]}: simplify status" if unseen > 0 else ""
     drawn = [Curve(*curves.of(run), colours[run.run_id]) for run in coloured]
     return Group(table, more, text_plot(drawn, min(width, 100), _PLOT_HEIGHT, "training loss against steps"))
 
