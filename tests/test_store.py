@@ -43,6 +43,7 @@ def test_status_shows_what_varies_and_words_choose(cli: Cli, runs: Path) -> None
     assert "optimiser.lr" not in cli("status", told[0]["id"][:6]).out  # one run has nothing that varies
     assert len(json.loads(cli("status", "--json", "block=sas,pre_ln", "state=done").out)) == 3
     assert cli("status", f"run_root={runs}", "block=pre_ln").out.count("pre_ln-") == 1
+    assert len(json.loads(cli("status", "--json", "block=sas", "block=pre_ln").out)) == 3
     assert len(json.loads(cli("status", "--json", "block.value=identity").out)) == 2  # a matrix by its kind
     for words, message in (
         (["block.value=nil"], "block.value=nil: no run has that; found among 3 runs: {kind:"),

@@ -39,8 +39,10 @@ def is_setting(word: str) -> bool:
 
 def select(words: Sequence[str], run_root: Path | None) -> Selected:
     """The runs that `words` choose; all of them without words. Raises RunFolderError with what is valid."""
-    settings = dict(word.split("=", 1) for word in words if is_setting(word))
-    names = [word for word in words if word not in {f"{k}={v}" for k, v in settings.items()}]
+    settings: dict[str, str] = {}
+    for key, _, value in (word.partition("=") for word in words if is_setting(word)):
+        settings[key] = f"{settings[key]},{value}" if key in settings else value
+    names = [word for word in words if not is_setting(word)]
     root = settings.pop("run_root", None) or (str(run_root) if run_root else None)
     store = RunStore(root)
     has_file = any(word.endswith(_YAML) for word in names)
