@@ -64,14 +64,27 @@ def background(here: Path) -> list[int]:
 def kill_all(here: Path) -> None:
     """kill -9 of everything in the background at one moment: held first, so that nothing starts another meanwhile."""
     held: set[int] = set()
-    while new := set(background(here)) - held:
+    looks = 0  # one that was just being started has no command line for a moment
+    while looks < 2:
+        new = set(background(here)) - held
         for pid in new:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGSTOP)
         held |= new
+        looks = 0 if new else looks + 1
+        time.sleep(0.05)
     for pid in held:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
+    until(lambda: not any(map(_lives, held)))  # a busy machine takes its time
+
+
+def _lives(pid: int) -> bool:
+    """Whether a process is still there, and not only as an entry that nobody has asked for yet."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
 
 
 def states(simplify: Simplify, *words: str) -> dict[str, str]:

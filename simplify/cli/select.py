@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from simplify.choices import sweeps_dir
-from simplify.config import nearest, show
+from simplify.config import closest, nearest, show
 from simplify.display import near
 from simplify.errors import RunFolderError
 from simplify.runs.lookup import runs_named
@@ -134,9 +134,11 @@ def no_file(word: str) -> RunFolderError:
     there = sorted(str(path) for path in folder.glob("*") if path.suffix in _YAML)
     if not there:
         there = [near(path) for path in sorted(sweeps_dir().rglob("*.yaml"))]
-    there = [shlex.quote(path) for path in there]  # to be typed
-    listed = ", ".join(there[:8]) + (f", ... ({len(there)} files)" if len(there) > 8 else "")
-    return RunFolderError(f"{word}: no such file; {nearest(word, there)}valid: {listed or 'a sweep file'}")
+    typed = {Path(path).stem: shlex.quote(path) for path in there}
+    meant = closest(Path(word).stem, typed)
+    hint = f"did you mean {typed[meant]}? " if meant else ""
+    listed = ", ".join([*typed.values()][:8]) + (f", ... ({len(there)} files)" if len(there) > 8 else "")
+    return RunFolderError(f"{word}: no such file; {hint}valid: {listed or 'a sweep file'}")
 
 
 def _with_setting(runs: Sequence[RunView], key: str, value: str) -> list[RunView]:

@@ -1,6 +1,6 @@
 """The typed configuration of a run: the one place that knows defaults and valid values."""
 
-from simplify.config.base import Settings, differing, nearest, show, validate
+from simplify.config.base import Settings, closest, differing, nearest, show, validate
 from simplify.config.block import BlockConfig, Dense, Identity, Reparam
 from simplify.config.cluster import ClusterConfig
 from simplify.config.data import DataConfig
@@ -25,6 +25,7 @@ __all__ = [
     "Settings",
     "TrainConfig",
     "WandbConfig",
+    "closest",
     "differing",
     "gain_at",
     "nearest",

@@ -53,8 +53,13 @@ class Settings(BaseModel):
 
 def nearest(word: str, valid: Iterable[str]) -> str:
     """A clause that proposes the valid word most like `word`, or nothing."""
-    near = difflib.get_close_matches(word, list(valid), n=1, cutoff=0.5)
-    return f"did you mean {near[0]}? " if near else ""
+    near = closest(word, valid)
+    return f"did you mean {near}? " if near else ""
+
+
+def closest(word: str, valid: Iterable[str]) -> str | None:
+    """The valid word most like `word`, if one is."""
+    return next(iter(difflib.get_close_matches(word, list(valid), n=1, cutoff=0.5)), None)
 
 
 def fields_at(model: type[BaseModel], path: Iterable[str]) -> list[str]:
