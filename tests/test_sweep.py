@@ -182,7 +182,7 @@ def test_bad_words(cli: Cli, here: Path) -> None:
     assert here
     for words, message in (
         ([], "sweep: nothing to run"),
-        (["nothing.yaml"], "nothing.yaml: no such file; valid: "),
+        (["zzz.yaml"], "zzz.yaml: no such file; valid: "),
         (["fig06_depht.yaml"], "/fig06_depth.yaml? valid: "),
         (["a.yaml", "b.yaml"], "b.yaml: a second sweep file"),
         (
