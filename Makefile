@@ -22,7 +22,7 @@ demo: $(STAMP) ## train three blocks on Python source and compare them, a few mi
 	$(BIN)/simplify report sweeps/quickstart.yaml
 
 test: $(STAMP) ## run the test suite
-	$(BIN)/python -m pytest -n 2 --ignore=tests/slurm
+	$(BIN)/python -m pytest -n 2 --dist worksteal --ignore=tests/slurm
 
 test-slurm: $(STAMP) ## run the tests on a real Slurm cluster, brought up for them (root, Debian's packages: .ci/run)
 	$(BIN)/python -m pytest -n 3 tests/slurm

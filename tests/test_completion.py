@@ -84,8 +84,7 @@ def test_in_a_real_bash(tmp_path: Path) -> None:
     shell.expect("\nready")
     shell.send("simplify train block=sas_p_\t")
     shell.expect_exact("sas_p_no_norm")
-    shell.sendcontrol("c")
-    shell.expect_exact("\n$ ")  # or what is typed meanwhile is no line of this shell's
+    shell.sendcontrol("u")  # the line is empty again; Ctrl-C is ignored by shells that something else has started so
     shell.send("simplify train block=v_\t")
     shell.expect_exact("skipinit")
     shell.send("\t\t")

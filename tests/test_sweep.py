@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -183,7 +184,7 @@ def test_bad_words(cli: Cli, here: Path) -> None:
     for words, message in (
         ([], "sweep: nothing to run"),
         (["zzz.yaml"], "zzz.yaml: no such file; valid: "),
-        (["fig06_depht.yaml"], "/fig06_depth.yaml? valid: "),
+        (["fig06_depht.yaml"], f"did you mean {shlex.quote(str(ROOT / 'sweeps/paper/fig06_depth.yaml'))}? "),
         (["a.yaml", "b.yaml"], "b.yaml: a second sweep file"),
         (
             [str(ROOT / "sweeps/seeds.yaml"), "scale=nan"],
