@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -101,6 +102,20 @@ def test_what_the_runs_are_is_said_before_the_numbers(cli: Cli, file: Path, here
     told = json.loads((report / "report.json").read_text())
     assert told["said_first"] == [line, typed] and told["title"] == "early.yaml scale=nano"
     assert [(sweep["scale"], sweep["words"]) for sweep in told["sweeps"]] == [("nano", ["train.steps=20", "seed=0,1"])]
+
+
+def test_only_the_sweeps_of_the_runs_that_are_shown_are_noted(cli: Cli, file: Path, here: Path) -> None:
+    root = here / "runs"
+    make_run(root, ["block=pre_ln", "train.steps=30"], falling(4.0))
+    dispatched(file, root, "paper", "train.steps=30")
+    shutil.move(root, here / "aside")  # so that the second sweep does not know the first one's run
+    make_run(root, ["block=pre_ln", "train.steps=20"], falling(4.0))
+    dispatched(file, root, "paper", "train.steps=20")
+    shutil.copytree(here / "aside", root, dirs_exist_ok=True)
+    both = cli("report", "early.yaml").out
+    assert both.count("Typed at dispatch of ") == 2
+    one = cli("report", "early.yaml", "train.steps=30").out
+    assert "- Typed at dispatch: train.steps=30\n" in one and "train.steps=20" not in one
 
 
 def test_what_differs_is_told_from_least_to_largest(cli: Cli, here: Path) -> None:
