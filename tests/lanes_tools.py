@@ -16,6 +16,8 @@ from typing import Any
 import pytest
 from conftest import ROOT
 
+from simplify.runs.process import process
+
 Simplify = Callable[..., str]
 
 
@@ -76,15 +78,7 @@ def kill_all(here: Path) -> None:
     for pid in held:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
-    until(lambda: not any(map(_lives, held)))  # a busy machine takes its time
-
-
-def _lives(pid: int) -> bool:
-    """Whether a process is still there, and not only as an entry that nobody has asked for yet."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-    except OSError:
-        return False
+    until(lambda: all(process(pid)["born"] is None for pid in held))  # a busy machine takes its time
 
 
 def states(simplify: Simplify, *words: str) -> dict[str, str]:

@@ -196,6 +196,11 @@ def test_bad_words(cli: Cli, here: Path) -> None:
         assert done.code == 2 and message in done.err, done.err
 
 
+def test_a_word_may_be_longer_than_a_files_name(cli: Cli, here: Path) -> None:
+    done = cli("sweep", *TINY, "seed=" + ",".join(map(str, range(1000, 1060))), "optimiser.rl=1", "--plan")
+    assert here and done.code == 2 and "optimiser.rl: unknown key" in done.err
+
+
 def test_many_runs_are_asked_about(cli: Cli, here: Path) -> None:
     done = cli("sweep", *TINY, "seed=range(0,21)")
     assert done.code == 2 and "21 runs to be trained; --yes trains that much without asking" in done.err

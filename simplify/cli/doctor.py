@@ -8,10 +8,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import yaml
-from rich.markup import escape
-from rich.table import Table
 
 from simplify.choices import conf_dir, overlay_dir
+from simplify.cli.fit import plain
 from simplify.compose import compose_run
 from simplify.config import ClusterConfig, differing
 from simplify.dispatch.site import Look, Site, look_at_site, look_from_node
@@ -68,14 +67,13 @@ def facts(site: Site) -> Iterator[str]:
 
 
 def _show_partitions(site: Site) -> None:
-    table = Table(title="partitions", title_justify="left", box=None, pad_edge=False, header_style="bold")
-    for name in ("partition", "time limit", "nodes", "CPUs", "memory MB", "GRES", "preempted by"):
-        table.add_column(name, overflow="fold")  # nothing of a name or a GRES may be lost
+    heads = ("partition", "time limit", "nodes", "CPUs", "memory MB", "GRES", "preempted by")
+    rows: list[tuple[str, ...]] = [heads]
     for p in site.partitions:
         name = p.name + ("*" if p.default else "") + ("" if p.up else " (down)")
         grace = f"{p.preempt}, {p.grace} s to save" if p.preempt not in ("OFF", "?") else p.preempt
-        table.add_row(*map(escape, (name, p.limit, p.nodes, p.cpus, p.memory, p.gres, grace)))
-    console().print(table)
+        rows.append((name, p.limit, p.nodes, p.cpus, p.memory, p.gres, grace))
+    console().print(plain(rows, left=heads))
 
 
 def _seen(look: Look, root: Path) -> str:

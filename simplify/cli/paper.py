@@ -12,9 +12,9 @@ from rich.table import Table
 
 from simplify.cli.table import counted
 from simplify.display import console, near, say, wrapped
-from simplify.runs.store import RunStore, RunView
+from simplify.runs.store import RunStore
 from simplify.sweep.paper import Asked, asked_for, mark_of_view, paper_dir, states_of
-from simplify.sweep.record import records_of
+from simplify.sweep.record import Record, records
 
 _WIDE = 140  # columns from which the table is readable
 _TITLE = "arXiv 2311.01906, its figures and tables"
@@ -24,8 +24,9 @@ def paper_command(run_root: Path | None, as_json: bool) -> None:
     """One row a sweep file; as JSON one object a figure or table."""
     asked, store = asked_for(), RunStore(run_root)
     runs = store.runs()
-    states = states_of(runs)
-    rows = [row_of(one, states, _others(one, store.root, runs)) for one in asked]
+    marks = {run.run_id: mark_of_view(run) for run in runs}
+    states, sweeps = states_of(runs, marks), records(store.root)
+    rows = [row_of(one, states, _others(one, sweeps, marks)) for one in asked]
     if as_json:
         each = [{"shown": shown, **row} for one, row in zip(asked, rows, strict=True) for shown in one.shown]
         print(json.dumps(each, indent=2, ensure_ascii=False))
@@ -43,14 +44,15 @@ def paper_command(run_root: Path | None, as_json: bool) -> None:
     print(f"status: of the runs in {store.root}")
 
 
-def _others(asked: Asked, root: Path, runs: Sequence[RunView]) -> int:
+def _others(asked: Asked, sweeps: Sequence[Record], marks: Mapping[str, str | None]) -> int:
     """How many runs there are of that file with other words, so that they are none of the figure's."""
-    its = {run.run_id for record in records_of(root, paper_dir() / asked.file) for run in record.runs}
-    marks = {mark for each in asked.marks.values() for mark in each}
-    return sum(mark_of_view(run) not in marks for run in runs if run.run_id in its)
+    file = str((paper_dir() / asked.file).resolve())
+    its = {run.run_id for record in sweeps if record.file == file for run in record.runs}
+    own = {mark for each in asked.marks.values() for mark in each}
+    return sum(mark not in own for run_id, mark in marks.items() if run_id in its)
 
 
-def row_of(asked: Asked, states: Mapping[str, str], others: int = 0) -> dict[str, Any]:
+def row_of(asked: Asked, states: Mapping[str, str], others: int) -> dict[str, Any]:
     """One sweep file as data."""
     scales = {scale: _standing(marks, states) for scale, marks in asked.marks.items()}
     return {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -34,7 +35,7 @@ class Selected:
 
 def is_setting(word: str) -> bool:
     """Whether a word sets a key, and is no path in which there is a `=`."""
-    return "=" in word and "/" not in word.partition("=")[0] and not Path(word).exists()
+    return "=" in word and "/" not in word.partition("=")[0] and not os.path.exists(word)  # Path raises for long words
 
 
 def select(words: Sequence[str], run_root: Path | None) -> Selected:

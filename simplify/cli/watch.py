@@ -69,7 +69,7 @@ def _judge(runs: Sequence[RunView], total: int) -> None:
     waiting = [run for run in runs if run.is_active]
     if waiting:
         wait = "1 run waits" if len(waiting) == 1 else f"{len(waiting)} runs wait"
-        raise TryAgain(f"{wait}, but no lane works on them; simplify retry goes on")
+        raise TryAgain(f"{wait}, but no lane works; simplify retry goes on")
     if len(runs) < total or any(run.state != "done" for run in runs):
         raise TryAgain("some runs were stopped; the sweep's command, or simplify retry with their names, goes on")
 

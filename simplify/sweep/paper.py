@@ -116,11 +116,11 @@ def _mark(told: Mapping[str, Any], data: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def states_of(runs: Iterable[RunView]) -> dict[str, str]:
+def states_of(runs: Iterable[RunView], marks: Mapping[str, str | None]) -> dict[str, str]:
     """The state of each run by what tells it; of two that are told by the same, the finished one's."""
     found: dict[str, str] = {}
     for run in runs:
-        mark = mark_of_view(run)
+        mark = marks[run.run_id]
         if mark is not None and found.get(mark) != "done":
             found[mark] = run.state
     return found
