@@ -121,12 +121,34 @@ def test_offline_to_a_checkpoint_then_online_catches_up(spawn: Spawn, stub: Wand
     newest = max(path.stem for path in (done / "checkpoint").glob("*.json"))
     for path in (done / "checkpoint").glob(f"{newest}.*"):
         path.unlink()
-    process = spawn("train", *SHORT, "wandb.mode=online", env=stub.env)
+    more = ["wandb.name=My run", "wandb.notes=why", "wandb.model=true", "wandb.gradients=true", "train.val_every=5"]
+    agent = {"WANDB_SWEEP_ID": "abc", "WANDB_RUN_ID": "foo", "WANDB_RESUME": "must"}  # of another program
+    process = spawn("train", *SHORT, "wandb.mode=online", *more, env={**stub.env, **agent})
     out, err = process.communicate(timeout=120)
     assert process.returncode == 0 and "continuing from step 10" in out and "wandb" not in out + err
-    assert_whole(the_run(stub), done)
-    assert the_run(stub).state == "finished" and the_run(stub).posted == 21
-    assert the_run(stub).summary["parameters"] > 0
+    stored = the_run(stub)
+    assert_whole(stored, done)
+    assert stored.state == "finished" and stored.posted == 21 and stored.name == done.name[-10:]
+    assert stored.summary["parameters"] > 0
+    assert (stored.info["displayName"], stored.info["notes"]) == ("My run", "why")
+    assert_gradients(stored, done)
+    (model,) = stub.artifacts
+    newest = done / "checkpoint" / "step-00000020.pt"
+    assert (model["artifactCollectionName"], model["state"]) == (f"model-{done.name[-10:]}", "COMMITTED")
+    assert stub.files["step-00000020.pt"] == newest.read_bytes() and "config.yaml" in stub.files
+
+
+def assert_gradients(stored: StoredRun, folder: Path) -> None:
+    """Histograms of all weights' gradients, in the run folder and on the server alike."""
+    lines = [json.loads(line) for line in (folder / "gradients.jsonl").read_text().splitlines()]
+    assert [line.pop("step") for line in lines] == [15, 20]
+    for line, there in zip(lines, (stored.history[15], stored.history[20]), strict=True):
+        for name, seen in line.items():
+            assert there[f"gradients/{name}"]["values"] == seen["counts"] and sum(seen["counts"]) > 0
+            assert there[f"gradients/{name}"]["bins"][-1] == pytest.approx(seen["high"])
+        assert 0 < max(seen["high"] for seen in line.values()) <= there["grad_norm"]  # no entry is above the norm
+    weights = json.loads((folder / "done.json").read_text())["parameters"]
+    assert sum(sum(seen["counts"]) for seen in lines[0].values()) == weights
 
 
 def test_an_offline_run_with_all_that_belongs_to_it(sync: Callable[..., str], stub: WandbStub, done: Path) -> None:
@@ -196,11 +218,16 @@ def test_trained_again_from_the_start_is_another_run(sync: Callable[..., str], s
 
 def test_how_it_ended_and_what_is_left_out(sync: Callable[..., str], stub: WandbStub, done: Path) -> None:
     (done / "done.json").rename(done / "error.json")
+    edit(done / "error.json", message="step 7: loss is nan")
     config = json.loads((done / "run.json").read_text())["config"]
-    edit(done / "run.json", config={**config, "wandb": {**config["wandb"], "mode": "disabled"}})
+    edit(done / "run.json", config={**config, "wandb": {**config["wandb"], "mode": "disabled", "alerts": True}})
     assert "trained with wandb.mode=disabled; --disabled-too uploads it" in sync() and not stub.runs
     assert "uploaded 21 rows" in sync("--disabled-too", "--project", "other", "--entity", "team")
     assert (the_run(stub).state, the_run(stub).project, the_run(stub).entity) == ("failed", "other", "team")
+    (alert,) = stub.alerts
+    assert alert == {"runName": done.name[-10:], "title": f"failed: {done.name}", "text": "step 7: loss is nan"} | {
+        "severity": "ERROR"
+    }
 
 
 def test_a_stopped_run_goes_on_there_too(sync: Callable[..., str], stub: WandbStub, done: Path) -> None:

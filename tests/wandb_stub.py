@@ -53,6 +53,7 @@ class WandbStub(Shelf):
     def __init__(self) -> None:
         super().__init__()
         self.runs: dict[str, StoredRun] = {}
+        self.alerts: list[dict[str, str]] = []
         self.refuse = False  # answer 401 to everything
         self.accept: int | None = None  # rows a run's history may hold; then the server fails
         self.behind = 0  # steps that the index of histories lags behind
@@ -177,6 +178,10 @@ class WandbStub(Shelf):
 
     def _CreateRunFiles(self, given: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
         return {"createRunFiles": {"runID": given["run"], "uploadHeaders": [], "files": []}}
+
+    def _NotifyScriptableRunAlert(self, given: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
+        self.alerts.append({key: given[key] for key in ("runName", "title", "text", "severity")})
+        return {"notifyScriptableRunAlert": {"success": True}}
 
     def _GetProjects(self, given: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
         names = dict.fromkeys(run.project for run in self.runs.values())

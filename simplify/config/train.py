@@ -116,3 +116,14 @@ class WandbConfig(Settings):
         default=None, max_length=128, description="name that gathers runs in charts; null: its sweep, or model and data"
     )
     tags: tuple[Tag, ...] = Field(default=(), description="labels, 1 to 64 characters each")
+    name: str | None = Field(
+        default=None, min_length=1, max_length=128, description="what W&B calls the run; null: the run folder's name"
+    )
+    notes: str | None = Field(default=None, description="a longer text that W&B shows with the run")
+    alerts: bool = Field(default=False, description="W&B sends you a message when the run fails or diverges")
+    model: bool = Field(
+        default=False, description="upload the final model, as an artifact that simplify can read again"
+    )
+    gradients: bool = Field(
+        default=False, description="every train.val_every steps a histogram of each weight's gradient, before clipping"
+    )

@@ -8,6 +8,7 @@ runs/<label>-<id>/
   log.txt          what it printed, where a lane trains it
   metrics.jsonl    one object a logged step
   gains.jsonl      one object a validation: the trained gains of each layer
+  gradients.jsonl  one object a validation, where wandb.gradients asks for it: histograms of the gradients
   checkpoint/      the newest and the last but one
   done.json | error.json    exactly one at the end; cancelled.json if it was cancelled
   loss.png         the curves, drawn at the end
@@ -79,6 +80,11 @@ class RunFolder:
     def gains(self) -> MetricsFile:
         """The gains' values over training: mean and deviation over heads, a layer each."""
         return MetricsFile(self.path / "gains.jsonl")
+
+    @property
+    def gradients(self) -> MetricsFile:
+        """The gradients' histograms over training."""
+        return MetricsFile(self.path / "gradients.jsonl")
 
     def rows(self) -> list[dict[str, Any]]:
         """All logged rows."""

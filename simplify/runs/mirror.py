@@ -7,6 +7,7 @@ of a run cannot be rewritten, and an id that was deleted there cannot be used ag
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,9 +15,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from simplify.runs.folder import RunFolder
+from simplify.runs.history import READINGS
 from simplify.runs.wandb_client import entity_of, find, library, settings, talking
 
 _BINS = 32  # of a histogram over the layers
+_MODEL_FILES = ("config.yaml", "run.json", "job.json", "done.json", "tokenizer.json", "metrics.jsonl")
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,10 @@ class Asked:
     group: str
     project: str
     entity: str | None
+
+    def wishes(self, name: str) -> Any:
+        """A setting of wandb.*; None in a run from before there was one."""
+        return self.config["wandb"].get(name)
 
     @property
     def created(self) -> str | None:
@@ -64,10 +71,13 @@ def asked(
 
 
 class Mirror:
-    """An open W&B run. `last` is the newest step that it has: rows up to there are left out."""
+    """An open W&B run. `last` is the newest step that it has: rows up to there are left out.
 
-    def __init__(self, run: Any, last: int) -> None:
-        self._run, self.last = run, last
+    Messages and models go to a server alone: of an offline run `simplify sync` sends them.
+    """
+
+    def __init__(self, run: Any, wanted: Asked, last: int, online: bool) -> None:
+        self._run, self._wanted, self.last, self._online = run, wanted, last, online
         self.sent = 0
 
     @property
@@ -83,11 +93,16 @@ class Mirror:
             self.last = step
             self.sent += 1
 
-    def finish(self, summary: Mapping[str, Any], exit_code: int) -> None:
-        """Close it. 75: it was stopped and is to go on."""
+    def finish(self, summary: Mapping[str, Any], exit_code: int, problem: str = "") -> None:
+        """Close it. 0: the run is done; 75: it was stopped and is to go on; 1: it failed, `problem` says why."""
         self._run.summary.update(_numbers(summary))
         if exit_code == 75:
             self._run.mark_preempting()
+        if self._online and exit_code == 1 and self._wanted.wishes("alerts"):
+            self._run.alert(f"failed: {self._wanted.folder.path.name}"[:63], problem, level="ERROR")
+        if self._online and exit_code == 0 and self._wanted.wishes("model"):
+            with contextlib.suppress(FileNotFoundError):  # somebody made room and deleted the checkpoints
+                self._run.log_artifact(_model(self._wanted.folder))
         self._run.finish(exit_code=exit_code)
 
 
@@ -115,7 +130,8 @@ def open_run(
         mode=mode,
         id=there.wandb_id,
         resume="allow" if mode == "online" else None,
-        name=wanted.folder.path.name,
+        name=wanted.wishes("name") or wanted.folder.path.name,
+        notes=wanted.wishes("notes"),
         project=wanted.project,
         entity=wanted.entity,
         group=wanted.group[:128],
@@ -128,7 +144,17 @@ def open_run(
     for axis in ("step", "tokens", "seconds"):  # logged like metrics, so that a chart can be drawn against any
         run.define_metric(axis)
     run.define_metric("*", step_metric="step")
-    return Mirror(run, max(run.starting_step - 1, there.last))  # either may be behind
+    return Mirror(run, wanted, max(run.starting_step - 1, there.last), mode == "online")  # either step may be behind
+
+
+def _model(folder: RunFolder) -> Any:
+    """The run folder without its logs and earlier checkpoints: `simplify sample` and the others read it as one."""
+    artifact = library().Artifact(f"model-{folder.run_id}", type="model")
+    newest = max(folder.checkpoints.glob("*.json"), default=folder.checkpoints / "none.json")
+    kept = [folder.path / name for name in _MODEL_FILES if (folder.path / name).exists()]
+    for path in (*kept, newest, newest.with_suffix(".pt")):
+        artifact.add_file(str(path), name=path.relative_to(folder.path).as_posix())
+    return artifact
 
 
 def _there(server: Any, wanted: Asked, wandb_id: str) -> tuple[There, Any]:
@@ -141,11 +167,16 @@ def _there(server: Any, wanted: Asked, wandb_id: str) -> tuple[There, Any]:
 
 def _payload(row: Mapping[str, Any]) -> dict[str, Any]:
     """A row as wandb takes it: finite numbers, and a histogram over the layers for each gain."""
-    found = _numbers({key: value for key, value in row.items() if key != "gains"})
+    found = _numbers({key: value for key, value in row.items() if key not in READINGS})
     for name, of in (row.get("gains") or {}).items():
         means = [mean for mean in of.get("mean", []) if _is_number(mean)] if isinstance(of, Mapping) else []
         if means:
             found[f"gains/{name}"] = library().Histogram(means, num_bins=_BINS)
+    for name, of in (row.get("gradients") or {}).items():
+        with contextlib.suppress(KeyError, TypeError):  # a line that somebody edited
+            low, width, counts = of["low"], (of["high"] - of["low"]) / len(of["counts"]), of["counts"]
+            edges = [low + width * edge for edge in range(len(counts) + 1)]
+            found[f"gradients/{name}"] = library().Histogram(np_histogram=(counts, edges))
     return found
 
 

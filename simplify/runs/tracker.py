@@ -20,6 +20,7 @@ from simplify.runs.mirror import Mirror, There, asked, look_up, open_run
 from simplify.runs.wandb_client import connect, no_questions, short, tear_down
 
 _SECONDS_TO_FINISH = 30
+_SECONDS_FOR_A_MODEL = 600
 _LATER = "simplify sync uploads it later"
 _WAYS: dict[str, tuple[Literal["online", "offline"], ...]] = {
     "online": ("online", "offline"),
@@ -68,8 +69,8 @@ class Tracker:
         while (row := self._rows.get()) is not None:
             self._guarded(lambda run, row=row: run.log(row))
 
-    def finish(self, summary: Mapping[str, Any], exit_code: int) -> None:
-        """Close the W&B run with its last numbers, once all rows are with it."""
+    def finish(self, summary: Mapping[str, Any], exit_code: int, problem: str = "") -> None:
+        """Close the W&B run with its last numbers, once all rows are with it; `problem` is why the run failed."""
         if self._worker.is_alive():
             self._rows.put(None)
             self._worker.join(_SECONDS_TO_FINISH)
@@ -78,7 +79,7 @@ class Tracker:
                 self._warn(
                     f"wandb: stopped (no answer in {_SECONDS_TO_FINISH} s); metrics.jsonl has everything, {_LATER}"
                 )
-        self._guarded(lambda run: run.finish(summary, exit_code))
+        self._guarded(lambda run: run.finish(summary, exit_code, problem))
         self._run = None
         tear_down()
 
@@ -97,7 +98,8 @@ def _open(config: RunConfig, folder: RunFolder, facts: Mapping[str, Any], mode: 
     about = {**facts, **(read_json(folder.path / "run.json") or {})}
     wanted = asked(folder, config.model_dump(mode="json"), about)
     there = look_up(connect(), wanted) if mode == "online" else There(folder.run_id)
-    run = open_run(wanted, there, mode, folder.path, _SECONDS_TO_FINISH)
+    patience = _SECONDS_FOR_A_MODEL if config.wandb.model else _SECONDS_TO_FINISH
+    run = open_run(wanted, there, mode, folder.path, patience)
     if mode == "online":  # an offline stretch, or rows that were written after its last upload
         for row in history(folder.path):
             run.log(row)

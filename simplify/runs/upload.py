@@ -14,6 +14,7 @@ from simplify.runs.wandb_client import talking
 
 # How a run that is over is closed there; 75 marks it as preempted. Any other is left open.
 _EXIT_CODES = {"done": 0, "failed": 1, "lost": 1, "cancelled": 1, "stopped": 75}
+_FOR_A_MODEL = 600  # seconds
 _ROWS_A_SECOND = 50  # a slow line; a row has some 300 bytes
 
 
@@ -73,13 +74,13 @@ def _why_not(run: RunView, disabled_too: bool) -> str:
 
 def _send(wanted: Asked, there: There, rows: list[dict[str, Any]], run: RunView) -> tuple[int, str]:
     """Returns the number of rows sent, and where they can be seen."""
-    patience = 60 + len(rows) // _ROWS_A_SECOND
+    patience = 60 + len(rows) // _ROWS_A_SECOND + (_FOR_A_MODEL if wanted.wishes("model") else 0)
     with tempfile.TemporaryDirectory(prefix="simplify-sync-", ignore_cleanup_errors=True) as local:
         copy = open_run(wanted, there, "online", Path(local), patience, over=not run.is_active)
         for row in rows:
             copy.log(row)
         summary = {key: value for key, value in (run.facts.done or rows[-1]).items() if key != "ended"}
-        copy.finish(summary, _EXIT_CODES.get(run.state, 0))
+        copy.finish(summary, _EXIT_CODES.get(run.state, 0), str((run.facts.error or {}).get("message") or run.state))
         return copy.sent, copy.url
 
 

@@ -11,6 +11,8 @@ from typing import Any
 
 from simplify.errors import ConfigError, UploadError
 
+# What names a run of another program, a sweep agent's say; there wandb would set aside the id that we give.
+_NOT_OURS = ("WANDB_SWEEP_ID", "WANDB_SWEEP_PARAM_PATH", "WANDB_RUN_ID", "WANDB_RESUME")
 _SECONDS_TO_ANSWER = 8
 _SECONDS_TO_START = 15
 
@@ -19,6 +21,8 @@ def library() -> Any:
     """wandb, made quiet before it is imported."""
     os.environ["WANDB_ERROR_REPORTING"] = "false"  # else one look-up of its host, even offline
     os.environ.setdefault("WANDB_SILENT", "true")
+    for name in _NOT_OURS:
+        os.environ.pop(name, None)
     import wandb
 
     return wandb

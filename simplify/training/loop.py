@@ -14,7 +14,7 @@ from simplify.config import RunConfig
 from simplify.data.build import CorpusFacts
 from simplify.errors import Interrupted, TrainingFailed
 from simplify.runs.folder import RunFolder
-from simplify.runs.history import with_gains
+from simplify.runs.history import with_reading
 from simplify.runs.tracker import Tracker
 from simplify.training import checkpoint
 from simplify.training.clock import Pace, RunClock, StepTimer
@@ -24,7 +24,7 @@ from simplify.training.schedules import BatchSize, Budget, learning_rate
 from simplify.training.signals import StopRequest
 from simplify.training.trainer import Trainer
 from simplify.training.world import World
-from simplify.zoo.readings import trained_gains
+from simplify.zoo.readings import gradient_histograms, trained_gains
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,7 @@ class Loop:
         self._tracker, self._world = tracker, world
         self._tokens_a_byte = corpus.val_tokens / corpus.val_bytes
         self._last_save = time.monotonic()
+        self._gradients: dict[str, Any] = {}
 
     def run(self, spent: Spent, line: LiveLine, stop: StopRequest) -> None:
         """From what is spent to the end of the budget, at least one step.
@@ -75,19 +76,21 @@ class Loop:
             progress = budget.progress(step, seconds)
             rate, part = learning_rate(config.optimiser, progress), range(sequences, sequences + size.at(progress))
             passes = len(part) // trainer.together
-            loss, norm = trainer.step(step, rate, functools.partial(self._show, line, clock, step, passes), part)
+            done, validates = step + 1, self._due(step + 1, config.train.val_every)
+            look = functools.partial(self._look, timer) if config.wandb.gradients and validates else None
+            loss, norm = trainer.step(step, rate, functools.partial(self._show, line, clock, step, passes), part, look)
             sequences = part.stop
             timer.stepped(len(part) * config.model.seq_len)
             # All processes look at the same clock and know of the same signal, or they would part here.
             stopped_by, seconds = self._world.agree(stop.requested, clock.seconds())
-            done, last = step + 1, budget.spent(step + 1, seconds)
+            last = budget.spent(done, seconds)
             row: dict[str, Any] = {}
-            if last or self._due(done, config.train.log_every) or self._due(done, config.train.val_every):
+            if last or self._due(done, config.train.log_every) or validates:
                 trainer.check()
                 row = {"step": done, "train/loss": trainer.mean_loss(loss), "lr": rate, "grad_norm": float(norm)}
                 row |= self._speed(sequences, timer.read(), clock.seconds())
                 gains = {}
-                if last or self._due(done, config.train.val_every):
+                if last or validates:
                     with timer.paused():
                         row |= self._validation(done)
                         gains = self._gains(done)
@@ -106,6 +109,7 @@ class Loop:
         """Of step 0 there are only the gains."""
         if first == 0:
             self._folder.gains.rewind(-1)
+            self._folder.gradients.rewind(-1)
             self._write({"step": 0}, self._gains(0))
 
     @staticmethod
@@ -119,10 +123,18 @@ class Loop:
         self._folder.check_owner()
         if gains:
             self._folder.gains.append(gains)
+        if self._gradients:
+            self._folder.gradients.append({"step": row["step"], **self._gradients})
         if row["step"]:
             self._folder.metrics.append(row)
         if gains or row["step"]:
-            self._tracker.log(with_gains(row, gains))
+            self._tracker.log(with_reading(with_reading(row, "gains", gains), "gradients", self._gradients))
+        self._gradients = {}
+
+    def _look(self, timer: StepTimer) -> None:
+        """Keep the gradients' histograms for the row of this step."""
+        with timer.paused():
+            self._gradients = gradient_histograms(self._trainer.model) if self._world.leads else {}
 
     def _gains(self, done: int) -> dict[str, Any]:
         """The trained gains of each layer; nothing in a block that has none."""

@@ -47,6 +47,7 @@ def train_run(task: Task, stop: StopRequest) -> dict[str, Any]:
         with beating(folder.heartbeat), _attempt(task, first):
             folder.metrics.rewind(first)
             folder.gains.rewind(first)
+            folder.gradients.rewind(first)
             with ErrorMarker(task, device):
                 _refuse_stalled(task, first)
                 compiled = _train(task, device, saved, stop)
@@ -101,7 +102,7 @@ def _train(task: Task, device: Device, saved: checkpoint.Checkpoint | None, stop
         tracker = Tracker(shown.note)
         if task.world.leads:
             tracker.start(config, folder, task.facts)
-        ended = 1
+        ended, problem = 1, ""
         try:
             stop.defer()
             if not (saved and saved.state["finished"]):  # else only the end marker is missing
@@ -111,8 +112,11 @@ def _train(task: Task, device: Device, saved: checkpoint.Checkpoint | None, stop
         except Interrupted as error:
             ended = error.exit_code
             raise
+        except Exception as error:
+            problem = f"{error}" if isinstance(error, TrainingFailed) else f"{type(error).__name__}: {error}"
+            raise
         finally:
-            tracker.finish(_summary(task, ended), ended)
+            tracker.finish(_summary(task, ended), ended, problem)
     return trainer.compiled
 
 

@@ -79,11 +79,17 @@ class Trainer:
         return self._forward
 
     def step(
-        self, step: int, rate: float, on_micro_batch: Callable[[int], None], part: range | None = None
+        self,
+        step: int,
+        rate: float,
+        on_micro_batch: Callable[[int], None],
+        part: range | None = None,
+        look: Callable[[], None] | None = None,
     ) -> tuple[Tensor, Tensor]:
         """One optimiser update on batch `step`; returns its mean loss and its gradient norm, on the device.
 
-        `part`: the sequences of the batch, where it is not the one of a run whose batches do not grow.
+        `part`: the sequences of the batch, where it is not the one of a run whose batches do not grow. `look` is
+        called while the weights have their gradients, before these are clipped.
         Raises TrainingFailed if either is not finite: on a CPU before the update, so that the
         weights can still be searched; on a GPU at the next `check`, to spare a synchronisation.
         """
@@ -97,6 +103,8 @@ class Trainer:
                 self._scaler.scale(share).backward()
             loss += share.detach()
         self._scaler.unscale_(self._optimiser)
+        if look is not None:
+            look()
         norm = self._clip()
         self._unchecked.append(((step, part), torch.stack([loss, norm])))
         if self._device.kind == "cpu":

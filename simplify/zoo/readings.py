@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -15,6 +16,7 @@ from simplify.zoo.gains import Gain
 from simplify.zoo.matrices import ReparamMatrix
 from simplify.zoo.model import Transformer
 
+_BINS = 32
 HEAD_GAINS = ("alpha", "beta", "gamma")
 BLOCK_GAINS = ("attn_skip", "attn_branch", "mlp_skip", "mlp_branch")
 
@@ -46,6 +48,24 @@ def trained_gains(model: Transformer) -> dict[str, dict[str, list[float | None]]
         if any(pair is not None and (_trains(pair[0]) or _trains(pair[1])) for pair in pairs):
             found[name] = [None if pair is None else value_of(pair[0]) / value_of(pair[1]) for pair in pairs]
     return {name: _in_numbers(values) for name, values in found.items()}
+
+
+def gradient_histograms(model: Transformer) -> dict[str, dict[str, Any]]:
+    """For each weight the entries of its gradient, counted in 32 equal bins from the smallest to the largest.
+
+    {"blocks.0.mlp.w_in.weight": {"low": ..., "high": ..., "counts": [32 numbers]}, ...}; a weight without a gradient,
+    or with one that is not finite, is left out.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for name, weight in model.named_parameters():
+        if weight.grad is None:
+            continue
+        entries = weight.grad.detach().float()
+        low, high = (float(edge) for edge in entries.aminmax())
+        if math.isfinite(low) and math.isfinite(high):
+            counts = torch.histc(entries, _BINS, low, high)
+            found[name] = {"low": low, "high": high, "counts": [int(count) for count in counts.tolist()]}
+    return found
 
 
 def _in_numbers(values: list[Tensor | None]) -> dict[str, list[float | None]]:
