@@ -151,3 +151,17 @@ def test_curves_without_a_common_range_are_not_cut(browser: Browser, tmp_path: P
     browser.click("#legend button[data-name=mine]")
     assert "common" not in chart(browser, "a")["note"]
     assert browser.problems == []
+
+
+def test_what_is_still_trained_cuts_no_finished_curve(browser: Browser, tmp_path: Path) -> None:
+    ended = [Curve("sas", [1, 2, 3], [3.0, 2.0, 1.0]), Curve("pre_ln", [1, 2, 4], [3.0, 2.0, 1.5])]
+    begun = Curve("mine", [1, 2], [3.0, 2.5], partial=True)
+    shape = with_views("a", "A", "", "loss", [View("step", "step", [*ended, begun])])
+    write_page([Section("", panels=[shape])], "T", "", tmp_path / "a.html")
+    browser.open((tmp_path / "a.html").as_uri())
+    assert chart(browser, "a")["ends"] == [[1, 3], [1, 2], [1, 2]]  # to 3, the last x of the shorter finished one
+    assert chart(browser, "a")["values"]["sas"] == "1.000"
+    browser.click("#legend button[data-name=sas]")
+    browser.click("#legend button[data-name=pre_ln]")
+    assert chart(browser, "a")["ends"] == [[1, 2]]  # where nothing has ended, the others decide
+    assert browser.problems == []

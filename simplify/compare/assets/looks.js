@@ -36,9 +36,9 @@ const looks = (() => {
   };
   const curvesOf = (view) => {
     const column = (place) => (place === null ? null : data.columns[place]);
-    return view.curves.map(({ name, ...parts }) => {
+    return view.curves.map(({ name, partial, ...parts }) => {
       const [x, y, low, high] = [parts.x, parts.y, parts.low, parts.high].map(column);
-      return { name, x, y, low, high };
+      return { name, partial, x, y, low, high };
     });
   };
 
