@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
+import re
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +16,34 @@ _START = (
     "import gc, sys; gc.disable(); sys.path[0] = sys.argv.pop(1); sys.argv[0] = 'simplify'; from {0} import main; "
     "gc.freeze(); gc.enable(); main()"
 )
+
+# What a launcher said to one process, and is untrue of those that this one starts: torchrun's words, and others'.
+_GROUP = r"RANK|WORLD_SIZE|(LOCAL|GROUP|ROLE)_(RANK|WORLD_SIZE|NAME)|MASTER_(ADDR|PORT)|TORCHELASTIC_\w+"
+_PLACE = r"SUBMITIT_\w+|SLURM_(PROCID|LOCALID|NODEID|NTASKS|NPROCS|GTIDS|(STEP|TASK|ARRAY_|SRUN_)\w*)"
+
+
+def environment_of_a_child() -> dict[str, str]:
+    """This process' variables without those that are true of it alone: a child trains alone until told otherwise."""
+    return {name: value for name, value in os.environ.items() if not re.fullmatch(f"{_GROUP}|{_PLACE}", name)}
+
+
+def forget_group() -> None:
+    """Take torch's words for one of several processes out of the environment: this one is known to be alone."""
+    for name in [name for name in os.environ if re.fullmatch(_GROUP, name)]:
+        del os.environ[name]
+
+
+def heed_signals() -> None:
+    """Undo what a parent did to our signals, which survives exec: for the start of every process of ours.
+
+    With SIGCHLD ignored no child's end is known; a blocked signal is never heard; nobody who ignores SIGTERM means his
+    programs' programs. An ignored SIGINT or SIGHUP is meant (a job in the background, nohup). SIGUSR1 and SIGUSR2 stay
+    as they are until somebody handles them: by default they would kill.
+    """
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    if signal.getsignal(signal.SIGTERM) is signal.SIG_IGN:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
 
 
 def program(*words: str, code: str | Path | None = None, module: str = "simplify.cli") -> list[str]:

@@ -8,10 +8,12 @@ from __future__ import annotations
 import sys
 
 from simplify.errors import SimplifyError
+from simplify.program import heed_signals
 
 
 def main() -> None:
     """Run the command line; intended errors become one line each on standard error."""
+    heed_signals()
     from simplify.cli.app import app
 
     try:

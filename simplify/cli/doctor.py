@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 from collections.abc import Iterator, Sequence
@@ -17,7 +18,7 @@ from simplify.dispatch.site import Look, Site, look_at_site, look_from_node
 from simplify.dispatch.slurm import refuse_without_slurm
 from simplify.display import console
 from simplify.errors import ConfigError, TrainingFailed
-from simplify.machine import slots, threads_of_a_lane
+from simplify.machine import VISIBLE, listed_gpus, slots, threads_of_a_lane
 from simplify.runs.folder import run_root
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,40}")
@@ -108,7 +109,10 @@ def _write(name: str, cluster: ClusterConfig, site: Site, overlay: Path | None, 
 
 
 def _show_machine() -> None:
-    found = slots(None)
+    found, said = slots(None), os.environ.get(VISIBLE)
+    there = len(listed_gpus())
+    narrowed = "" if said is None else f" ({VISIBLE}={said}, and {there or 'no'} GPU{'s' if there != 1 else ''} here)"
     print(
-        f"this machine: {threads_of_a_lane(1)} cores; one lane on each of: {', '.join(slot.device for slot in found)}"
+        f"this machine: {threads_of_a_lane(1)} cores; one lane on each of: "
+        f"{', '.join(slot.device for slot in found)}{narrowed}"
     )

@@ -15,7 +15,7 @@ import select
 import sys
 from typing import Any
 
-from simplify.program import loading
+from simplify.program import heed_signals, loading
 
 # What a run imports sooner or later in any case, on a CPU or a GPU, without W&B.
 _NEEDED = (
@@ -27,6 +27,7 @@ _NEEDED = (
 
 def main() -> None:
     """Return once in the process of each run, and run the command line there."""
+    heed_signals()
     words = _in_a_run()
     from simplify.cli import main as command_line
 

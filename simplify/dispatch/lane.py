@@ -8,7 +8,6 @@ saves, and waits for the next lane.
 from __future__ import annotations
 
 import contextlib
-import os
 import signal
 import time
 from collections.abc import Mapping
@@ -20,6 +19,7 @@ from filelock import FileLock, Timeout
 from simplify.dispatch.cancel import cancel, terminate
 from simplify.dispatch.judge import Watched, judge
 from simplify.dispatch.nursery import Forked, Fresh, Nursery
+from simplify.program import environment_of_a_child
 from simplify.runs.facts import is_training, read_facts
 from simplify.runs.files import write_json
 from simplify.runs.folder import RunFolder, now
@@ -132,7 +132,7 @@ class Lane:
         return watched.ended(None)
 
     def _child_environment(self, job: Job) -> dict[str, str]:
-        env = {name: value for name, value in os.environ.items() if not name.startswith("SUBMITIT_")}
+        env = environment_of_a_child()
         changes = {
             **self._environment,
             "SIMPLIFY_RUNS": str(self._queue.root),

@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from simplify.machine import Slot
-from simplify.program import import_path, program
+from simplify.program import environment_of_a_child, heed_signals, import_path, program
 from simplify.runs.process import this_process
 from simplify.runs.queue import Queue
 
@@ -52,7 +52,7 @@ def start_lanes(queue: Queue, slots: list[Slot]) -> Started:
         done = subprocess.run(
             program(str(queue.root), str(folder), *words, module="simplify.dispatch.launch"),
             cwd=queue.root,
-            env={**os.environ, "PYTHONPATH": import_path()},
+            env={**environment_of_a_child(), "PYTHONPATH": import_path()},
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
@@ -83,6 +83,7 @@ def _log_folder(root: Path) -> Path:
 
 def main() -> None:
     """Start the lanes that the command line names, and leave."""
+    heed_signals()
     import submitit
 
     from simplify.dispatch.lane import work

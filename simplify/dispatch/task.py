@@ -20,6 +20,7 @@ from typing import Any
 from simplify.config import RunConfig, validate
 from simplify.dispatch.cancel import cancel
 from simplify.errors import AlreadyRunning, Interrupted, RunFolderError, SimplifyError, TrainingFailed, UserError
+from simplify.program import forget_group
 from simplify.runs.folder import RunFolder
 from simplify.runs.queue import Job, Queue
 from simplify.runs.scheduler import command
@@ -121,6 +122,8 @@ def _settle_in(place: Place) -> None:
         from submitit.helpers import TorchDistributedEnvironment
 
         TorchDistributedEnvironment().export(set_cuda_visible_devices=False, overwrite=True)
+    else:
+        forget_group()  # sbatch hands the submitting shell's variables on
     if place.rank == 0:
         place.folder.path.mkdir(parents=True, exist_ok=True)
         if not (place.folder.path / "config.yaml").exists():

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from simplify.config import RunConfig
-from simplify.machine import threads_of_a_lane
+from simplify.machine import threads_of_a_lane, threads_of_the_shell
 from simplify.sweep.measured import TOO_LONG, measure
 from simplify.sweep.timings import Key, gpus, keep, kept
 from simplify.sweep.work import work_of
@@ -87,13 +87,13 @@ def _run_seconds(config: RunConfig, step: float | None) -> float | None:
 
 def _key(config: RunConfig, lanes: int) -> Key:
     train, shared = config.train, _lane_threads(config, lanes)
-    threads = config.cluster.cpu_threads or os.environ.get("OMP_NUM_THREADS") or shared or "torch's own"
+    threads = config.cluster.cpu_threads or threads_of_the_shell() or shared or "torch's own"
     return Key(f"{train.device} {train.precision} {threads}", work_of(config))
 
 
 def _lane_threads(config: RunConfig, lanes: int) -> int | None:
     """Threads that a lane gives a run which says nothing of them itself; None: it sets none."""
-    said = config.cluster.cpu_threads is not None or "OMP_NUM_THREADS" in os.environ
+    said = config.cluster.cpu_threads is not None or threads_of_the_shell() is not None
     if lanes <= 1 or said or (config.train.device != "cpu" and gpus()):
         return None
     return threads_of_a_lane(lanes)

@@ -9,9 +9,7 @@ import contextlib
 import functools
 import hashlib
 import math
-import os
 import socket
-import subprocess
 import time
 from importlib import metadata
 from pathlib import Path
@@ -19,7 +17,7 @@ from typing import Any, NamedTuple
 
 from simplify import __version__
 from simplify.data.corpus import cache_dir
-from simplify.machine import threads_of_a_lane
+from simplify.machine import listed_gpus, threads_of_a_lane, visible_gpus
 from simplify.runs.files import read_json, write_json
 from simplify.sweep.measured import answer_of
 
@@ -87,15 +85,5 @@ def _machine() -> tuple[str, ...]:
 
 def gpus() -> str:
     """The NVIDIA GPUs that CUDA would use here; empty where there are none."""
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    names = _gpu_names() if visible is None or visible.strip() not in ("", "-1") else ""
-    return f"{names} visible: {visible}" if names else ""
-
-
-@functools.cache
-def _gpu_names() -> str:
-    try:
-        done = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=20, check=True)
-    except (OSError, subprocess.SubprocessError):
-        return ""
-    return done.stdout.strip()
+    there, visible = ", ".join(f"{gpu.index}: {gpu.uuid}" for gpu in listed_gpus()), visible_gpus()
+    return f"{there} visible: {','.join(visible)}" if visible else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import platform
@@ -116,11 +117,27 @@ def _keep_memory() -> None:
 def _kind(wanted: str) -> str:
     available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if wanted == "auto":
-        return next(kind for kind, here in available.items() if here)
+        kind = next(kind for kind, here in available.items() if here)
+        if kind != "cuda":
+            _say_what_is_not_there(kind)
+        return kind
     if not available[wanted]:
         here = ", ".join(["auto", *(kind for kind, there in available.items() if there)])
         raise ConfigError(f"train.device={wanted}: this machine or this torch has none; valid here: {here}")
     return wanted
+
+
+def _say_what_is_not_there(kind: str) -> None:
+    """Raise ConfigError where a lane promised a GPU; else say that the shell's variable names none."""
+    promised, said = os.environ.get("SIMPLIFY_LANE_GPU"), os.environ.get("CUDA_VISIBLE_DEVICES", "").strip()
+    if promised:
+        raise ConfigError(
+            f"train.device=auto: its lane has GPU {promised}, but this torch sees none; look at nvidia-smi and at "
+            f"torch.cuda.is_available(), or set train.device={kind}"
+        )
+    if said and not said.startswith("-"):
+        with contextlib.suppress(OSError, ValueError):  # nobody may be there to read it
+            print(f"CUDA_VISIBLE_DEVICES={said}: torch sees no such GPU; this is {kind}", file=sys.stderr, flush=True)
 
 
 def _processor() -> str:

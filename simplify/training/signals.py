@@ -8,6 +8,7 @@ from typing import Any
 
 from simplify.errors import Interrupted
 
+_MEANT = ("SIGINT", "SIGHUP")  # ignored by a parent that knew what it did: a job in the background, nohup
 _NAMES = ("SIGINT", "SIGTERM", "SIGUSR1", "SIGUSR2", "SIGHUP")
 
 
@@ -15,8 +16,8 @@ class StopRequest:
     """Catches the signals that mean stop, from its start until its end.
 
     Before `defer` a signal ends the program at once, since there is nothing to save; after it, the
-    first one sets `requested` and a second Ctrl-C stops without saving. A signal that the parent
-    told us to ignore (nohup) stays ignored.
+    first one sets `requested` and a second Ctrl-C stops without saving. SIGHUP (nohup) or
+    SIGINT (a job in the background of a script) that the parent told us to ignore stays ignored.
     """
 
     def __init__(self) -> None:
@@ -27,8 +28,9 @@ class StopRequest:
     def __enter__(self) -> StopRequest:
         for name in _NAMES:
             number = getattr(signal, name, None)
-            if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
+            if number is not None and not (name in _MEANT and signal.getsignal(number) is signal.SIG_IGN):
                 self._before[number] = signal.signal(number, self._handle)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, self._before)  # a mask is inherited, and nobody means it for us
         return self
 
     def __exit__(self, *_: object) -> None:
