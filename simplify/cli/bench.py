@@ -21,7 +21,7 @@ from simplify.errors import ConfigError
 from simplify.program import loading
 from simplify.runs.benches import Bench, keep_bench
 from simplify.runs.folder import run_root
-from simplify.runs.settings import differing_settings
+from simplify.runs.settings import varied_words
 
 _OF_THE_PROCESS = ("cluster", "wandb", "run_root")  # no property of a variant
 _USUAL = "pre_ln"
@@ -72,7 +72,7 @@ def _variants(words: Sequence[str], conf: Path | None) -> dict[str, RunConfig]:
         if isinstance(run, ConfigError):
             raise run
         configs.append(run)
-    differing = differing_settings([config.model_dump(mode="json") for config in configs])
+    differing = varied_words([config.model_dump(mode="json") for config in configs])
     if len(configs) == 1:
         return {configs[0].block.name: configs[0]}
     return {_name(cells): config for cells, config in zip(differing, configs, strict=True)}
@@ -82,9 +82,9 @@ def _distinct(values: Sequence[Any]) -> Sequence[Any]:
     return [value for place, value in enumerate(values) if value not in values[:place]]
 
 
-def _name(cells: Mapping[str, Any]) -> str:
+def _name(cells: Mapping[str, str]) -> str:
     """`sas`; or `sas n_layers=8` where more than the block differs."""
-    return " ".join(str(v) if key in GROUPS else f"{key.rpartition('.')[2]}={v}" for key, v in cells.items())
+    return " ".join(v if key in GROUPS else f"{key.rpartition('.')[2]}={v}" for key, v in cells.items())
 
 
 def _baseline(configs: Mapping[str, RunConfig], wanted: str | None) -> str:

@@ -17,8 +17,9 @@ from simplify.cli.fit import (
     without,
     without_repeated,
 )
-from simplify.config import DepthGain, RunConfig, Settings, gain_at, show
+from simplify.config import DepthGain, RunConfig, Settings
 from simplify.display import console, short_time
+from simplify.runs.words import words_of
 from simplify.sweep.plan import Plan
 
 _BESIDE = ("run", "parameters", "time", "state")  # what is no setting
@@ -44,7 +45,7 @@ def _columns(plan: Plan, seconds: Sequence[float | None]) -> Columns:
     settings = {name: [_value(run.point, run.config, name) for run in runs] for name in plan.axes}
     return {
         "run": [run.name for run in runs],
-        **{name: told_apart(values, layers) for name, values in settings.items()},
+        **{name: words_of(values, layers) for name, values in settings.items()},
         "parameters": [f"{run.parameters:,}" for run in runs],
         "time": [*times],
         "state": [run.state for run in runs],
@@ -59,33 +60,6 @@ def _value(point: Any, config: RunConfig, name: str) -> Any:
     if isinstance(found, DepthGain) or name not in point:
         return getattr(found, "name", found) if isinstance(found, Settings) else found
     return point[name]
-
-
-def told_apart(values: Sequence[Any], layers: Sequence[int]) -> list[str]:
-    """Settings of runs of so many layers as texts, as short as still tells them apart.
-
-    A gain by a rule of depth is the number that it comes to in the run, else 0.2@18, else the whole rule; a group of
-    settings is its kind, else all of it.
-    """
-    plain = [value.model_dump(mode="json") if isinstance(value, Settings) else value for value in values]
-    whole = list(map(show, plain))
-    for form in (_as_number, _as_word):
-        texts = [form(value, n) or text for value, n, text in zip(values, layers, whole, strict=True)]
-        if len(set(zip(layers, texts, strict=True))) == len(set(zip(layers, whole, strict=True))):
-            return texts
-    return whole
-
-
-def _as_number(value: Any, n_layers: int) -> str:
-    if isinstance(value, DepthGain) and value.of == "depth":
-        return f"{gain_at(value, n_layers):.4g}"
-    return _as_word(value, n_layers)
-
-
-def _as_word(value: Any, _: int) -> str:
-    if isinstance(value, DepthGain):
-        return f"{value.value:g}@{value.at_depth}"
-    return str(value["kind"]) if isinstance(value, dict) and "kind" in value else ""
 
 
 def fitted(whole: Columns, width: int) -> Narrowed | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +17,11 @@ from simplify.runs.lookup import runs_named
 from simplify.runs.settings import flat
 from simplify.runs.state import STATES
 from simplify.runs.store import RunStore, RunView
+from simplify.runs.words import as_word, in_order
 from simplify.sweep.record import PAPER, Record, records, records_of
 
 _YAML = (".yaml", ".yml")
+_MOST = 20  # values that an error lists
 
 
 @dataclasses.dataclass(frozen=True)
@@ -145,18 +147,19 @@ def no_file(word: str) -> RunFolderError:
 def _with_setting(runs: Sequence[RunView], key: str, value: str) -> list[RunView]:
     """Runs whose setting is `value`; several, with commas, mean any of them. A group means its name."""
     values = value.split(",")
-    found = [run for run in runs if any(_same(word, _setting(run, key)) for word in values)]
+    found = [run for run in runs if any(_same(typed, _setting(run, key)) for typed in values)]
     if key == "state" and set(values) <= set(STATES):
         return found
     if not found and runs:
-        there = sorted({_text(_setting(run, key)) for run in runs})
+        there = in_order(_text(_setting(run, key)) for run in runs)
         if there == ["-"]:
             keys = {name.removesuffix(".name") for run in runs[:50] for name in flat(run.config)}
             raise RunFolderError(
                 f"{key}={value}: {nearest(key, keys)}no run has the setting {key}; valid: state, block, model, data, "
                 "optimiser, or a full key such as optimiser.lr (simplify train --help lists them)"
             )
-        raise RunFolderError(f"{key}={value}: no run has that; found among {len(runs)} runs: {', '.join(there[:20])}")
+        listed = ", ".join([*there[:_MOST], *["..."] * (len(there) > _MOST)])
+        raise RunFolderError(f"{key}={value}: no run has that; found among {len(runs)} runs: {listed}")
     return found
 
 
@@ -167,18 +170,14 @@ def _setting(run: RunView, key: str) -> Any:
     return settings.get(key, settings.get(f"{key}.name"))
 
 
-def _same(word: str, value: object) -> bool:
+def _same(typed: str, value: object) -> bool:
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         try:
-            return float(word) == value  # 3e-4 is 0.0003
+            return float(typed) == value  # 3e-4 is 0.0003
         except ValueError:
             return False
-    if isinstance(value, Mapping) and word == value.get("kind"):
-        return True
-    return word == _text(value) or (value is None and word == "null")
+    return typed in (_text(value), show(value)) or (value is None and typed == "null")
 
 
 def _text(value: object) -> str:
-    if value is None:
-        return "-"
-    return show(value)
+    return "-" if value is None else as_word(value)

@@ -147,7 +147,7 @@ def _cancel_dropped(plan: Plan, gone: Sequence[Recorded], yes: bool) -> list[Rec
 
     kept = [run for run in gone if any(run.run_id == other.run_id for other in active)]
 
-    names = ", ".join(f"{run.name} ({run.state})" for run in active[:8])
+    names = ", ".join(f"{run.name} ({run.state})" for run in active[:8]) + ", ..." * (len(active) > 8)
     if not yes:
         if not (is_terminal() and sys.stdin.isatty()):
             print(f"{len(active)} dropped runs go on: {names}; --yes cancels them, or simplify cancel with their names")

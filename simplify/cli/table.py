@@ -20,9 +20,8 @@ from simplify.cli.fit import (
     without,
     without_repeated,
 )
-from simplify.config import show
 from simplify.display import console, is_bounded, say, short_time
-from simplify.runs.settings import differing_settings
+from simplify.runs.settings import varied_words
 from simplify.runs.store import RunView
 
 _STYLES = {
@@ -49,12 +48,12 @@ def counted(states: Sequence[str]) -> str:
 
 def cells(runs: Sequence[RunView]) -> list[dict[str, str]]:
     """One row a run, by column; a column that no run has anything to say in is left out."""
-    settings = differing_settings([run.config for run in runs])
+    settings = varied_words([run.config for run in runs])
     names = dict.fromkeys(key for row in settings for key in row)
     rows = [
         {
             "run": run.name,
-            **{name: show(varied[name]) if name in varied else "-" for name in names},
+            **{name: varied.get(name, "-") for name in names},
             **_progress(run),
         }
         for run, varied in zip(runs, settings, strict=True)

@@ -9,6 +9,8 @@ from simplify.errors import RunFolderError
 from simplify.runs.folder import RunFolder
 from simplify.runs.store import RunStore, RunView
 
+_MOST = 8  # runs that an error names
+
 
 def find_view(word: str, root: Path) -> RunView:
     """The run that `word` names below `root`, also one that only waits. Raises RunFolderError if none or several."""
@@ -19,7 +21,7 @@ def find_view(word: str, root: Path) -> RunView:
     named = runs_named(word, store.runs(), store.root)
     named = [run for run in named if run.name == word] or named
     if len(named) > 1:
-        names = ", ".join(run.name for run in named[:8])
+        names = _listed(named)
         raise RunFolderError(
             f"{word}: names {len(named)} runs in {store.root}: {names}; give more of the name or of the id at its end"
         )
@@ -30,12 +32,16 @@ def runs_named(word: str, runs: Sequence[RunView], root: Path) -> list[RunView]:
     """The runs whose name or id begins with `word`, at least one."""
     found = [run for run in runs if run.name.startswith(word) or run.run_id.startswith(word)]
     if not found:
-        known = [*[run.name for run in runs[:8]], *(["..."] if len(runs) > 8 else [])]
         raise RunFolderError(
-            f"{word}: no run of that name or id in {root}; valid: {', '.join(known) or '(none yet)'}, or the path of a "
+            f"{word}: no run of that name or id in {root}; valid: {_listed(runs) or '(none yet)'}, or the path of a "
             "run folder"
         )
     return found
+
+
+def _listed(runs: Sequence[RunView]) -> str:
+    """The first names, and whether there are more."""
+    return ", ".join([*[run.name for run in runs[:_MOST]], *["..."] * (len(runs) > _MOST)])
 
 
 def find_run(word: str, root: Path) -> RunFolder:

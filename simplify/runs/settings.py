@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from simplify.runs.words import words_of
+
 _GROUPS = ("block", "model", "data", "optimiser", "cluster")
 _UNSHOWN = ("cluster", "wandb", "run_root")  # they cannot change a result
 
@@ -39,6 +41,42 @@ def differing_settings(configs: Sequence[Mapping[str, Any]]) -> list[dict[str, A
             for cells, value in zip(shown, values, strict=True):
                 cells[group] = value
     return shown
+
+
+def varied_words(configs: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
+    """`differing_settings`, each value in the one spelling that tables, figures and frames share."""
+    found = differing_settings(configs)
+    shown: list[dict[str, str]] = [{} for _ in found]
+    for key in dict.fromkeys(key for cells in found for key in cells):
+        rows = [number for number, cells in enumerate(found) if key in cells]
+        layers = [layers_of(configs[number]) for number in rows]
+        for number, text in zip(rows, words_of([found[number][key] for number in rows], layers), strict=True):
+            shown[number][key] = text
+    return shown
+
+
+def as_cells(configs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """All settings of each run by full key, as a table can be grouped by them: numbers and words as they are, a group
+    of settings or a list in its word, and the parts of a group beside it."""
+    whole = [flat(config) for config in configs]
+    cells: list[dict[str, Any]] = [{} for _ in whole]
+    for key in dict.fromkeys(key for row in whole for key in row):
+        rows = [number for number, row in enumerate(whole) if key in row]
+        values = [whole[number][key] for number in rows]
+        if any(isinstance(value, (Mapping, list, tuple)) for value in values):
+            values = words_of(values, [layers_of(configs[number]) for number in rows])
+        for number, value in zip(rows, values, strict=True):
+            cells[number][key] = value
+            parts = whole[number][key]
+            if isinstance(parts, Mapping):
+                cells[number] |= {f"{key}.{name}": part for name, part in parts.items()}
+    return cells
+
+
+def layers_of(config: Mapping[str, Any]) -> int | None:
+    """How many layers a run's model has; None where its configuration does not say."""
+    found = (config.get("model") or {}).get("n_layers")
+    return found if isinstance(found, int) else None
 
 
 def _add_group(shown: list[dict[str, Any]], group: str, values: list[Mapping[str, Any]]) -> None:

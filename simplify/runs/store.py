@@ -6,13 +6,14 @@ import functools
 import json
 import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from simplify.config import nearest
 from simplify.errors import UserError
 from simplify.runs.facts import Facts, read_facts
 from simplify.runs.files import read_json
@@ -20,7 +21,7 @@ from simplify.runs.folder import RunFolder, root_path
 from simplify.runs.metrics import last_row
 from simplify.runs.process import SILENT_AFTER, silent_for
 from simplify.runs.queue import read_job
-from simplify.runs.settings import flat
+from simplify.runs.settings import as_cells, flat
 from simplify.runs.settle import settle
 from simplify.runs.slurm import arrays_folder
 from simplify.runs.state import Board, State
@@ -127,9 +128,13 @@ class RunView:
 
     def row(self) -> dict[str, Any]:
         """Everything a table wants to know, flat: state, progress, and all settings by their full keys."""
+        return {**self.told(), **flat(self.config)}
+
+    def told(self) -> dict[str, Any]:
+        """The same without settings."""
         shown = {key: value for key, value in self.last.items() if key != "ended"}
         told = {"id": self.run_id, "name": self.name, "state": self.state, "attempts": self.attempts, "note": self.note}
-        return {**told, "eta_seconds": self.seconds_left, **shown, **flat(self.config)}
+        return {**told, "eta_seconds": self.seconds_left, **shown}
 
 
 class RunStore:
@@ -160,13 +165,37 @@ class RunStore:
         return _view(Board(self.root), str(run_id), path)
 
     def frame(self) -> pandas.DataFrame:
-        """One row a run: id, state, the newest metrics, and every setting as a column such as block.name."""
-        rows = [run.row() for run in self.runs()]
+        """One row a run: id, state, the newest metrics, and every setting as a column such as block.name.
+
+        A setting that is settings itself stands there in the word that plans and reports have for it, so that a column
+        can be grouped by: `dense` for block.projection, the gain that a rule of depth comes to; what it is made of has
+        columns of its own, such as block.projection.init.
+        """
+        runs = self.runs()
+        rows = [
+            {**run.told(), **cells} for run, cells in zip(runs, as_cells([run.config for run in runs]), strict=True)
+        ]
         return _pandas("frame")(rows, columns=None if rows else ["id", "name", "state"])
 
-    def metrics(self, wanted: Iterable[str] | None = None) -> pandas.DataFrame:
-        """One row a logged step of each run, with its id and name: metrics.jsonl, one below the other."""
-        rows = [{"id": run.run_id, "name": run.name, **row} for run in self.runs(wanted) for row in run.folder.rows()]
+    def metrics(self, wanted: Iterable[str] | None = None, with_settings: Sequence[str] = ()) -> pandas.DataFrame:
+        """One row a logged step of each run, with its id and name: metrics.jsonl, one below the other.
+
+        `with_settings`: columns of `frame` that each row gets too, such as block.name and seed. Raises UserError for a
+        setting that no run has.
+        """
+        runs = self.runs(wanted)
+        cells = as_cells([run.config for run in runs]) if with_settings else [{} for _ in runs]
+        known = dict.fromkeys(key for row in cells for key in row)
+        for key in with_settings:
+            if runs and key not in known:
+                raise UserError(
+                    f"with_settings={key}: {nearest(key, known)}valid: a setting's full key, as optimiser.lr"
+                )
+        rows = [
+            {"id": run.run_id, "name": run.name, **{key: own.get(key) for key in with_settings}, **row}
+            for run, own in zip(runs, cells, strict=True)
+            for row in run.folder.rows()
+        ]
         return _pandas("metrics")(rows)
 
 
