@@ -66,8 +66,9 @@ def retry_command(words: Sequence[str], run_root: Path | None, changes: Sequence
     theirs = chosen.sweeps or [r for r in records(chosen.store.root) if ids <= {run.run_id for run in r.runs}]
     sweep = theirs[-1].name if theirs else None
     runs = [(run.folder, _config(run, changes)) for run in again]
+    corpora = {run.run_id: corpus for run in again if (corpus := _corpus(run))}
     with writing(chosen.store.root):
-        added, started = dispatch_all(chosen.store.root, runs, Asked(command, sweep))
+        added, started = dispatch_all(chosen.store.root, runs, Asked(command, sweep, corpora=corpora))
     names = ", ".join(run.name for run in again[:8]) + (", ..." if len(again) > 8 else "")
     print(f"{added} run{'s'[: added != 1]} queued again: {names}")
     if started is not None:
@@ -91,13 +92,18 @@ def _config(run: RunView, changes: Sequence[str]) -> RunConfig:
     if not run.config:
         raise UserError(f"{run.name}: its configuration cannot be read; repeat the command that started it")
     config = with_settings(run.config, changes)
-    corpus = run.about.get("identity", {}).get("data", {}).get("corpus")
+    corpus = _corpus(run)
     if changes and corpus and run_id(config, corpus) != run.run_id:
         raise ConfigError(
             f"--set {' '.join(changes)}: would make {run.name} another run; valid: what cannot change a result, such "
             "as train.micro_batch, train.checkpoint_every, train.device or cluster.cpu_threads"
         )
     return config
+
+
+def _corpus(run: RunView) -> str | None:
+    """The fingerprint of the corpus that a run has begun on."""
+    return run.about.get("identity", {}).get("data", {}).get("corpus")
 
 
 def say_started(started: Started) -> None:

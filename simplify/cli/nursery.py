@@ -16,6 +16,7 @@ import sys
 from typing import Any
 
 from simplify.program import heed_signals, loading
+from simplify.runs.process import process
 
 # What a run imports sooner or later in any case, on a CPU or a GPU, without W&B.
 _NEEDED = (
@@ -46,7 +47,7 @@ def _in_a_run() -> list[str]:
         for name in _NEEDED:
             importlib.import_module(name)
     with os.fdopen(orders, "rb", buffering=0) as lines:
-        while line := lines.readline():
+        while (line := lines.readline()) and not _is_closed(orders):
             ended, held = os.pipe()  # `held` closes when the run ends, however it ends
             pid = os.fork()
             if pid == 0:
@@ -58,9 +59,16 @@ def _in_a_run() -> list[str]:
     os._exit(0)
 
 
+def _is_closed(orders: int) -> bool:
+    """Whether the lane is gone, whose last order may still lie in the pipe: that run is the next lane's."""
+    poll = select.poll()
+    poll.register(orders, select.POLLHUP)
+    return any(event & select.POLLHUP for _, event in poll.poll(0))
+
+
 def _be_a_run(order: dict[str, Any], answers: int) -> None:
     """In the new process: say who it is, and print into the run's own log."""
-    _answer(answers, f"pid {os.getpid()}")
+    _answer(answers, f"pid {os.getpid()} {process(os.getpid())['born']}")
     os.close(answers)
     log = os.open(order["log"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
     for stream in (1, 2):

@@ -40,7 +40,7 @@ def submit_one(config: RunConfig, command: list[str], force: bool) -> None:
         if force and folder.path.exists():
             print(f"--force: the old folder is now {folder.set_aside()}")
         save_patch(root)
-        submitted = submit(root, [(folder, config)], Asked(command))
+        submitted = submit(root, [(folder, config)], Asked(command, corpora={folder.run_id: corpus.facts.fingerprint}))
     say_submitted(submitted)
     if submitted.added:
         typed = f"{folder.run_id}{where}"

@@ -181,7 +181,8 @@ def _dispatch(
     facts = (now(), git, code, str(copied) if copied else None)
     record = Record(question.name, file, question.scale, question.words, told, tuple(sys.argv), *facts, runs)
     write_record(plan.root, record)
-    added, started = dispatch_all(plan.root, todo, Asked(sys.argv, question.name, options.fail_fast, copied))
+    corpora = {folder.run_id: run.corpus for run, folder in plan.known if run.corpus}
+    added, started = dispatch_all(plan.root, todo, Asked(sys.argv, question.name, options.fail_fast, copied, corpora))
     counts = plan.counts()
     if not added:
         failed = counts.get("failed", 0)

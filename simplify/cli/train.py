@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from simplify.config import RunConfig, validate
 from simplify.errors import Interrupted
+
+if TYPE_CHECKING:
+    from simplify.runs.queue import Job
 
 
 def train_command(
@@ -27,20 +31,24 @@ def train_command(
 
 def job_command(path: Path, lane: str) -> None:
     """Train a run as it lies in a queue."""
-    from simplify.runs.queue import read_job
+    from simplify.runs.queue import LANE, Queue, read_job
 
-    job = read_job(path)
+    mark = os.environ.pop(LANE, None)
+    try:
+        job = Queue(path.parents[1]).begin(path, mark) if mark is not None else read_job(path)
+    except OSError as error:
+        raise Interrupted(f"{path.parents[1]}: cannot be written: {error.strerror or error}; not begun") from None
     if job is None:
-        raise Interrupted(f"{path}: is no longer in the queue; nothing to do")
-    train_and_show(validate(RunConfig, job.config), job.command, origin={"lane": lane})
+        raise Interrupted(f"{path}: is no longer in the queue, or another lane's by now; nothing to do")
+    train_and_show(validate(RunConfig, job.config), job.command, origin={"lane": lane}, asked=job)
 
 
 def task_command(folder: Path) -> None:
     """Train a run as it lies in a Slurm array's folder."""
     from simplify.dispatch.task import run_task
 
-    def train(run: RunConfig, command: list[str], origin: Mapping[str, Any], max_stalled: int) -> None:
-        train_and_show(run, command, origin=origin, max_stalled=max_stalled)
+    def train(run: RunConfig, job: Job, origin: Mapping[str, Any], max_stalled: int) -> None:
+        train_and_show(run, job.command, origin=origin, max_stalled=max_stalled, asked=job)
 
     run_task(folder, train)
 
@@ -51,6 +59,7 @@ def train_and_show(
     force: bool = False,
     origin: Mapping[str, Any] | None = None,
     max_stalled: int | None = None,
+    asked: Job | None = None,
 ) -> None:
     """Train here, and show what it came to; of several processes the first one shows it."""
     # what is typed wrong has been said before anything else is loaded
@@ -58,7 +67,7 @@ def train_and_show(
     from simplify.compare.summary import show_result, show_siblings
     from simplify.dispatch.here import Terms, train_here
 
-    outcome = train_here(run, Terms(command, force, origin, max_stalled))
+    outcome = train_here(run, Terms(command, force, origin, max_stalled, asked))
     if not outcome.result:
         return
     if outcome.already_done:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from simplify.config import RunConfig
@@ -21,6 +22,7 @@ class Asked:
     sweep: str | None = None  # the name of its record
     fail_fast: bool = False
     code: Path | None = None  # folder of a snapshot; None: the code as it is when a run starts
+    corpora: Mapping[str, str] = field(default_factory=dict)  # fingerprints, as far as they are known, by run
 
 
 def job_of(folder: RunFolder, config: RunConfig, root: Path, asked: Asked) -> Job:
@@ -39,4 +41,5 @@ def job_of(folder: RunFolder, config: RunConfig, root: Path, asked: Asked) -> Jo
         cache=str(cache_dir()),
         sweep=asked.sweep,
         fail_fast=asked.fail_fast,
+        corpus=asked.corpora.get(folder.run_id),
     )

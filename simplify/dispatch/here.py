@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from simplify.config import RunConfig
 from simplify.data.batches import Batches
 from simplify.data.corpus import Corpus, open_corpus
-from simplify.errors import AlreadyRunning, Interrupted, SimplifyError
+from simplify.errors import AlreadyRunning, Interrupted, RunFolderError, SimplifyError
 from simplify.program import loading
 from simplify.runs.code import save_patch
 from simplify.runs.facts import is_training, read_facts
@@ -19,6 +20,7 @@ from simplify.runs.folder import RunFolder, find_folder, run_root
 from simplify.runs.identity import identity, label, run_id
 from simplify.runs.process import BEAT_EVERY, is_local, silent_for
 from simplify.runs.provenance import provenance
+from simplify.runs.queue import Job
 from simplify.training.world import World, world_of_environment
 
 if TYPE_CHECKING:
@@ -47,6 +49,7 @@ class Terms:
     force: bool = False  # rename an existing folder and start afresh
     origin: Mapping[str, Any] | None = None  # the lane, or the element of a Slurm array; kept with the attempt
     max_stalled: int | None = None
+    asked: Job | None = None  # as it was frozen for a queue
 
 
 def train_here(config: RunConfig, terms: Terms) -> Outcome:
@@ -62,6 +65,8 @@ def train_here(config: RunConfig, terms: Terms) -> Outcome:
         root = run_root(config)
         corpus = open_corpus(config.data, masked=config.model.kind == "encoder")
         identifier = run_id(config, corpus.facts.fingerprint)
+        if terms.asked is not None and identifier != terms.asked.run_id:
+            raise _another_run(config, terms.asked, identifier, corpus.facts.fingerprint)
         folder = find_folder(root, identifier, label(config))
         if not terms.force and (done := folder.done()) is not None:
             return Outcome(folder, done, already_done=True)
@@ -71,6 +76,19 @@ def train_here(config: RunConfig, terms: Terms) -> Outcome:
         outcome = place.lead(stop) if world.leads else place.follow(stop)
     world.leave()
     return outcome
+
+
+def _another_run(config: RunConfig, asked: Job, identifier: str, corpus: str) -> RunFolderError:
+    """What was asked for is not what would be trained here by now."""
+    then = f"corpus {asked.corpus}" if asked.corpus else f"run {asked.run_id}"
+    now = f"corpus {corpus}" if asked.corpus else f"run {identifier} on corpus {corpus}"
+    if asked.corpus == corpus:  # the same text: a code that tells runs apart in another way
+        then, now = f"run {asked.run_id}", f"run {identifier} on the same corpus"
+    return RunFolderError(
+        f"{asked.name}: was asked for as {then}, but data={config.data.name} comes to {now} here (text or tokeniser "
+        "changed since, another Python, another machine, other code); restore what it was asked for with and "
+        f"simplify retry {asked.run_id}, or ask for the run as it is now: {shlex.join(asked.command)}"
+    )
 
 
 @dataclass(frozen=True)

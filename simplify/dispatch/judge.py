@@ -1,18 +1,20 @@
-"""What a lane says of a run whose process has ended without saying it itself."""
+"""What a lane says of a run whose process has ended: over, failed, or still to be trained."""
 
 from __future__ import annotations
 
-import contextlib
 import signal
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any, Literal
 
 from simplify.errors import Interrupted, UserError
+from simplify.runs.facts import Facts, is_training, read_facts
 from simplify.runs.folder import RunFolder
-from simplify.runs.state import read_facts
 
 _LAST_LINES = 20
 _STOPPED = (Interrupted.exit_code, 130, -signal.SIGINT, -signal.SIGTERM)
+Verdict = Literal["over", "failed", "open"]
 
 
 @dataclass(frozen=True)
@@ -22,7 +24,8 @@ class Watched:
     folder: RunFolder
     log_size: int  # bytes in log.txt before this attempt
     error_mark: int | None  # tells an error.json of this attempt from an older one
-    code: int | None = None  # None: it could not be started, or was another lane's child
+    process: Mapping[str, Any] = field(default_factory=dict)  # its pid and birth; empty: it never came to be
+    code: int | None = None  # None: it could not be started, or was no child of this lane
     problem: str | None = None
 
     @classmethod
@@ -30,25 +33,32 @@ class Watched:
         """Before the process is started."""
         return cls(folder, _size(folder.log), _mark(folder))
 
-    def ended(self, code: int | None, problem: str | None = None) -> Watched:
+    def ended(self, process: Mapping[str, Any], code: int | None = None, problem: str | None = None) -> Watched:
         """The same with how it ended."""
-        return replace(self, code=code, problem=problem)
+        return replace(self, process=process, code=code, problem=problem)
+
+    def has_begun(self, facts: Facts) -> bool:
+        """Whether the newest attempt is this process'."""
+        attempt = facts.attempt or {}
+        return bool(self.process) and all(attempt.get(key) == self.process.get(key) for key in ("pid", "born"))
 
 
-def judge(watched: Watched) -> bool:
-    """Whether the run has failed in this attempt. Writes error.json where the run could not."""
+def judge(watched: Watched) -> Verdict:
+    """How a run stands whose process has ended. Writes error.json where the run could not; raises OSError.
+
+    A run is over, or has failed, only where its folder says so. One that went without an attempt of its own,
+    and that nobody else trains, is open: it has to wait on.
+    """
     folder = watched.folder
     if folder.done() is not None:
-        return False
+        return "over"
     if _mark(folder) != watched.error_mark and folder.error() is not None:
-        return True
-    if watched.code in _STOPPED:
-        return False
-    if watched.code is None and watched.problem is None:
-        return False  # an orphan that went without a word: lost
-    with contextlib.suppress(OSError):  # a full disk: then its absence says "lost", and log.txt the rest
-        folder.end("error", _facts(watched))
-    return True
+        return "failed"
+    if watched.problem is None and (watched.code is None or watched.code in _STOPPED):
+        facts = read_facts(folder.path)
+        return "over" if watched.has_begun(facts) or is_training(facts, folder.path) else "open"
+    folder.end("error", _facts(watched))
+    return "failed"
 
 
 def _facts(watched: Watched) -> dict[str, object]:
@@ -60,12 +70,15 @@ def _facts(watched: Watched) -> dict[str, object]:
     if code < 0:
         name = signal.Signals(-code).name
         why = "; the system does this when memory runs out" if name == "SIGKILL" else ""
-        facts = read_facts(watched.folder.path)
-        at = "" if facts.attempt else " before its first step"
+        at = "" if watched.has_begun(read_facts(watched.folder.path)) else " before its first step"
         return {"cause": "killed", "message": f"its process was ended by {name}{at}{why}", "traceback": lines}
     if code == UserError.exit_code and said:
         return {"cause": "refused", "message": " ".join(said), "traceback": []}
-    message = said[-1] if said else f"its process ended with code {code}: {lines[-1] if lines else 'it said nothing'}"
+    last = f": {lines[-1]}" if lines else "; it said nothing"
+    if code == 0:
+        message = f"its process ended well (code 0), but done.json is not there, or not whole{last}"
+        return {"cause": "no_result", "message": message, "traceback": lines}
+    message = said[-1] if said else f"its process ended with code {code}{last}"
     return {"cause": "exception", "message": message, "traceback": lines}
 
 

@@ -7,7 +7,7 @@ cache; another one takes its place where one of these differs, or the code was e
 had, the run is started from nothing, as in a shell.
 
     lane -> it    a line of JSON a run: {"words": [...], "log": "..."}; the end of the lines is its end
-    it -> lane    "pid N" from the run itself, then "code N"
+    it -> lane    "pid N BORN" from the run itself, then "code N"
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ class Fresh:
 
     def __init__(self, popen: subprocess.Popen[bytes]) -> None:
         self._popen, self.pid = popen, popen.pid
+        self.itself: Mapping[str, Any] = process(popen.pid)
         self.code: int | None = None
 
     def wait(self, seconds: float) -> bool:
@@ -56,8 +57,8 @@ class Forked:
 
     def __init__(self, parent: subprocess.Popen[bytes]) -> None:
         self._parent, self.pid = parent, parent.pid
+        self.itself: Mapping[str, Any] = {}  # its pid and birth, as in `process`; empty until it is forked
         self.code: int | None = None  # None at its end: the parent went first, so nobody knows
-        self._born: dict[str, Any] = {}
         self._said = b""
         self._orphan = False
 
@@ -65,7 +66,7 @@ class Forked:
         """Whether it has ended, known after that time at most; also returns where `pid` has changed."""
         if self._orphan:
             time.sleep(seconds)
-            return not is_alive({**this_process(), **self._born})
+            return not is_alive({**this_process(), **self.itself})
         answers = self._parent.stdout
         assert answers is not None
         if not select.select([answers], [], [], seconds)[0]:
@@ -74,12 +75,12 @@ class Forked:
         self._said += data
         *lines, self._said = self._said.split(b"\n")
         for line in lines:
-            word, number = line.split()
-            if word == b"code":
+            word, number, *born = line.decode().split()
+            if word == "code":
                 self.code = int(number)
                 return True
             self.pid = int(number)
-            self._born = process(self.pid)
+            self.itself = {"pid": self.pid, "born": born[0]} if born else process(self.pid)  # older code says none
         if data:
             return False
         if self.pid == self._parent.pid:
@@ -142,6 +143,7 @@ class Nursery:
             assert pipe is not None
             with contextlib.suppress(BrokenPipeError):
                 pipe.close()
+        self._parent.kill()  # it may still be loading, and has nothing to save
         self._parent.wait()
         self._parent, self._kind = None, ()
 

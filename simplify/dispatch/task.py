@@ -26,7 +26,7 @@ from simplify.runs.queue import Job, Queue
 from simplify.runs.scheduler import command
 from simplify.runs.slurm import Array, read_array
 
-Train = Callable[[RunConfig, list[str], Mapping[str, Any], int], None]
+Train = Callable[[RunConfig, Job, Mapping[str, Any], int], None]
 _LAST_LINES = 20
 
 
@@ -71,7 +71,7 @@ def run_task(folder: Path, train: Train) -> None:
     try:
         _settle_in(place)
         config = validate(RunConfig, place.job.config)  # by the code of today, if there is no snapshot
-        train(config, place.job.command, place.origin, config.cluster.max_stalled)
+        train(config, place.job, place.origin, config.cluster.max_stalled)
     except Interrupted as stop:
         # the processes other than 0 leave without a word: srun would end 0 for their exit codes
         if place.rank == 0 and not _goes_on(place, stop):

@@ -12,8 +12,8 @@ from typing import Any
 
 from simplify.errors import RunFolderError, TrainingFailed
 
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-_BROKEN = (errno.EIO, errno.EROFS, errno.ESTALE)
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+BROKEN = (errno.EIO, errno.EROFS, errno.ESTALE)
 
 
 def write_whole(path: Path, text: str, sync: bool = True) -> None:
@@ -54,7 +54,7 @@ def writing(root: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        known = error.errno in (*_FULL, *_BROKEN, errno.EACCES, errno.EPERM, errno.EEXIST, errno.ENOTDIR)
+        known = error.errno in (*FULL, *BROKEN, errno.EACCES, errno.EPERM, errno.EEXIST, errno.ENOTDIR)
         if not known:
             raise
         raise RunFolderError(
@@ -66,12 +66,12 @@ def writing(root: Path) -> Iterator[None]:
 def storage_failure(error: OSError, folder: Path) -> TrainingFailed | None:
     """The intended error for a write below `folder` that failed; None if this is something else."""
     reason = error.strerror or str(error)
-    if error.errno in _FULL:
+    if error.errno in FULL:
         saved = any((folder / "checkpoint").glob("*.json"))  # written last: with it a checkpoint is whole
         kept = "the last good checkpoint is intact: " if saved else ""
         return TrainingFailed("disk_full", f"{folder}: {reason}; {kept}make space, then run the same command again")
     below = error.filename is not None and Path(os.fsdecode(error.filename)).is_relative_to(folder)
-    if not below and error.errno not in _BROKEN:
+    if not below and error.errno not in BROKEN:
         return None
     return TrainingFailed(
         "storage", f"{folder}: cannot be written: {reason}; repair it, then run the same command again"

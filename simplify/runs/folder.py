@@ -37,9 +37,10 @@ from simplify.runs.metrics import MetricsFile, read_metrics
 from simplify.runs.process import this_process
 
 # The words error.json uses for what went wrong. refused: a setting, or the corpus; killed: by a signal.
-# stalled: attempt after attempt made no progress; time_limit, node_failure, preempted: as Slurm tells it.
+# no_result: its process ended well and left none; stalled: attempt after attempt made no progress;
+# time_limit, node_failure, preempted: as Slurm tells it.
 CAUSES = (
-    *("non_finite", "out_of_memory", "disk_full", "storage", "refused", "killed", "exception"),
+    *("non_finite", "out_of_memory", "disk_full", "storage", "refused", "killed", "no_result", "exception"),
     *("stalled", "time_limit", "node_failure", "preempted", "never_began"),
 )
 

@@ -3,17 +3,21 @@
 <run root>/.queue/<order>-<id>.json    a run to be trained, frozen: its configuration and where it was asked for
 <run root>/.claims/<id>.json           which lane has it; made exclusively, so that one lane wins
 <run root>/.lanes/<host>-<n>.json      a lane that lives; its lane touches it as a heartbeat
+<run root>/.lanes/<host>-<n>.stopped   why a lane has left runs in the queue, in a line
 
 Whatever reads and then writes does so under one short-held lock. A claim is worth as much as its
-lane: where that is dead the claim is void, unless the run itself outlived its lane.
+lane: where that is dead the claim is void, unless the run itself outlived its lane. A run's process says
+under the same lock that it begins (`begin`), and only while the claim is still that of the lane that
+started it. So a run whose lane was killed before that does not begin, and nothing can train it twice.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,9 +26,10 @@ from typing import Any
 from filelock import FileLock
 
 from simplify.runs.files import read_json, write_whole
-from simplify.runs.process import is_alive
+from simplify.runs.process import is_alive, process
 
 Record = Mapping[str, Any]
+LANE = "SIMPLIFY_LANE"  # the variable by which a run's process knows the lane that started it
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,7 @@ class Job:
     cache: str  # SIMPLIFY_CACHE
     sweep: str | None = None
     fail_fast: bool = False
+    corpus: str | None = None  # its fingerprint when the run was asked for
 
 
 Alive = Callable[[Job, Record], bool]
@@ -77,6 +83,18 @@ class Queue:
         """The file of a lane."""
         return self._lanes / f"{name}.json"
 
+    def words_path(self, name: str) -> Path:
+        """The file with the last words of a lane."""
+        return self._lanes / f"{name}.stopped"
+
+    def last_words(self) -> dict[str, str]:
+        """Why lanes that have ended left runs in the queue, by name of the lane."""
+        found: dict[str, str] = {}
+        for path in sorted(self._lanes.glob("*.stopped")):
+            with contextlib.suppress(OSError):
+                found[path.stem] = path.read_text(encoding="utf-8", errors="replace").strip()
+        return found
+
     def add(self, jobs: Sequence[Job]) -> int:
         """Put runs at the end, but for those that wait already; returns how many were added."""
         self._waiting.mkdir(parents=True, exist_ok=True)
@@ -89,11 +107,11 @@ class Queue:
                 write_whole(path, json.dumps(asdict(job)), sync=False)
         return len(fresh)
 
-    def take(self, lane: Record, alive: Alive) -> tuple[Job, Path] | None:
+    def take(self, lane: Record, alive: Alive, but: Container[Path] = ()) -> tuple[Job, Path] | None:
         """Claim the first run that nobody has. None: there is nothing to do, and the lane is struck off.
 
-        `alive` says whether a run whose lane is dead is trained on. Striking off under the same lock
-        is what lets a sweep that adds runs rely on the lanes it then sees.
+        `alive` says whether a run whose lane is dead is trained on; files in `but` are left to others.
+        Striking off under the same lock is what lets a sweep that adds runs rely on the lanes it then sees.
         """
         with self.locked():
             claims = self.claims()
@@ -103,7 +121,7 @@ class Queue:
                     path.unlink(missing_ok=True)
                     continue
                 claim = claims.get(run_id)
-                if claim is not None and (self.held(claim) or alive(job, claim)):
+                if path in but or (claim is not None and (self.held(claim) or alive(job, claim))):
                     continue
                 self.unclaim(run_id)
                 self._claim(run_id, lane)
@@ -112,21 +130,41 @@ class Queue:
         return None
 
     def orphans(self, lane: Record, alive: Alive) -> list[tuple[Job, Path, Record]]:
-        """Take over the runs that outlived the lane's predecessor of the same name, with their old claims."""
+        """Take over the runs that outlived the lane's predecessor of the same name, with their old claims.
+
+        Its other claims go at the same moment: no process that it had started can begin any more.
+        """
         found: list[tuple[Job, Path, Record]] = []
         with self.locked():
             waiting = self.waiting()
             for run_id, claim in self.claims().items():
+                if claim.get("lane") != lane["lane"] or self.held(claim):
+                    continue
                 path = waiting.get(run_id)
                 job = read_job(path) if path else None
-                if path and job and claim.get("lane") == lane["lane"] and not self.held(claim) and alive(job, claim):
+                if path and job and alive(job, claim):
                     self.note_child(run_id, lane, claim.get("child") or {})
                     found.append((job, path, claim))
+                else:
+                    self.unclaim(run_id)
         return found
+
+    def begin(self, path: Path, lane: str) -> Job | None:
+        """Said by the process of a run before it trains; None: it is not to, and nothing is lost by that.
+
+        It was cancelled, or `lane`, the mark (see `mark_of`) of the lane that started it, has it no more.
+        """
+        with self.locked():
+            job = read_job(path)
+            claim = self.claims().get(job.run_id) if job else None
+            if job is None or claim is None or mark_of(claim) != lane or not self.held(claim):
+                return None
+            self.note_child(job.run_id, claim, process(os.getpid()))
+        return job
 
     def note_child(self, run_id: str, lane: Record, child: Record) -> None:
         """Say which process trains a claimed run."""
-        write_whole(self._claims / f"{run_id}.json", json.dumps({**lane, "child": dict(child)}))
+        write_whole(self._claims / f"{run_id}.json", json.dumps({**lane, "child": dict(child)}), sync=False)
 
     def drop(self, run_ids: Iterable[str]) -> list[str]:
         """Take runs out of the queue; returns those that were in it. Claims stay until their lane lets go."""
@@ -147,9 +185,19 @@ class Queue:
 
     def _claim(self, run_id: str, lane: Record) -> None:
         self._claims.mkdir(parents=True, exist_ok=True)
-        handle = os.open(self._claims / f"{run_id}.json", os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644)
-        with open(handle, "w", encoding="utf-8") as out:
-            json.dump(dict(lane), out)
+        path = self._claims / f"{run_id}.json"
+        handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644)
+        try:
+            with open(handle, "w", encoding="utf-8") as out:
+                json.dump(dict(lane), out)
+        except OSError:  # a full disk
+            path.unlink(missing_ok=True)
+            raise
+
+
+def mark_of(lane: Record) -> str:
+    """What tells the process of a lane from its predecessors of the same name."""
+    return f"{lane.get('pid')} {lane.get('born')}"
 
 
 def read_job(path: Path) -> Job | None:

@@ -29,6 +29,7 @@ class PlannedRun:
     folder: RunFolder | None  # None: its corpus is not here yet, and so its id is not known
     state: State
     parameters: int
+    corpus: str | None = None  # its fingerprint, where it is here
 
     @property
     def name(self) -> str:
@@ -89,7 +90,7 @@ def make_plan(points: Sequence[Mapping[str, Any]], overlay: Path | None = None) 
             continue
         parameters = count_parameters(config.block, config.model, config.data.vocab_size)
         folder = here.folder(config, identifier) if fingerprint else None
-        runs[identifier] = PlannedRun(point, config, folder, here.state(folder), parameters)
+        runs[identifier] = PlannedRun(point, config, folder, here.state(folder), parameters, fingerprint)
     return Plan(root, tuple(runs.values()), tuple(wrong), tuple(here.missing.values()), merged)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from simplify.display import Meter, meter, quiet_meter
 from simplify.errors import Interrupted, TrainingFailed, TryAgain
-from simplify.runs.files import read_json, storage_failure
+from simplify.runs.files import read_json
 from simplify.runs.process import beating
 from simplify.runs.result import result_of
 from simplify.runs.tracker import Tracker
@@ -42,19 +42,17 @@ def train_run(task: Task, stop: StopRequest) -> dict[str, Any]:
         with ErrorMarker(task, device):
             _train(task, device, saved, stop)
         return {}
-    try:
+    with _attempt(task), ErrorMarker(task, device):  # all of it: what the disk refuses has one name wherever it does
         folder.create(config, {**task.facts, **device.facts()})
-        with beating(folder.heartbeat), _attempt(task, first):
+        with beating(folder.heartbeat):
+            folder.begin_attempt(first, task.origin)
             folder.metrics.rewind(first)
             folder.gains.rewind(first)
             folder.gradients.rewind(first)
-            with ErrorMarker(task, device):
-                _refuse_stalled(task, first)
-                compiled = _train(task, device, saved, stop)
+            _refuse_stalled(task, first)
+            compiled = _train(task, device, saved, stop)
             result = {**result_of(folder.rows(), config, task.corpus), "compiled": compiled or False}
             folder.end("done", result)
-    except OSError as error:
-        raise storage_failure(error, folder.path) or error from None
     return result
 
 
@@ -75,9 +73,8 @@ def _refuse_stalled(task: Task, first: int) -> None:
 
 
 @contextlib.contextmanager
-def _attempt(task: Task, first: int) -> Iterator[None]:
-    """An entry in job.json for the length of the `with` block."""
-    task.folder.begin_attempt(first, task.origin)
+def _attempt(task: Task) -> Iterator[None]:
+    """Note how the attempt has ended, once all else is written."""
     how = "failed"
     try:
         yield
