@@ -27,7 +27,8 @@ from simplify.data.batches import Batches
 from simplify.data.corpus import open_corpus
 from simplify.errors import ConfigError
 from simplify.runs.identity import identity, run_id
-from simplify.sweep.estimate import _run_seconds
+from simplify.sweep.estimate import run_time
+from simplify.sweep.steps import Time
 from simplify.training.schedules import BatchSize, Budget, learning_rate
 from simplify.training.world import World
 
@@ -96,7 +97,8 @@ def test_identity() -> None:
 def test_the_time_of_a_run_is_estimated_by_its_sequences() -> None:
     config = compose_run([*TINY, *RAMP, "train.steps=10", "train.val_every=10", "train.val_sequences=24"])
     # One validation of three batches, each a forward pass: a third of a step.
-    assert _run_seconds(config, 8.0) == pytest.approx(8.0 * (sum(SIZES) / 4 + 1))
+    found = run_time(config, Time.around(8.0, "steps", 1.0))
+    assert found is not None and found.seconds == pytest.approx(8.0 * (sum(SIZES) / 4 + 1))
 
 
 def test_processes_share_the_micro_batch() -> None:

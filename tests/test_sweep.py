@@ -20,6 +20,7 @@ from simplify.sweep.estimate import Estimate
 from simplify.sweep.file import Size, read_sweep
 from simplify.sweep.plan import make_plan
 from simplify.sweep.points import points_of, varying
+from simplify.sweep.steps import Time
 
 Cli = Callable[..., Any]
 SHIPPED = sorted((ROOT / "sweeps").glob("*.yaml"))
@@ -207,11 +208,16 @@ def test_many_runs_are_asked_about(cli: Cli, here: Path) -> None:
     assert not (here / "runs").exists()
 
 
+def known(seconds: float) -> Callable[..., Estimate]:
+    """That each run takes so long."""
+    return lambda configs, _: Estimate((Time.around(seconds, "steps", 1.0),) * len(configs))
+
+
 def test_a_plan_as_json_is_json_where_the_corpus_has_to_be_made(
     cli: Cli, here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SIMPLIFY_CACHE", str(here / "a new cache"))
-    monkeypatch.setattr("simplify.cli.sweep.estimate_seconds", lambda configs, *_: Estimate((1.0,) * len(configs)))
+    monkeypatch.setattr("simplify.cli.plan_time.estimate_times", known(1.0))
     monkeypatch.setattr("simplify.display.LINE_EVERY", 0.0)  # each update is a line
     done = cli("sweep", *TINY, "block=pre_ln,sas", "--json")
     assert len(json.loads(done.out)["runs"]) == 2 and "data" in done.err
@@ -219,7 +225,7 @@ def test_a_plan_as_json_is_json_where_the_corpus_has_to_be_made(
 
 def test_what_is_left_of_a_run_is_what_it_costs(cli: Cli, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A run that has begun goes on from its checkpoint; the plan counts the rest."""
-    monkeypatch.setattr("simplify.cli.sweep.estimate_seconds", lambda configs, *_: Estimate((100.0,) * len(configs)))
+    monkeypatch.setattr("simplify.cli.plan_time.estimate_times", known(100.0))
     words = [*TINY, "train.steps=20", "seed=0,1"]
     assert cli("train", *TINY, "train.steps=20", "seed=0").code == 0
     (run,) = (p for p in (here / "runs").iterdir() if not p.name.startswith("."))

@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_estimate import deep, timings, tiny
+from test_estimate import deep, estimate_seconds, timings, tiny
 
+from simplify.cli.duration import between
 from simplify.cli.plan import cost
-from simplify.sweep.estimate import Estimate, estimate_seconds
+from simplify.sweep.estimate import Estimate
 from simplify.sweep.measured import TOO_LONG
+from simplify.sweep.steps import How, Time
 from simplify.sweep.work import work_of
 
 __all__ = ["timings"]  # a cache for each test
@@ -38,7 +40,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
             return subprocess.CompletedProcess(words, 0, lines, b"")
 
         monkeypatch.setattr("simplify.sweep.measured.subprocess.run", run)
-        monkeypatch.setattr("simplify.sweep.estimate._is_busy", lambda: busy)
+        monkeypatch.setattr("simplify.sweep.estimate.is_busy", lambda _: busy)
         seconds = estimate_seconds(deep(*range(1, len(steps) + 1))).seconds
         validated = 1 + 1 / 8 / 3
         return [None if second is None else round(second / validated, 6) for second in seconds]
@@ -83,11 +85,43 @@ def test_an_error_is_no_reason_to_scale(machine: Machine) -> None:
     assert estimate_seconds(deep(1, 2, 2)).problem == "2 of 3 training times are unknown: out of memory"
 
 
+def of(*seconds: float | None, how: How = "steps", factor: float = 1.0, **other: Any) -> Estimate:
+    return Estimate(tuple(None if one is None else Time.around(one, how, factor) for one in seconds), **other)
+
+
 def test_a_sum_of_times_that_are_not_all_known_is_a_least_one() -> None:
-    assert cost(Estimate((60.0, 30.0)), 1).startswith("about 1:30 of training, 1:30 on 1 lane (by steps")
-    known_in_part = cost(Estimate((7200.0, None), "why"), 2)
+    assert cost(of(60.0, 30.0), 1) == "about 1:30 of training, 1:30 on 1 lane (by steps measured here)"
+    known_in_part = cost(of(7200.0, None, problem="why"), 2)
     assert known_in_part.startswith("at least 2.0 device-hours, 2:00:00 on 2 lanes") and known_in_part.endswith("; why")
-    assert cost(Estimate((None,), "why"), 1) == "why"
+    assert cost(of(None, problem="why"), 1) == "why"
+
+
+def test_what_is_not_sure_lies_between_two_times() -> None:
+    told = cost(of(19000.0, 19000.0, how="flops", factor=1.75), 2)
+    alone, more = "from FLOPs and a matrix product here alone", "; --measure tells more exactly)"
+    assert told == f"between 6 and 18 device-hours; between 3 and 9.2 hours on 2 lanes ({alone}{more}"
+    mixed = Estimate((*of(60.0, how="runs").times, *of(90.0, 90.0, how="similar", factor=3).times))
+    assert cost(mixed, 1) == (
+        "between 2 and 10 minutes on 1 lane (1 by runs of the same models here, 2 scaled by FLOPs from other models "
+        f"here{more}"
+    )
+
+
+BETWEEN = {
+    (3 * 3600, 9 * 3600): "between 3 and 9 hours",
+    (40, 150): "between 40 seconds and 2.5 minutes",
+    (50, 80): "between 50 and 80 seconds",
+    (2400, 7200): "between 40 minutes and 2 hours",
+    (3100, 7200): "between 52 minutes and 2 hours",
+    (0.2, 3.0): "between 0.2 and 3 seconds",
+    (86400, 40 * 86400): "between 1 and 40 days",
+    (615 * 86400, 5612 * 86400): "between 620 and 5,600 days",
+}
+
+
+@pytest.mark.parametrize("bounds", BETWEEN)
+def test_two_times_in_words(bounds: tuple[float, float]) -> None:
+    assert between(*bounds) == BETWEEN[bounds]
 
 
 ALIKE = [

@@ -1,19 +1,43 @@
-"""The most that a device does in matrix products: what a model's FLOPs a second are held against."""
+"""The most that a device does in matrix products: what a model's FLOPs a second are held against.
+
+    python -m simplify.bench.ceiling < configurations.json
+
+answers a plan, which has no torch: for the device of each of the whole run configurations a line
+{"step_seconds": 0.02}, the seconds of 10^12 FLOPs of products, or {"error": "one line"}.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import json
+import sys
 import time
 from typing import Any
 
 import torch
 
 from simplify.bench.statistics import median
-from simplify.training.device import Device
+from simplify.config import RunConfig, validate
+from simplify.errors import ConfigError
+from simplify.training.device import Device, choose_device
 
 _SIZES = {"cpu": (512, 1024, 2048), "mps": (1024, 2048, 4096), "cuda": (2048, 4096, 8192)}
 _LEAST, _SECONDS = 3, 0.2  # products of a size: so many, and for so long
 _PATIENCE = 0.5  # seconds that one product may take
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+def main() -> None:
+    """Answer the configurations on stdin."""
+    answers = sys.stdout
+    for data in json.load(sys.stdin):
+        try:
+            with contextlib.redirect_stdout(sys.stderr):
+                speed = matmul_ceiling(choose_device(validate(RunConfig, data), None))["flops_per_second"]
+            answer: dict[str, float | str] = {"step_seconds": 1e12 / speed}
+        except ConfigError as error:  # no such device or precision here
+            answer = {"error": error.lines[0]}
+        print(json.dumps(answer), file=answers, flush=True)
 
 
 def matmul_ceiling(device: Device) -> dict[str, Any]:
@@ -52,3 +76,7 @@ def _products(size: int, device: Device) -> list[float]:
         device.synchronise()
         times.append(time.perf_counter() - begin)
     return times
+
+
+if __name__ == "__main__":
+    main()

@@ -32,6 +32,9 @@ def sweep(
     snapshot: Annotated[
         bool, typer.Option("--snapshot", help="train with a copy of the code as it is now, whatever is edited later")
     ] = False,
+    measure: Annotated[
+        bool, typer.Option("--measure", help="time steps first, where a time is not known well: up to two minutes")
+    ] = False,
 ) -> None:
     """Plan the runs of a question and train those that are not done, on lanes in the background.
 
@@ -39,7 +42,7 @@ def sweep(
     """
     from simplify.cli.sweep import Options, sweep_command
 
-    sweep_command(words or [], Options(conf, plan, as_json, retry, fail_fast, yes, watch, snapshot))
+    sweep_command(words or [], Options(conf, plan, as_json, retry, fail_fast, yes, watch, snapshot, measure))
 
 
 def status(words: Select = None, run_root: RunRoot = None, as_json: Json = False) -> None:

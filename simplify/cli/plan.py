@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from simplify.cli.duration import between, is_sure, known_by
 from simplify.cli.plan_table import print_runs_of
 from simplify.display import console, short_time
+from simplify.machine import cores
 from simplify.sweep.estimate import Estimate
 from simplify.sweep.file import paragraphs
 from simplify.sweep.plan import Plan
 from simplify.sweep.record import Recorded
+from simplify.sweep.steps import Time
 
 
 def show_plan(plan: Plan, estimate: Estimate, gone: Sequence[Recorded], question: Sequence[str], lanes: int) -> None:
@@ -18,8 +21,8 @@ def show_plan(plan: Plan, estimate: Estimate, gone: Sequence[Recorded], question
     screen = console()
     for paragraph in paragraphs(question):  # the file's own breaks are for its own width
         screen.print(paragraph, style="dim", markup=False, highlight=False)
-    print_runs_of(plan, estimate.seconds, summary(plan, gone))
-    for line in (cost(estimate, lanes), *_dropped(gone)):
+    print_runs_of(plan, estimate.times, summary(plan, gone))
+    for line in (cost(estimate, lanes), *busy(estimate), *_dropped(gone)):
         if line:
             screen.print(line, markup=False, highlight=False)
 
@@ -35,17 +38,36 @@ def summary(plan: Plan, gone: Sequence[Recorded]) -> str:
 
 
 def cost(estimate: Estimate, lanes: int) -> str:
-    """What is ahead, in device-hours, from measured steps."""
-    ahead = [seconds for seconds in estimate.seconds if seconds]
-    problem, unknown = estimate.problem or "", None in estimate.seconds
+    """What is ahead, how sure that is, and where it is known from."""
+    ahead = [time for time in estimate.times if time and time.seconds]
+    problem = estimate.problem or ""
     if not ahead:
         return problem
-    total = sum(ahead)
-    plural = "lane" if lanes == 1 else "lanes"
-    much = device_hours(total) if total >= 3600 else f"{short_time(total)} of training"
-    least = "at least" if unknown else "about"
-    text = f"{least} {much}, {short_time(max(total / lanes, max(ahead)))} on {lanes} {plural}"
-    return f"{text} (by steps measured on this machine)" + (f"; {problem}" if problem else "")
+    unknown, plural = None in estimate.times, "lane" if lanes == 1 else "lanes"
+    parts = [(sum(bound), max(sum(bound) / lanes, max(bound))) for bound in zip(*map(_bounds, ahead), strict=True)]
+    (least, soonest), (total, likely), (most, latest) = parts
+    if is_sure(ahead):
+        much = device_hours(total) if total >= 3600 else f"{short_time(total)} of training"
+        text = f"{'at least' if unknown else 'about'} {much}, {short_time(likely)} on {lanes} {plural}"
+    else:
+        much, when = between(least, most, "device-hours"), f"{between(soonest, latest)} on {lanes} {plural}"
+        much += "" if much.endswith("device-hours") else " of training"
+        text = f"{'at least ' if unknown else ''}{f'{much}; ' if lanes > 1 else ''}{when}"
+    rough = any(time.how in ("similar", "flops") for time in ahead)
+    text += f" ({known_by(ahead)}{'; --measure tells more exactly' if rough else ''})"
+    return text + (f"; {problem}" if problem else "")
+
+
+def _bounds(time: Time) -> tuple[float, float, float]:
+    return time.low, time.seconds, time.high
+
+
+def busy(estimate: Estimate) -> list[str]:
+    """A warning where other programs use the machine."""
+    if not estimate.load:
+        return []
+    used = f"{estimate.load:.1f} of its {cores()} cores"
+    return [f"the machine has other work now ({used}): while that lasts, training may take as long as that or longer"]
 
 
 def device_hours(seconds: float) -> str:
@@ -67,10 +89,12 @@ def plan_as_data(plan: Plan, estimate: Estimate, gone: Sequence[Recorded]) -> di
             "folder": str(run.folder.path) if run.folder else None,
             "point": dict(run.point),
             "parameters": run.parameters,
-            "seconds": seconds,
+            "seconds": time and time.seconds,
+            "seconds_between": [time.low, time.high] if time else None,
+            "known_by": time and time.how,
             "state": run.state,
         }
-        for run, seconds in zip(plan.runs, estimate.seconds, strict=True)
+        for run, time in zip(plan.runs, estimate.times, strict=True)
     ]
     told = {"merged": plan.merged, "wrong": list(plan.wrong), "missing": list(plan.missing)}
     return {"runs": runs, "axes": plan.axes, **told, "dropped": [run.folder for run in gone]}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from simplify.cli.duration import is_sure, rough
 from simplify.cli.fit import (
     Columns,
     Narrowed,
@@ -21,13 +22,14 @@ from simplify.config import DepthGain, RunConfig, Settings
 from simplify.display import console, short_time
 from simplify.runs.words import words_of
 from simplify.sweep.plan import Plan
+from simplify.sweep.steps import Time
 
 _BESIDE = ("run", "parameters", "time", "state")  # what is no setting
 
 
-def print_runs_of(plan: Plan, seconds: Sequence[float | None], title: str) -> None:
+def print_runs_of(plan: Plan, ahead: Sequence[Time | None], title: str) -> None:
     """Every run: its name, what varies, parameters, time ahead, how it stands."""
-    screen, whole = console(), _columns(plan, seconds)
+    screen, whole = console(), _columns(plan, ahead)
     found = fitted(whole, screen.width)
     if found is None:
         print("\n".join([title, *_listed(with_short_heads(whole), screen.width)]))
@@ -37,11 +39,9 @@ def print_runs_of(plan: Plan, seconds: Sequence[float | None], title: str) -> No
     say_gone(gone)
 
 
-def _columns(plan: Plan, seconds: Sequence[float | None]) -> Columns:
+def _columns(plan: Plan, ahead: Sequence[Time | None]) -> Columns:
     runs, layers = plan.runs, [run.config.model.n_layers for run in plan.runs]
-    times = (
-        "-" if r.state == "done" else "?" if s is None else short_time(s) for r, s in zip(runs, seconds, strict=True)
-    )
+    times = ("-" if run.state == "done" else _time(time) for run, time in zip(runs, ahead, strict=True))
     settings = {name: [_value(run.point, run.config, name) for run in runs] for name in plan.axes}
     return {
         "run": [run.name for run in runs],
@@ -50,6 +50,13 @@ def _columns(plan: Plan, seconds: Sequence[float | None]) -> Columns:
         "time": [*times],
         "state": [run.state for run in runs],
     }
+
+
+def _time(time: Time | None) -> str:
+    """How long a run takes: `2:30`, `~3 hours` where that is not sure."""
+    if time is None:
+        return "?"
+    return short_time(time.seconds) if is_sure([time]) else f"~{rough(time.seconds)}"
 
 
 def _value(point: Any, config: RunConfig, name: str) -> Any:

@@ -27,6 +27,7 @@ class Options:
     yes: bool
     watch: bool
     snapshot: bool
+    measure: bool
 
 
 @dataclass(frozen=True)

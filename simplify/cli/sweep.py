@@ -10,19 +10,19 @@ from collections.abc import Sequence
 
 from simplify.cli.manage import say_cancelled, say_started
 from simplify.cli.plan import device_hours, plan_as_data, show_plan
+from simplify.cli.plan_time import estimate, lanes_of
 from simplify.cli.question import Options, Question, read_question
 from simplify.config import RunConfig
 from simplify.display import is_terminal
 from simplify.errors import ConfigError
-from simplify.machine import slots
 from simplify.runs.code import code_hash, git_state, save_patch, snapshot
 from simplify.runs.files import writing
 from simplify.runs.folder import RunFolder, now, run_root
 from simplify.runs.queue import Queue
 from simplify.runs.store import RunStore
-from simplify.sweep.estimate import Estimate, estimate_seconds
+from simplify.sweep.estimate import Estimate
 from simplify.sweep.file import header
-from simplify.sweep.plan import Plan, PlannedRun, make_plan
+from simplify.sweep.plan import Plan, make_plan
 from simplify.sweep.points import points_of
 from simplify.sweep.record import PAPER, Record, Recorded, dropped, read_record, record_path, write_record
 
@@ -35,14 +35,14 @@ def sweep_command(words: Sequence[str], options: Options) -> None:
     question = read_question(words, options.conf)
     with contextlib.redirect_stdout(sys.stderr) if options.as_json else contextlib.nullcontext():
         plan = _plan(question, options)  # tells of a corpus that it prepares
-        estimate = _estimate(plan)
+        ahead = estimate(plan, options.measure)
     todo = _todo(plan, options.retry)
     record = read_record(record_path(plan.root, question.name))
     gone = [] if plan.missing else dropped(record, {folder.run_id for _, folder in plan.known})
     if options.as_json:
-        print(json.dumps(plan_as_data(plan, estimate, gone), indent=2))
+        print(json.dumps(plan_as_data(plan, ahead, gone), indent=2))
         return
-    show_plan(plan, estimate, gone, header(question.file) if question.file else [], _lanes(plan))
+    show_plan(plan, ahead, gone, header(question.file) if question.file else [], lanes_of(plan))
     if options.plan:
         submitted = [pair for pair in todo if pair[1].cluster.kind == "slurm"]
         if submitted:
@@ -51,7 +51,7 @@ def sweep_command(words: Sequence[str], options: Options) -> None:
             show_slurm_plan(plan.root, submitted, question.name)
         _say_what_is_left_out(plan)
         return
-    _ask(question, todo, plan, estimate, options.yes)
+    _ask(question, todo, plan, ahead, options.yes)
     with writing(plan.root):
         kept = _cancel_dropped(plan, gone, options.yes)
         _dispatch(question, plan, todo, options, kept)
@@ -82,46 +82,12 @@ def _todo(plan: Plan, retry: bool) -> list[tuple[RunFolder, RunConfig]]:
     return [(folder, run.config) for run, folder in plan.known if run.state in wanted]
 
 
-def _lanes(plan: Plan) -> int:
-    lanes = max((run.config.cluster.lanes or 0 for run in plan.runs), default=0)
-    return len(slots(lanes or None, any(run.config.train.device in ("auto", "cuda") for run in plan.runs)))
-
-
-def _estimate(plan: Plan) -> Estimate:
-    """The time of each run that is not done; the others cost nothing any more."""
-    ahead = [run for run in plan.runs if run.state != "done"]
-    here = [run.config for run in ahead if run.config.cluster.kind == "local"]
-    found = estimate_seconds(here, _lanes(plan), _say_aside) if here else Estimate((), None)
-    times, left = iter(found.seconds), _shares_left(plan)
-    whole = [0.0 if run.state == "done" else next(times) if _is_local(run) else None for run in plan.runs]
-    seconds = [None if time is None else time * share for time, share in zip(whole, left, strict=True)]
-    elsewhere = (
-        "how long runs take on the cluster's nodes is not measured from here" if len(here) < len(ahead) else None
-    )
-    return Estimate(tuple(seconds), "; ".join(filter(None, (found.problem, elsewhere))) or None)
-
-
-def _shares_left(plan: Plan) -> list[float]:
-    """How much of each run is still to be trained, from 1 to 0: those that have begun go on from their checkpoints."""
-    begun = [folder.run_id for run, folder in plan.known if run.state not in ("new", "done")]
-    spent = {view.run_id: view.share for view in RunStore(plan.root).runs(begun)} if begun else {}
-    return [1 - spent.get(run.folder.run_id, 0.0) if run.folder else 1.0 for run in plan.runs]
-
-
-def _is_local(run: PlannedRun) -> bool:
-    return run.config.cluster.kind == "local"
-
-
-def _say_aside(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)  # --json has standard output for itself
-
-
 def _ask(
-    question: Question, todo: Sequence[tuple[RunFolder, RunConfig]], plan: Plan, estimate: Estimate, yes: bool
+    question: Question, todo: Sequence[tuple[RunFolder, RunConfig]], plan: Plan, times: Estimate, yes: bool
 ) -> None:
     """Go on only after a yes where much is asked for; without a terminal nobody can give one."""
     ids = {folder.run_id for folder, _ in todo}
-    ahead = zip(plan.runs, estimate.seconds, strict=True)
+    ahead = zip(plan.runs, times.seconds, strict=True)
     long = sum(time or 0.0 for run, time in ahead if run.folder and run.folder.run_id in ids)
     if yes or (len(todo) <= _MANY and long <= _LONG):
         return

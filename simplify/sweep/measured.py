@@ -1,19 +1,21 @@
-"""Measuring a step of some configurations, in a process of its own: this one stays without torch."""
+"""Measuring a step of some configurations, or one product, in a process of its own: this one stays without torch."""
 
 from __future__ import annotations
 
 import contextlib
 import json
-import math
 import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from simplify.config import RunConfig
 from simplify.program import program
+from simplify.sweep.places import Place
+from simplify.sweep.timings import answer_of
 
 _TIMEOUT = 120.0  # seconds for all of them
 TOO_LONG = f"measuring a step took longer than {_TIMEOUT:.0f} s"  # the only answer that says nothing against the model
@@ -24,23 +26,36 @@ def measure(configs: Sequence[RunConfig], threads: int | None) -> list[float | s
 
     `threads`: those that torch computes with; None leaves them to it.
     """
-    environment = {**os.environ, **({"OMP_NUM_THREADS": str(threads)} if threads else {})}
-    answers: list[float | str] = []
+    environment, answers = _environment(threads), list[float | str]()
     end = time.monotonic() + _TIMEOUT
     while len(answers) < len(configs):
-        found, reason, killed = _ask(configs[len(answers) :], environment, max(end - time.monotonic(), 0.0))
+        asked = [config.model_dump(mode="json") for config in configs[len(answers) :]]
+        found, reason, killed = _ask("simplify.training.timing", asked, environment, max(end - time.monotonic(), 0.0))
         answers += found
         left = len(configs) - len(answers)
         answers += [reason] * (min(left, 1) if killed else left)
     return answers
 
 
+def measure_product(config: RunConfig, place: Place) -> float | str:
+    """Seconds that TERA (`simplify.sweep.product`) FLOPs of products take at a place, or why nobody knows."""
+    module = "simplify.sweep.product" if place.is_plain else "simplify.bench.ceiling"
+    asked = [config.model_dump(mode="json")]
+    found, reason, _ = _ask(module, asked, _environment(place.threads), _TIMEOUT)
+    return found[0] if found else reason
+
+
+def _environment(threads: int | None) -> dict[str, str]:
+    """Threads by the names that torch's libraries and numpy's read."""
+    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+    return {**os.environ, **(dict.fromkeys(names, str(threads)) if threads else {})}
+
+
 def _ask(
-    configs: Sequence[RunConfig], environment: Mapping[str, str], timeout: float
+    module: str, asked: Sequence[Mapping[str, Any]], environment: Mapping[str, str], timeout: float
 ) -> tuple[list[float | str], str, bool]:
     """The answers that came, why there are no more, and whether it is the next configuration's fault alone."""
-    words = program(module="simplify.training.timing")
-    question = json.dumps([config.model_dump(mode="json") for config in configs]).encode()
+    words, question = program(module=module), json.dumps(asked).encode()
     try:
         done = subprocess.run(words, input=question, capture_output=True, env=environment, timeout=timeout, check=False)
     except subprocess.TimeoutExpired as late:
@@ -49,7 +64,7 @@ def _ask(
         return [], f"{sys.executable} cannot be started: {error.strerror or error}", False
     if done.returncode < 0:
         memory = " (most likely for want of memory)" if done.returncode == -signal.SIGKILL else ""
-        return _answers(done.stdout), f"measuring a step died of signal {-done.returncode}{memory}", True
+        return _answers(done.stdout), f"measuring died of signal {-done.returncode}{memory}", True
     said = done.stderr.decode(errors="replace").strip().splitlines()
     return _answers(done.stdout), said[-1][:200] if said else f"measuring ended with code {done.returncode}", False
 
@@ -63,13 +78,3 @@ def _answers(output: bytes) -> list[float | str]:
                 break
             found.append(answer)
     return found
-
-
-def answer_of(data: object) -> float | str | None:
-    """Seconds, or why they are unknown; None where `data` is neither."""
-    if not isinstance(data, dict):
-        return None
-    seconds, error = data.get("step_seconds"), data.get("error")
-    if isinstance(seconds, float) and 0 < seconds < math.inf:
-        return seconds
-    return error if isinstance(error, str) else None

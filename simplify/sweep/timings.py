@@ -19,10 +19,9 @@ from simplify import __version__
 from simplify.data.corpus import cache_dir
 from simplify.machine import listed_gpus, threads_of_a_lane, visible_gpus
 from simplify.runs.files import read_json, write_json
-from simplify.sweep.measured import answer_of
 
 _SHORT = 600.0  # seconds until an error, or a time taken while the machine had other work, is measured again
-_FORMAT = 2  # of the files and of the way of measuring; raise it when they change
+_FORMAT = 3  # of the files and of the way of measuring; raise it when they change
 
 
 class Key(NamedTuple):
@@ -60,6 +59,16 @@ def keep(key: Key, answer: float | str, busy: bool) -> float | str:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_json(path, data if settled else {**data, "until": time.time() + _SHORT})
     return answer
+
+
+def answer_of(data: object) -> float | str | None:
+    """Seconds, or why they are unknown; None where `data` is neither."""
+    if not isinstance(data, dict):
+        return None
+    seconds, error = data.get("step_seconds"), data.get("error")
+    if isinstance(seconds, float) and 0 < seconds < math.inf:
+        return seconds
+    return error if isinstance(error, str) else None
 
 
 def _read(data: dict[str, Any]) -> Kept | None:
