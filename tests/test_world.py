@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -17,7 +18,7 @@ from conftest import ROOT, TINY, Result, rows, run_folder
 
 from simplify.compose import compose_run
 from simplify.dispatch.here import Terms, train_here
-from simplify.errors import AlreadyRunning, ConfigError, TrainingFailed
+from simplify.errors import AlreadyRunning, ConfigError, TrainingFailed, UserError
 from simplify.runs.folder import RunFolder
 from simplify.runs.process import this_process
 from simplify.training.world import World, world_of_environment
@@ -53,14 +54,68 @@ def test_two_processes_are_one_run(cli: Cli, here: Path) -> None:
             assert a[key] == pytest.approx(b[key], rel=3e-6), key
 
 
+TWO = {"RANK": "0", "WORLD_SIZE": "2", "LOCAL_RANK": "0", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29512"}
+
+
 def test_processes_by_torchs_variables(monkeypatch: pytest.MonkeyPatch) -> None:
     assert world_of_environment() == World()
-    for name, value in (("RANK", "2"), ("WORLD_SIZE", "4"), ("LOCAL_RANK", "0")):
+    for name, value in (TWO | {"RANK": "2", "WORLD_SIZE": "4"}).items():
         monkeypatch.setenv(name, value)
     world = world_of_environment()
     assert (world.rank, world.size, world.local_rank, world.leads) == (2, 4, 0, False)
     monkeypatch.setenv("WORLD_SIZE", "1")
     assert world_of_environment() == World()
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    monkeypatch.delenv("LOCAL_RANK")
+    assert world_of_environment() == World()  # which every launcher of ours sets
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            {"MASTER_ADDR": ""},
+            "RANK=0 WORLD_SIZE=2 LOCAL_RANK=0: several processes that",
+        ),
+        (
+            {"MASTER_PORT": ""},
+            "need MASTER_PORT too, which is not set; start them with torchrun; to train alone: ",
+        ),
+        ({"MASTER_PORT": "no"}, "MASTER_PORT=no: needs a number from 1 to 65535"),
+        ({"RANK": "2"}, "RANK=2: needs a number below WORLD_SIZE=2"),
+        ({"RANK": "first"}, "RANK=first: needs a whole number"),
+        ({"WORLD_SIZE": "-2"}, "WORLD_SIZE=-2: needs a whole number"),
+    ],
+)
+def test_variables_that_cannot_be_true(
+    cli: Cli, here: Path, monkeypatch: pytest.MonkeyPatch, change: dict[str, str], message: str
+) -> None:
+    for name, value in (TWO | change).items():
+        monkeypatch.setenv(name, value)
+    done = cli("train", *WORDS)
+    assert done.code == 2 and message in done.err and done.err.count("\n") == 1
+    assert not (here / "runs").exists()
+
+
+def test_waiting_for_the_others_is_said_and_ended_by_a_signal(spawn: Callable[..., subprocess.Popen[str]]) -> None:
+    process = spawn("train", *WORDS, env=TWO)
+    assert process.stderr is not None
+    assert process.stderr.readline().startswith(
+        "waiting for 1 other process, as RANK=0 WORLD_SIZE=2 LOCAL_RANK=0 MASTER_"
+    )
+    time.sleep(3)  # torch is loaded meanwhile, and waits
+    start = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    assert process.wait(20) == 75 and time.monotonic() - start < 15  # at once, on a machine that has nothing else to do
+    assert "stopped by SIGINT before the first step" in process.stderr.read()
+
+
+def test_those_that_do_not_come_are_not_waited_for_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (TWO | {"RANK": "1", "MASTER_PORT": "1"}).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr("simplify.training.world._COMING", 0.3)
+    with pytest.raises(UserError, match=r"RANK=1 .* MASTER_PORT=1: 1 other process did not come within 0 minutes"):
+        world_of_environment().join()
 
 
 def test_a_batch_is_shared_or_refused() -> None:

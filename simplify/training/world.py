@@ -8,15 +8,24 @@ alone writes. Small decisions travel over gloo on the CPU, so that no GPU has to
 
 from __future__ import annotations
 
+import contextlib
 import os
+import sys
+import threading
+import time
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
 from simplify.config import RunConfig
-from simplify.errors import ConfigError
+from simplify.errors import ConfigError, UserError
 
-_PATIENCE = timedelta(minutes=10)  # for a process that does not come, or is gone
+_PATIENCE = timedelta(minutes=10)  # for a process that is gone
+_COMING = 300.0  # seconds for all processes to come: Python's start on many nodes at once with a slow disk
+_QUIET = 5.0  # seconds in which the processes of a launcher meet without a word
+_LOOK_EVERY = 0.1  # seconds
+_WHO = ("RANK", "WORLD_SIZE", "LOCAL_RANK")
+_WHERE = ("MASTER_ADDR", "MASTER_PORT")
 
 
 @dataclass(frozen=True)
@@ -34,11 +43,11 @@ class World:
         return self.rank == 0
 
     def join(self) -> None:
-        """Meet the other processes. Raises what torch raises where they do not come."""
+        """Meet the other processes. Raises UserError where they do not come, and hears signals while it waits."""
         if self.size > 1:
+            _meet(self)
             import torch.distributed as dist
 
-            dist.init_process_group("gloo", timeout=_PATIENCE)
             self._group.append(dist.group.WORLD)
 
     def gradient_group(self, kind: str) -> Any:
@@ -111,10 +120,72 @@ class World:
 
 
 def world_of_environment() -> World:
-    """Who this process is, by torch's variables; alone where there are none. No torch is loaded."""
-    names = ("RANK", "WORLD_SIZE", "LOCAL_RANK")
-    try:
-        rank, size, local = (int(os.environ[name]) for name in names)
-    except (KeyError, ValueError):
+    """Who this process is, by torch's variables; alone where there are none. No torch is loaded.
+
+    Raises ConfigError where the variables cannot be true: a launcher sets all of them, a shell may have some left over.
+    """
+    said = {name: value for name in _WHO if (value := os.environ.get(name, "").strip())}
+    if len(said) < len(_WHO) or said["WORLD_SIZE"] == "1":  # meant for another program
         return World()
-    return World(rank, size, local) if size > 1 else World()
+    wrong = [f"{name}={value}" for name, value in said.items() if not (value.isascii() and value.isdigit())]
+    if wrong:
+        raise ConfigError(f"{wrong[0]}: needs a whole number; {_ALONE}")
+    rank, size, local = (int(said[name]) for name in _WHO)
+    if size < 2:
+        return World()
+    if rank >= size:
+        raise ConfigError(f"RANK={rank}: needs a number below WORLD_SIZE={size}; {_ALONE}")
+    missing = [name for name in _WHERE if not os.environ.get(name, "").strip()]
+    port = os.environ.get("MASTER_PORT", "").strip()
+    if missing:
+        raise ConfigError(
+            f"{_told(_WHO)}: several processes that train one run need {missing[0]} too, which is not set; start them "
+            f"with torchrun; {_ALONE}"
+        )
+    if not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
+        raise ConfigError(f"MASTER_PORT={port}: needs a number from 1 to 65535; {_ALONE}")
+    return World(rank, size, local)
+
+
+_ALONE = "to train alone: env -u RANK -u WORLD_SIZE simplify train ..."
+
+
+def _told(names: tuple[str, ...] = (*_WHO, *_WHERE)) -> str:
+    return " ".join(f"{name}={os.environ.get(name, '').strip()}" for name in names)
+
+
+def _meet(world: World) -> None:
+    """Wait for the other processes on a thread: torch waits in C++, where this one's signals are not heard."""
+    others = f"{world.size - 1} other process{'es' if world.size > 2 else ''}"
+    launched = "TORCHELASTIC_RUN_ID" in os.environ or "SLURM_PROCID" in os.environ
+    failed: list[BaseException] = []
+    waiting = threading.Thread(target=_join_torch, args=(failed,), daemon=True)
+    start, told = time.monotonic(), False
+    if not launched:
+        told = _say_waiting(others)
+    waiting.start()
+    while waiting.is_alive():
+        waiting.join(_LOOK_EVERY)
+        waited = time.monotonic() - start
+        if not told and waited > _QUIET:
+            told = _say_waiting(others)
+        if waited > _COMING:
+            raise UserError(f"{_told()}: {others} did not come within {_COMING / 60:.0f} minutes; {_ALONE}")
+    if failed:
+        why = next(iter(str(failed[0]).strip().splitlines()), type(failed[0]).__name__)
+        raise UserError(f"{_told()}: the processes of this run do not meet: {why}; {_ALONE}") from failed[0]
+
+
+def _join_torch(failed: list[BaseException]) -> None:
+    try:
+        import torch.distributed as dist
+
+        dist.init_process_group("gloo", timeout=_PATIENCE)
+    except Exception as error:  # told by the thread that waits
+        failed.append(error)
+
+
+def _say_waiting(others: str) -> bool:
+    with contextlib.suppress(OSError, ValueError):  # nobody may be there to read it
+        print(f"waiting for {others}, as {_told()} say; {_ALONE}", file=sys.stderr, flush=True)
+    return True
