@@ -108,7 +108,7 @@ def test_shown_values_can_be_typed_again(value: object) -> None:
 
 
 def test_help_lists_groups_choices_and_every_setting(cli: Cli) -> None:
-    out = cli("train", "--help").out
+    out = cli("train", "--help", "all").out
     for words in ("block=", "sas_p_no_norm", "optimiser.lr", "0.001", "train.micro_batch", "wandb.mode", "run_root"):
         assert words in out
     assert "SAS, Simplified Attention Sub-block" in out and "simplify[hub]" in out
@@ -116,3 +116,26 @@ def test_help_lists_groups_choices_and_every_setting(cli: Cli) -> None:
     run = compose_run([])
     assert settings["train.steps"] == str(run.train.steps) and settings["block.value"] == "identity"
     assert settings["optimiser.betas"] == "[0.9,0.999]" and settings["data.source"] == "stdlib"
+
+
+@pytest.mark.parametrize("width", [60, 80, 109, 110, 200])
+def test_help_fits_the_screen_and_breaks_no_key(cli: Cli, monkeypatch: pytest.MonkeyPatch, width: int) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    overview, group = cli("train", "--help").out, cli("train", "--help", "block").out
+    for text in (overview, group):
+        assert max(map(len, text.splitlines())) <= width
+        assert len(text.splitlines()) < 200  # by two letters a line it were thousands
+    names = overview.split()
+    assert {"sas_p_no_norm", "additional_parameters", "lr", "optimiser.", "Options"} < {*names, "Options"}
+    assert all(word in group.split() for word in ("block.trainable_gains", "sas_p_no_norm"))
+    assert "optimiser.lr" not in group and "Usage" not in group and "SAS, Simplified Attention Sub-block" in group
+
+
+def test_help_finds_settings_by_a_part_of_their_keys(cli: Cli) -> None:
+    assert "model.n_layers" in cli("config", "block=sas", "--help", "n_layers").out
+    assert "train.steps" in cli("sweep", "-h", "train.").out and " block= " not in cli("sweep", "--help").out
+    both = cli("bench", "--help", "optimiser", "wandb").out
+    assert "optimiser.peak" in both and "wandb.tags" in both and "train.steps" not in both
+    assert "Usage" in cli("train", "--help", "block=sas").out
+    wrong = cli("train", "--help", "optimizer")
+    assert wrong.code == 2 and wrong.err.startswith("simplify: --help optimizer: did you mean optimiser? valid: ")

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from simplify.cli import many_runs, one_run
-from simplify.cli.options import WithSettings
+from simplify.cli.options import WithKeys, WithSettings
 
 app = typer.Typer(
     name="simplify",
@@ -45,7 +45,7 @@ app.command(cls=WithSettings, rich_help_panel=_ONE)(one_run.bench)
 app.command(rich_help_panel=_ONE)(one_run.sample)
 app.command(rich_help_panel=_ONE)(one_run.finetune)
 app.command(rich_help_panel=_ONE)(one_run.export)
-app.command(rich_help_panel=_MANY)(many_runs.sweep)
+app.command(cls=WithKeys, rich_help_panel=_MANY)(many_runs.sweep)
 app.command(rich_help_panel=_MANY)(many_runs.status)
 app.command(rich_help_panel=_MANY)(many_runs.watch)
 app.command(rich_help_panel=_MANY)(many_runs.logs)

@@ -10,15 +10,48 @@ from typer.core import TyperCommand
 
 from simplify.cli.complete import complete_override
 
+_WORDS = "simplify.help"  # where what was typed is kept while click makes the help of it
+
 
 class WithSettings(TyperCommand):
-    """A command whose help ends with every group, choice and setting."""
+    """A command whose help ends with the names of groups, choices and settings; `--help WORD` describes some."""
+
+    with_choices = True
+
+    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]
+        """Click asks for the help before it has looked at the other words."""
+        ctx.meta[_WORDS] = list(args)
+        return super().parse_args(ctx, args)  # type: ignore[arg-type]
 
     def format_help(self, ctx: typer.Context, formatter: object) -> None:  # type: ignore[override]
-        super().format_help(ctx, formatter)  # type: ignore[arg-type]
-        from simplify.cli.settings_help import show_settings
+        from simplify.cli.settings_help import show_names, show_settings
 
-        show_settings(ctx.params.get("conf"))
+        words, folder = _asked(ctx.meta.get(_WORDS, []), ctx.help_option_names)
+        if words:
+            show_settings(words, folder)
+            return
+        super().format_help(ctx, formatter)  # type: ignore[arg-type]
+        show_names(str(ctx.info_name), folder, self.with_choices)
+
+
+class WithKeys(WithSettings):
+    """The same without the choices: of a command with a long help of its own."""
+
+    with_choices = False
+
+
+def _asked(args: list[str], help_words: list[str]) -> tuple[list[str], str | None]:
+    """The words after --help that are no settings and no options, and the folder of --conf."""
+    found = next((place for place, word in enumerate(args) if word in help_words), len(args))
+    words: list[str] = []
+    folder: str | None = None
+    for place, word in enumerate(args):
+        before = args[place - 1] if place else ""
+        if word.startswith("--conf=") or before == "--conf":
+            folder = word.removeprefix("--conf=")
+        elif place > found and not word.startswith("-") and "=" not in word[:-1]:
+            words.append(word)
+    return words, folder
 
 
 Overrides = Annotated[
