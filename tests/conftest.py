@@ -15,6 +15,8 @@ from typing import Any
 import pytest
 from jaxtyping import install_import_hook
 
+from simplify.runs.files import left_out
+
 # Before any test loads torch: tiny sums gain nothing from threads, and the workers would wait for each other's.
 os.environ["OMP_NUM_THREADS"] = "1"
 
@@ -52,7 +54,8 @@ def cache_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch, cache_dir: Path) -> None:
-    """No variable of the developer's own shell reaches a test."""
+    """No variable of the developer's own shell reaches a test, and no damaged file that another one met."""
+    left_out()
     for name in [n for n in os.environ if n.startswith(("SIMPLIFY_", "WANDB_")) or n == "COLUMNS"]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("SIMPLIFY_CACHE", str(cache_dir))

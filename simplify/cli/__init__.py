@@ -5,10 +5,13 @@ Nothing heavy is imported before a verb needs it: `--help` stays under 0.3 s.
 
 from __future__ import annotations
 
+import contextlib
 import sys
 
 from simplify.errors import SimplifyError
 from simplify.program import heed_signals
+
+_NAMED = 10  # files
 
 
 def main() -> None:
@@ -25,3 +28,18 @@ def main() -> None:
     except BrokenPipeError:
         sys.stderr.close()  # the reader (head, less) has left; that is no error of ours
         sys.exit(0)
+    finally:
+        _name_what_was_left_out()
+
+
+def _name_what_was_left_out() -> None:
+    """A line for each small file that this command met and could not use."""
+    if "simplify.runs.files" not in sys.modules:
+        return
+    from simplify.runs.files import left_out
+
+    lines = left_out()
+    more = [f"{len(lines) - _NAMED} more files that cannot be read"] if len(lines) > _NAMED else []
+    with contextlib.suppress(OSError, ValueError):  # nobody listens
+        for line in [*lines[:_NAMED], *more]:
+            print(f"simplify: {line}", file=sys.stderr, flush=True)

@@ -14,7 +14,6 @@ from typing import Any
 import yaml
 
 from simplify.runs.code import patch_path
-from simplify.runs.files import read_json
 from simplify.runs.folder import RunFolder
 
 ABSENT: Any = object()  # stands for a fact that one of the runs does not have
@@ -122,11 +121,11 @@ def _read(folder: RunFolder) -> _Run:
     settings = _yaml(folder.path / "config.yaml")
     if settings is None:
         missing.append("config.yaml is missing or cannot be read: settings are not compared")
-    facts = read_json(folder.path / "run.json")
-    if facts is None:
+    facts = folder.about()
+    if not facts:
         missing.append("run.json is missing or cannot be read: code and environment are not compared")
-    job = read_json(folder.path / "job.json")
-    if job is None:
+    attempts = folder.attempts()
+    if not attempts:
         missing.append("job.json is missing or cannot be read: its attempts are not known")
     try:
         rows = {row["step"]: row for row in folder.rows()}
@@ -136,9 +135,8 @@ def _read(folder: RunFolder) -> _Run:
     else:
         if not rows:
             missing.append("metrics.jsonl holds no steps: nothing was logged")
-    attempts = (job or {}).get("attempts")
-    starts = tuple(a.get("from_step", 0) for a in attempts if isinstance(a, dict)) if isinstance(attempts, list) else ()
-    return _Run(folder, settings, facts or {}, starts, rows, tuple(missing))
+    starts = tuple(attempt.get("from_step", 0) for attempt in attempts)
+    return _Run(folder, settings, facts, starts, rows, tuple(missing))
 
 
 def _yaml(path: Path) -> dict[str, Any] | None:

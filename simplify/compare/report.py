@@ -29,6 +29,7 @@ from simplify.compare.speed import Speed, remarks, speed_table
 from simplify.compare.speed_chart import draw_speed
 from simplify.compare.tables import PaperNumbers, notes_of, rows_of
 from simplify.runs.files import read_json, write_json, write_whole
+from simplify.runs.shapes import Manifest
 
 COLUMN = 3.4  # inches, of a column of a paper
 _MANIFEST = "report.json"
@@ -94,7 +95,7 @@ def write_report(found: Comparison, options: ReportOptions, out: Path) -> Writte
         *_speed(options),
         *_left(found, options),
     ]
-    earlier = set((read_json(out / _MANIFEST) or {}).get("files", []))
+    earlier = set((read_json(out / _MANIFEST, Manifest) or {}).get("files", []))
     files = [out / "index.html", out / "table.md", out / "table.tex"]
     pictures = {name: [out / f"{name}{suffix}" for suffix in _suffixes(name)] for name in drawn.printed}
     if options.speed is not None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from simplify.runs.files import read_json
 from simplify.runs.folder import RunFolder
 
 
@@ -36,5 +35,5 @@ def siblings(folder: RunFolder) -> list[Sibling]:
 
 def _common(folder: RunFolder) -> dict[str, Any] | None:
     """The identity without the block; None if run.json cannot be read."""
-    identity = (read_json(folder.path / "run.json") or {}).get("identity")
+    identity = folder.about().get("identity")
     return {k: v for k, v in identity.items() if k != "block"} if isinstance(identity, dict) else None

@@ -25,7 +25,7 @@ from simplify.dispatch.judge import Verdict, Watched, judge
 from simplify.dispatch.nursery import Forked, Fresh, Nursery
 from simplify.program import environment_of_a_child
 from simplify.runs.facts import is_training, read_facts
-from simplify.runs.files import BROKEN, FULL, write_json, write_whole
+from simplify.runs.files import BROKEN, FULL, take_away, write_json, write_whole
 from simplify.runs.folder import RunFolder, now
 from simplify.runs.process import beating, is_alive, this_process
 from simplify.runs.queue import LANE, Job, Queue, Record, mark_of
@@ -75,7 +75,8 @@ class Lane:
         words = self._queue.words_path(self._record["lane"])
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            words.unlink(missing_ok=True)
+            for path in (words, self._path):  # what a crash or a hand left there
+                take_away(path)
             write_json(self._path, self._record)
             with beating(self._path):
                 self._work()

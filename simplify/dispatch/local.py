@@ -24,6 +24,6 @@ def wake_lanes(root: Path) -> Started:
     """See that lanes work on what is in the queue, as many as its configurations want at most."""
     queue = Queue(root)
     jobs = [job for job in map(read_job, queue.waiting().values()) if job]
-    lanes = max((job.config["cluster"].get("lanes") or 0 for job in jobs), default=0) or None
-    use_gpus = any(job.config["train"]["device"] in ("auto", "cuda") for job in jobs)
+    lanes = max((job.config.get("cluster", {}).get("lanes") or 0 for job in jobs), default=0) or None
+    use_gpus = any(job.config.get("train", {}).get("device", "auto") in ("auto", "cuda") for job in jobs)
     return start_lanes(queue, slots(lanes, use_gpus))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from simplify.runs import shapes
 from simplify.runs.files import read_json
 from simplify.runs.process import is_alive
 
@@ -18,7 +19,7 @@ class Facts:
     done: dict[str, Any] | None
     job: dict[str, Any] | None
     error: dict[str, Any] | None
-    cancelled: dict[str, Any] | None
+    cancelled: bool  # the file is there, whatever it says
     names: frozenset[str]  # of all files in the folder
 
     @property
@@ -35,11 +36,11 @@ def read_facts(folder: Path) -> Facts:
     except OSError:
         names = frozenset()
 
-    def read(name: str) -> dict[str, Any] | None:
-        return read_json(folder / name) if name in names else None
+    def read(name: str, shape: type[shapes.Shape]) -> dict[str, Any] | None:
+        return read_json(folder / name, shape) if name in names else None
 
-    cancelled = (read("cancelled.json") or {}) if "cancelled.json" in names else None
-    return Facts(read("done.json"), read("job.json"), read("error.json"), cancelled, names)
+    done, job = read("done.json", shapes.Result), read("job.json", shapes.Attempts)
+    return Facts(done, job, read("error.json", shapes.Failure), "cancelled.json" in names, names)
 
 
 def is_training(facts: Facts, folder: Path) -> bool:

@@ -1,4 +1,4 @@
-"""Small files that are whole or absent, and what a full disk means."""
+"""Small files that are whole or absent, left out where they are neither, and what a full disk means."""
 
 from __future__ import annotations
 
@@ -6,13 +6,18 @@ import contextlib
 import errno
 import json
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from simplify.errors import RunFolderError, TrainingFailed
 
+if TYPE_CHECKING:
+    from simplify.runs.shapes import Shape
+
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_left_out: dict[Path, str] = {}
 BROKEN = (errno.EIO, errno.EROFS, errno.ESTALE)
 
 
@@ -34,18 +39,80 @@ def write_whole(path: Path, text: str, sync: bool = True) -> None:
         aside.unlink(missing_ok=True)
 
 
+def take_away(path: Path) -> None:
+    """Remove a small file; what else lies in its place is set aside, and nothing of it is deleted."""
+    try:
+        path.unlink(missing_ok=True)
+    except (IsADirectoryError, PermissionError):  # which of them, the system decides
+        if not path.is_dir():
+            raise
+        path.rename(path.with_name(f"{path.name}.{time.time_ns()}.damaged"))
+
+
 def write_json(path: Path, data: Any) -> None:
     """`data` as readable JSON, whole or absent. NaN is written as null: JSON has none."""
     write_whole(path, json.dumps(data, indent=2, allow_nan=False) + "\n")
 
 
-def read_json(path: Path) -> dict[str, Any] | None:
-    """The object in `path`, or None where the file is missing or not whole."""
+def read_json(path: Path, shape: type[Shape] | None = None) -> dict[str, Any] | None:
+    """The object in `path`; None where the file is missing, not whole, or does not fit `shape`.
+
+    A file that is there and cannot be used is left out and kept in mind (`left_out`), so that it can be named.
+    """
+    return _read(path, json.loads, shape)
+
+
+def read_yaml(path: Path, shape: type[Shape] | None = None) -> dict[str, Any] | None:
+    """The same of a YAML file."""
+    import yaml
+
+    def parse(text: bytes) -> Any:
+        try:  # the C loader, where there is one, is ten times as fast
+            return yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        except yaml.YAMLError as error:
+            raise ValueError(str(error)) from None
+
+    return _read(path, parse, shape)
+
+
+def _read(path: Path, parse: Callable[[bytes], Any], shape: type[Shape] | None) -> dict[str, Any] | None:
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        text = path.read_bytes()
+        data = parse(text)
+        if b"\\u" in text:
+            json.dumps(data, ensure_ascii=False).encode()  # half a character, which nobody could print
+        if not isinstance(data, dict):
+            raise ValueError("is no object")
+        if shape is not None:
+            shape.model_validate(data)
+    except (FileNotFoundError, NotADirectoryError):
         return None
-    return data if isinstance(data, dict) else None
+    except OSError as error:
+        _left_out[path] = error.strerror or str(error)
+    except (ValueError, RecursionError) as error:  # pydantic's ValidationError is a ValueError
+        _left_out[path] = _what_is_wrong(path, error)
+    else:
+        return data
+    return None
+
+
+def _what_is_wrong(path: Path, error: Exception) -> str:
+    """In a few words, however long a library's own are."""
+    with contextlib.suppress(OSError):
+        if not path.stat().st_size:
+            return "is empty"
+    if (details := getattr(error, "errors", None)) is None:
+        return "is no object" if str(error) == "is no object" else f"is no {path.suffix[1:] or 'JSON'}"
+    first = details(include_url=False, include_input=False)[0]
+    where = ".".join(str(part) for part in first["loc"])[:80]
+    return f"{where}: {first['msg']}" if where else str(first["msg"])
+
+
+def left_out() -> list[str]:
+    """A line for each file that was there and could not be used since this was last asked."""
+    lines = [f"{path}: {what}; left out" for path, what in sorted(_left_out.items())]
+    _left_out.clear()
+    return lines
 
 
 @contextlib.contextmanager
@@ -54,7 +121,7 @@ def writing(root: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        known = error.errno in (*FULL, *BROKEN, errno.EACCES, errno.EPERM, errno.EEXIST, errno.ENOTDIR)
+        known = error.errno in (*FULL, *BROKEN, errno.EACCES, errno.EPERM, errno.EEXIST, errno.ENOTDIR, errno.EISDIR)
         if not known:
             raise
         raise RunFolderError(

@@ -31,8 +31,9 @@ from filelock import FileLock, Timeout
 
 from simplify.config import RunConfig
 from simplify.errors import AlreadyRunning, RunFolderError
+from simplify.runs import shapes
 from simplify.runs.code import code_hash
-from simplify.runs.files import read_json, write_json, write_whole
+from simplify.runs.files import read_json, take_away, write_json, write_whole
 from simplify.runs.metrics import MetricsFile, read_metrics
 from simplify.runs.process import this_process
 
@@ -93,16 +94,24 @@ class RunFolder:
 
     def done(self) -> dict[str, Any] | None:
         """The result, if the run is finished."""
-        return read_json(self.path / "done.json")
+        return read_json(self.path / "done.json", shapes.Result)
 
     def error(self) -> dict[str, Any] | None:
         """What went wrong in the last attempt, if it failed."""
-        return read_json(self.path / "error.json")
+        return read_json(self.path / "error.json", shapes.Failure)
+
+    def about(self) -> dict[str, Any]:
+        """run.json; {} before the first start."""
+        return read_json(self.path / "run.json", shapes.About) or {}
+
+    def attempts(self) -> list[dict[str, Any]]:
+        """The entries of job.json, the newest last."""
+        return (read_json(self.path / "job.json", shapes.Attempts) or {"attempts": []})["attempts"]
 
     def create(self, config: RunConfig, facts: dict[str, Any]) -> None:
         """Make the folder; config.yaml and run.json are written once, at the run's first start."""
         self.checkpoints.mkdir(parents=True, exist_ok=True)
-        if read_json(self.path / "run.json") is None:
+        if not self.about():
             data = config.model_dump(mode="json")  # in run.json too: a thousand YAML files take seconds to read
             self.keep_config(data)
             write_json(self.path / "run.json", {"id": self.run_id, "created": now(), **facts, "config": data})
@@ -113,29 +122,28 @@ class RunFolder:
 
     def begin_attempt(self, from_step: int, origin: Mapping[str, Any]) -> None:
         """Note who trains the run now, and who asked (`origin`). An earlier error.json moves into its entry."""
-        job = read_json(self.path / "job.json") or {"attempts": []}
-        failed = self.error()
-        if job["attempts"]:
-            last = job["attempts"][-1]
+        attempts, failed = self.attempts(), self.error()
+        if attempts:
+            last = attempts[-1]
             last.setdefault("ended", None)  # killed: nobody could write it down
             if failed is not None:
                 last["error"] = failed
         facts = {**origin, "started": now(), "from_step": from_step, "code": code_hash()}
-        job["attempts"].append({**this_process(), **facts})
-        write_json(self.path / "job.json", job)
+        attempts.append({**this_process(), **facts})
+        write_json(self.path / "job.json", {"attempts": attempts})
         for name in ("error.json", "cancelled.json"):
-            (self.path / name).unlink(missing_ok=True)
+            take_away(self.path / name)
 
     def end_attempt(self, how: str) -> None:
         """Note that this process' attempt has ended, and how: done, failed or stopped."""
-        job = read_json(self.path / "job.json")
-        if job and job["attempts"] and _is_ours(job["attempts"][-1]):
-            job["attempts"][-1] |= {"ended": now(), "how": how}
-            write_json(self.path / "job.json", job)
+        attempts = self.attempts()
+        if attempts and _is_ours(attempts[-1]):
+            attempts[-1] |= {"ended": now(), "how": how}
+            write_json(self.path / "job.json", {"attempts": attempts})
 
     def check_owner(self) -> None:
         """Raise AlreadyRunning where another process has taken the run over: a cluster that believed us dead."""
-        attempts = (read_json(self.path / "job.json") or {}).get("attempts")
+        attempts = self.attempts()
         if attempts and not _is_ours(attempts[-1]):
             raise AlreadyRunning(f"{self.path}: was taken over by {_named(attempts[-1])}; leaving it to that one")
 
@@ -168,9 +176,8 @@ class RunFolder:
             lock.release()
 
     def _who(self) -> str:
-        job = read_json(self.path / "job.json") or {"attempts": []}
-        rows = self.rows()
-        who = _named(job["attempts"][-1]) if job["attempts"] else "another process"
+        attempts, rows = self.attempts(), self.rows()
+        who = _named(attempts[-1]) if attempts else "another process"
         step = f", at step {rows[-1]['step']}" if rows else ""
         return f"{self.path}: this run is being trained already by {who}{step}; nothing to do here"
 
@@ -180,7 +187,7 @@ def _is_ours(attempt: Mapping[str, Any]) -> bool:
 
 
 def _named(attempt: Mapping[str, Any]) -> str:
-    return f"process {attempt['pid']} on {attempt['host']} (since {attempt['started']})"
+    return f"process {attempt['pid']} on {attempt['host']} (since {attempt.get('started') or '?'})"
 
 
 def root_path(run_root: str | None) -> Path:

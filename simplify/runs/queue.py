@@ -14,18 +14,20 @@ started it. So a run whose lane was killed before that does not begin, and nothi
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import time
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
 
-from simplify.runs.files import read_json, write_whole
+from simplify.runs import shapes
+from simplify.runs.files import read_json, take_away, write_whole
 from simplify.runs.process import is_alive, process
 
 Record = Mapping[str, Any]
@@ -67,16 +69,17 @@ class Queue:
             yield
 
     def waiting(self) -> dict[str, Path]:
-        """The file of each run that waits or is being trained by a lane, in order, by id."""
-        return {name[:-5].rpartition("-")[2]: self._waiting / name for name in sorted(_names(self._waiting))}
+        """The file of each run that waits or is being trained by a lane, in order, by id; without what is damaged."""
+        paths = (self._waiting / name for name in sorted(_names(self._waiting)))
+        return {job.run_id: path for path in paths if (job := read_job(path))}
 
     def claims(self) -> dict[str, Record]:
         """Who has taken which run, by id. One that was never written to its end is an empty record."""
-        return {name[:-5]: read_json(self._claims / name) or {} for name in _names(self._claims)}
+        return {name[:-5]: read_json(self._claims / name, shapes.Claim) or {} for name in _names(self._claims)}
 
     def lanes(self) -> dict[str, Record]:
         """The lanes that live, by name."""
-        found = {name[:-5]: read_json(self._lanes / name) for name in _names(self._lanes)}
+        found = {name[:-5]: read_json(self._lanes / name, shapes.Claim) for name in _names(self._lanes)}
         return {name: lane for name, lane in found.items() if lane and is_alive(lane, self.lane_path(name))}
 
     def lane_path(self, name: str) -> Path:
@@ -102,10 +105,17 @@ class Queue:
             there = self.waiting()
             fresh = [job for job in jobs if job.run_id not in there]
             order = time.time_ns()
+            for path in self._damaged(job.run_id for job in fresh):
+                take_away(path)
             for number, job in enumerate(fresh):
                 path = self._waiting / f"{order + number:020d}-{job.run_id}.json"
                 write_whole(path, json.dumps(asdict(job)), sync=False)
         return len(fresh)
+
+    def _damaged(self, run_ids: Iterable[str]) -> list[Path]:
+        """What lies where such runs would wait, and is none."""
+        wanted = set(run_ids)
+        return [self._waiting / name for name in _names(self._waiting) if name[:-5].rpartition("-")[2] in wanted]
 
     def take(self, lane: Record, alive: Alive, but: Container[Path] = ()) -> tuple[Job, Path] | None:
         """Claim the first run that nobody has. None: there is nothing to do, and the lane is struck off.
@@ -117,8 +127,7 @@ class Queue:
             claims = self.claims()
             for run_id, path in self.waiting().items():
                 job = read_job(path)
-                if job is None:  # torn by a power cut; the sweep that asked for it will ask again
-                    path.unlink(missing_ok=True)
+                if job is None:
                     continue
                 claim = claims.get(run_id)
                 if path in but or (claim is not None and (self.held(claim) or alive(job, claim))):
@@ -126,7 +135,7 @@ class Queue:
                 self.unclaim(run_id)
                 self._claim(run_id, lane)
                 return job, path
-            self.lane_path(lane["lane"]).unlink(missing_ok=True)
+            take_away(self.lane_path(lane["lane"]))
         return None
 
     def orphans(self, lane: Record, alive: Alive) -> list[tuple[Job, Path, Record]]:
@@ -177,7 +186,7 @@ class Queue:
 
     def unclaim(self, run_id: str) -> None:
         """Let go of a run; it is free again if it is still in the queue."""
-        (self._claims / f"{run_id}.json").unlink(missing_ok=True)
+        take_away(self._claims / f"{run_id}.json")
 
     def held(self, claim: Record | None) -> bool:
         """Whether a claim is that of a living lane."""
@@ -202,11 +211,23 @@ def mark_of(lane: Record) -> str:
 
 def read_job(path: Path) -> Job | None:
     """A run of the queue; None if it has been taken out, or is not whole."""
-    data = read_json(path)
     try:
-        return Job(**data) if data else None
-    except TypeError:  # of another version
+        about = path.stat()
+    except OSError:
         return None
+    try:
+        return _job(path, about.st_mtime_ns, about.st_size, about.st_ino)
+    except LookupError:
+        return None
+
+
+@functools.lru_cache(maxsize=4096)
+def _job(path: Path, *_: int) -> Job:
+    """Read once, since such a file never changes; raises LookupError each time where it is not whole."""
+    data = read_json(path, shapes.Waiting)
+    if data is None:
+        raise LookupError(path)
+    return Job(**{field.name: data[field.name] for field in fields(Job) if field.name in data})
 
 
 def _names(folder: Path) -> list[str]:

@@ -23,6 +23,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from simplify.runs import shapes
 from simplify.runs.files import read_json, write_json, write_whole
 from simplify.runs.folder import now
 from simplify.runs.process import is_alive, this_process
@@ -121,7 +122,7 @@ def new_array(root: Path, label: str, jobs: Sequence[Job], parallel: int | None 
 
 def read_array(folder: Path) -> Array | None:
     """An array; None where it is not whole."""
-    data = read_json(folder / "array.json")
+    data = read_json(folder / "array.json", shapes.Array)
     try:
         return Array(folder, **{**data, "runs": tuple(map(tuple, data["runs"]))}) if data else None
     except (TypeError, KeyError):

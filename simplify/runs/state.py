@@ -66,9 +66,9 @@ class Board:
 
 
 def _by_its_files(facts: Facts) -> State:
-    if facts.error is not None:
+    if facts.error is not None or (facts.attempt or {}).get("how") == "failed":  # also where its error is unreadable
         return "failed"
-    if facts.cancelled is not None:
+    if facts.cancelled:
         return "cancelled"
     if facts.attempt is None:
         return "new"

@@ -11,18 +11,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from simplify.config import nearest
 from simplify.errors import UserError
 from simplify.runs.facts import Facts, read_facts
-from simplify.runs.files import read_json
+from simplify.runs.files import read_yaml
 from simplify.runs.folder import RunFolder, root_path
 from simplify.runs.metrics import last_row
 from simplify.runs.process import SILENT_AFTER, silent_for
 from simplify.runs.queue import read_job
 from simplify.runs.settings import as_cells, flat
 from simplify.runs.settle import settle
+from simplify.runs.shapes import Config
 from simplify.runs.slurm import arrays_folder
 from simplify.runs.state import Board, State
 
@@ -57,7 +56,7 @@ class RunView:
     @functools.cached_property
     def about(self) -> dict[str, Any]:
         """run.json: identity, versions, device, command; {} before the first start."""
-        return read_json(self.folder.path / "run.json") or {}
+        return self.folder.about()
 
     @functools.cached_property
     def config(self) -> dict[str, Any]:
@@ -67,11 +66,7 @@ class RunView:
         job = read_job(self.waiting) if self.waiting else None
         if job is not None:
             return job.config
-        try:
-            text = (self.folder.path / "config.yaml").read_text(encoding="utf-8")
-        except OSError:
-            return {}
-        return yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader)) or {}
+        return read_yaml(self.folder.path / "config.yaml", Config) or {}
 
     @functools.cached_property
     def last(self) -> dict[str, Any]:
@@ -161,7 +156,7 @@ class RunStore:
 
     def view(self, path: Path) -> RunView:
         """The run in a folder, whatever the folder is called."""
-        run_id = (read_json(path / "run.json") or {}).get("id") or path.name.rpartition("-")[2]
+        run_id = RunFolder(path, "").about().get("id") or path.name.rpartition("-")[2]
         return _view(Board(self.root), str(run_id), path)
 
     def frame(self) -> pandas.DataFrame:
@@ -208,7 +203,7 @@ def _view(board: Board, run_id: str, path: Path) -> RunView:
     if device is None and state == "running" and element is not None:
         device = (facts.attempt or {}).get("node")
     waiting = board.waiting.get(run_id) or (element and element.array.folder / f"{element.index}.json")
-    if state == "running" and facts.cancelled is not None and "ended" not in (facts.attempt or {"ended": None}):
+    if state == "running" and facts.cancelled and "ended" not in (facts.attempt or {"ended": None}):
         note = "asked to stop"
     out = element.array.out(element.index) if element else _out_of(board.slurm.root, facts)
     return RunView(RunFolder(path, run_id), facts, state, waiting, device, note, out)

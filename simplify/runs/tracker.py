@@ -13,7 +13,6 @@ from typing import Any, Literal
 
 from simplify.config import RunConfig
 from simplify.errors import SimplifyError, UploadError
-from simplify.runs.files import read_json
 from simplify.runs.folder import RunFolder
 from simplify.runs.history import history
 from simplify.runs.mirror import Mirror, There, asked, look_up, open_run
@@ -95,7 +94,7 @@ class Tracker:
 
 
 def _open(config: RunConfig, folder: RunFolder, facts: Mapping[str, Any], mode: Literal["online", "offline"]) -> Mirror:
-    about = {**facts, **(read_json(folder.path / "run.json") or {})}
+    about = {**facts, **folder.about()}
     wanted = asked(folder, config.model_dump(mode="json"), about)
     there = look_up(connect(), wanted) if mode == "online" else There(folder.run_id)
     patience = _SECONDS_FOR_A_MODEL if config.wandb.model else _SECONDS_TO_FINISH

@@ -23,6 +23,7 @@ from simplify.errors import ConfigError
 from simplify.runs.code import code_hash
 from simplify.runs.files import read_json, write_json
 from simplify.runs.identity import identity
+from simplify.runs.shapes import Paper
 from simplify.runs.store import RunView
 from simplify.sweep.record import PAPER
 
@@ -56,7 +57,7 @@ def asked_for() -> list[Asked]:
     """The sweep files of the paper in its order: figures, then tables."""
     files = sorted(path for path in paper_dir().glob("*.yaml") if _NAME.match(path.stem))
     kept, key = cache_dir() / "paper.json", _key(files)
-    data = read_json(kept) or {}
+    data = read_json(kept, Paper) or {}
     if data.get("key") != key:
         data = {"key": key, "asked": [asdict(_read(path)) for path in files]}
         with contextlib.suppress(OSError):  # then they are composed again

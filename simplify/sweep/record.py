@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from simplify.runs.files import read_json, write_json
+from simplify.runs.shapes import SweepRecord
 
 PAPER = "paper"  # the scale that a sweep file itself describes
 
@@ -65,11 +66,8 @@ def write_record(root: Path, record: Record) -> None:
 
 def read_record(path: Path) -> Record | None:
     """A record; None where there is none, or none of this version's."""
-    data = read_json(path)
-    try:
-        return _record(data) if data else None
-    except (TypeError, KeyError):
-        return None
+    data = read_json(path, SweepRecord)
+    return _record(data) if data else None
 
 
 def records(root: Path) -> list[Record]:

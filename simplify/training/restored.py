@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from simplify.config import RunConfig
 from simplify.data.corpus import Corpus, open_corpus
 from simplify.errors import RunFolderError
-from simplify.runs.files import read_json
 from simplify.runs.folder import RunFolder
 from simplify.training import checkpoint
 from simplify.zoo.model import Transformer
@@ -32,7 +31,7 @@ def restore_run(folder: RunFolder, config: RunConfig) -> Restored:
     if saved is None:
         raise RunFolderError(f"{folder.path}: has no checkpoint yet; train it first, then run this again")
     corpus = open_corpus(config.data, masked=config.model.kind == "encoder")
-    identity = (read_json(folder.path / "run.json") or {}).get("identity", {})
+    identity = folder.about().get("identity") or {}
     trained_on = identity.get("data", {}).get("corpus")
     if trained_on != corpus.facts.fingerprint:
         raise RunFolderError(

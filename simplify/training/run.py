@@ -8,7 +8,6 @@ from typing import Any
 
 from simplify.display import Meter, meter, quiet_meter
 from simplify.errors import Interrupted, TrainingFailed, TryAgain
-from simplify.runs.files import read_json
 from simplify.runs.process import beating
 from simplify.runs.result import result_of
 from simplify.runs.tracker import Tracker
@@ -30,7 +29,7 @@ def train_run(task: Task, stop: StopRequest) -> dict[str, Any]:
     written) or a UserError (nothing changed).
     """
     config, folder, world = task.config, task.folder, task.world
-    recorded = (read_json(folder.path / "run.json") or {}).get("device", {}).get("precision")
+    recorded = folder.about().get("device", {}).get("precision")
     device = choose_device(config, world.share(recorded), world.local_rank)
     saved = checkpoint.newest(folder.checkpoints, folder.run_id, print)
     first = saved.step if saved else 0
@@ -58,10 +57,11 @@ def train_run(task: Task, stop: StopRequest) -> dict[str, Any]:
 
 def _refuse_stalled(task: Task, first: int) -> None:
     """A run that a cluster starts again and again has to get on."""
-    attempts = (read_json(task.folder.path / "job.json") or {}).get("attempts", [])[:-1]
     stalled = 0
-    for attempt in reversed(attempts):
-        if attempt["from_step"] != first or any(attempt.get(k) != v for k, v in task.origin.items() if k == "array"):
+    for attempt in reversed(task.folder.attempts()[:-1]):
+        if attempt.get("from_step") != first or any(
+            attempt.get(k) != v for k, v in task.origin.items() if k == "array"
+        ):
             break
         stalled += 1
     if task.max_stalled is not None and stalled >= task.max_stalled:
