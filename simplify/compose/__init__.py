@@ -8,6 +8,7 @@ configuration judges the result, so a misspelt key gets the same one-line error 
 from simplify.compose.grammar import axes, parse
 from simplify.compose.points import compose_points, read_yaml
 from simplify.compose.run import compose_data, compose_run, with_settings
+from simplify.compose.tracking import shell_lines
 from simplify.compose.zoo import compose_zoo
 
 __all__ = [
@@ -18,5 +19,6 @@ __all__ = [
     "compose_zoo",
     "parse",
     "read_yaml",
+    "shell_lines",
     "with_settings",
 ]

@@ -16,6 +16,7 @@ from omegaconf import OmegaConf
 from simplify.choices import GROUPS, overlay_dir
 from simplify.compose.base import apply, clear_other_budgets, composed, load, plain
 from simplify.compose.grammar import choice
+from simplify.compose.tracking import with_shell
 from simplify.config import RunConfig, validate
 from simplify.errors import ConfigError
 
@@ -28,7 +29,7 @@ def compose_points(
     found: list[RunConfig | ConfigError] = []
     for point in points:
         try:
-            found.append(validate(RunConfig, _data(point, folder)))
+            found.append(validate(RunConfig, with_shell(_data(point, folder), len(points) > 1)))
         except ConfigError as error:
             found.append(error)
     return found

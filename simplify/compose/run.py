@@ -10,6 +10,7 @@ from typing import Any
 from simplify.choices import overlay_dir
 from simplify.compose.base import apply, composed, plain, read_run
 from simplify.compose.grammar import parse, split
+from simplify.compose.tracking import with_shell
 from simplify.config import RunConfig, validate
 from simplify.errors import ConfigError
 
@@ -31,7 +32,8 @@ def compose_data(
     folder = overlay_dir(overlay)
     chosen, settings = split(parse(overrides), folder)
     config = read_run(base, chosen) if base else composed(tuple(sorted(chosen.items())), folder).copy()
-    return plain(config, settings)
+    data = plain(config, settings)
+    return data if base else with_shell(data)
 
 
 def with_settings(config: Mapping[str, Any], overrides: Sequence[str]) -> RunConfig:

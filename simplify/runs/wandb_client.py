@@ -12,7 +12,8 @@ from typing import Any
 from simplify.errors import ConfigError, UploadError
 
 # What names a run of another program, a sweep agent's say; there wandb would set aside the id that we give.
-_NOT_OURS = ("WANDB_SWEEP_ID", "WANDB_SWEEP_PARAM_PATH", "WANDB_RUN_ID", "WANDB_RESUME")
+# Notes come from the configuration alone, into which the shell's have gone.
+_NOT_OURS = ("WANDB_SWEEP_ID", "WANDB_SWEEP_PARAM_PATH", "WANDB_RUN_ID", "WANDB_RESUME", "WANDB_NOTES")
 _SECONDS_TO_ANSWER = 8
 _SECONDS_TO_START = 15
 
