@@ -106,6 +106,11 @@ def test_one_block_in_detail(cli: Cli) -> None:
     ):
         assert line in text, line
     assert re.search(r"activation memory: a layer keeps \d+\.\d KiB a token", out)
+    (total, *parts) = map(float, re.findall(r"(\d+\.\d\d)", out.split("training: at least")[1]))
+    run = compose_run(["block=sas", "model=gpt_small"])
+    weights = count_parameters(run.block, run.model, run.data.vocab_size)
+    assert parts[0] == pytest.approx(16 * weights / 2**30, abs=0.005)  # weight, gradient and two moments in fp32
+    assert total == pytest.approx(sum(parts), abs=0.02)
 
 
 def test_two_blocks_side_by_side(cli: Cli) -> None:

@@ -200,13 +200,18 @@ def _parts(runs: Sequence[RunConfig], only_differing: bool = False) -> Table:
 
 
 def _memory(run: RunConfig) -> str:
-    from simplify.zoo.memory import activation_bytes
+    from simplify.zoo.memory import activation_bytes, training_bytes
 
     layers = activation_bytes(run.block, run.model)
     whole = sum(layers) * run.micro_batch
     per_token = layers[-1] / run.model.seq_len
+    parameters = count_parameters(run.block, run.model, run.data.vocab_size)
+    parts = training_bytes(parameters, whole, run.micro_batch * run.model.seq_len, run.data.vocab_size)
+    said = ", ".join(f"{what} {size / 2**30:.2f}" for what, size in parts.items())
     return (
         f"activation memory: a layer keeps {per_token / 1024:.1f} KiB a token for the backward pass (fp32, without "
         f"compiler); {run.model.n_layers} layers and train.micro_batch={run.micro_batch} sequences of "
-        f"{run.model.seq_len}: {whole / 2**30:.2f} GiB, without logits and weights"
+        f"{run.model.seq_len}: {whole / 2**30:.2f} GiB\n"
+        f"training: at least {sum(parts.values()) / 2**30:.2f} GiB a device: {said}; in bf16 the activations are "
+        "about half of that; lower train.micro_batch where it is too much"
     )

@@ -22,7 +22,7 @@ from torch.autograd.function import once_differentiable
 IGNORED = -100  # a target that is no target
 
 # Logits at a time: each stretch costs a pass over the weight's gradient, and small products are slow.
-_LOGITS, _LOGITS_ON_GPU = 2**26, 2**28
+_LOGITS, LOGITS_ON_GPU = 2**26, 2**28
 _ALIGNED = 64  # columns: tensor cores are slow where a vocabulary is no multiple of it
 
 
@@ -52,7 +52,7 @@ def output_loss(
         aligned = _ALIGNED if kind == "cuda" else 1
     surplus = -len(weight) % aligned
     padded = F.pad(weight, (0, 0, 0, surplus)) if surplus else weight
-    rows = max(1, (most_logits or (_LOGITS_ON_GPU if kind == "cuda" else _LOGITS)) // len(padded))
+    rows = max(1, (most_logits or (LOGITS_ON_GPU if kind == "cuda" else _LOGITS)) // len(padded))
     if torch.is_grad_enabled() and (hidden.requires_grad or weight.requires_grad):
         return _OutputLoss.apply(hidden, padded, targets, surplus, rows)
     parts = [_losses(h @ padded.T, t, surplus)[0].sum() for h, t in _stretches(rows, hidden, targets)]

@@ -12,6 +12,7 @@ from torch.autograd.graph import saved_tensors_hooks
 from simplify.config import BlockConfig, ModelConfig
 from simplify.zoo.block import make_block
 from simplify.zoo.context import Context
+from simplify.zoo.loss import LOGITS_ON_GPU
 from simplify.zoo.positions import alibi_slopes
 
 
@@ -38,6 +39,18 @@ def activation_bytes(block: BlockConfig, model: ModelConfig) -> list[int]:
             found.append(sum(kept[place].untyped_storage().nbytes() for place in new))
             seen |= kept
     return found + [found[-1]] * (model.n_layers - two.n_layers)
+
+
+def training_bytes(parameters: int, activations: int, tokens: int, vocabulary: int) -> dict[str, int]:
+    """What training in fp32 takes by what it is for: AdamW's state, activations, and the logits that exist at a time.
+
+    `activations`: bytes that the layers keep; `tokens`: of one micro-batch.
+    """
+    return {
+        "weights, gradients and AdamW's moments": 16 * parameters,  # four numbers of four bytes
+        "activations": activations,
+        "logits": 8 * min(tokens * vocabulary, LOGITS_ON_GPU),  # and their gradients, a stretch of tokens at a time
+    }
 
 
 def _storage(tensor: Tensor) -> int:
