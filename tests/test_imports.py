@@ -46,7 +46,9 @@ KNOWN_ONLY_BY = {
     "wandb_workspaces": {"publish/spec.py"},
     "typer": {"cli/app.py", "cli/complete.py", "cli/many_runs.py", "cli/one_run.py", "cli/options.py"},
     "matplotlib": {"compare/picture.py", "compare/draw.py", "compare/speed_chart.py"},
-    "tokenizers": {"data/tokenisers.py", "data/parts.py", "data/corpus.py", "finetune/inputs.py"},
+    "tokenizers": {
+        *("data/tokenisers.py", "data/tokeniser_training.py", "data/parts.py", "data/corpus.py", "finetune/inputs.py")
+    },
     "submitit": {"dispatch/launch.py", "dispatch/batch.py", "dispatch/task.py"},
     "pandas": {"runs/store.py"},
     "datasets": {"data/files.py"},

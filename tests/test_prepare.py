@@ -20,7 +20,7 @@ from simplify.compose import compose_run
 from simplify.data import parts
 from simplify.data.batches import Batches
 from simplify.data.corpus import Corpus, open_corpus, ready_corpus
-from simplify.data.tokenisers import train_tokeniser
+from simplify.data.tokeniser_training import train_tokeniser
 
 Cli = Callable[..., Result]
 SMALL = ["data.vocab_size=300"]

@@ -11,7 +11,7 @@ from simplify.config import BlockConfig, DataConfig, DepthGain, ModelConfig, Opt
 from simplify.config.block import NORM_PLACES
 from simplify.config.gains import RULES
 from simplify.config.model import GLU, Activation, NormKind
-from simplify.data.tokenisers import KINDS
+from simplify.data.tokeniser_training import KINDS
 from simplify.training.optimisers import OPTIMISERS
 from simplify.training.schedules import SCHEDULES
 from simplify.zoo.block import LAYOUTS

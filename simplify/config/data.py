@@ -49,7 +49,8 @@ class DataConfig(Settings):
     max_val_documents: int | None = Field(None, ge=1, description="the same for val_set (source=hub)")
     tokeniser: str | None = Field(
         None,
-        description="a hub name or a tokenizer.json; null: one trained on the corpus",
+        description="a tokenizer.json, a folder with one, or a hub name (NAME@REVISION pins it); null: one trained "
+        "on the corpus",
     )
     tokeniser_kind: Literal["bpe", "wordpiece"] = Field(
         "bpe",

@@ -25,7 +25,8 @@ from simplify.data.joined import Damaged, Joined
 from simplify.data.parts import Part, Work, cut, part_size, whole_file, whole_parts, write_part
 from simplify.data.sources import Source
 from simplify.data.splits import SPLITS
-from simplify.data.tokenisers import load_tokeniser, open_tokeniser, train_tokeniser
+from simplify.data.tokeniser_training import train_tokeniser
+from simplify.data.tokenisers import load_tokeniser, open_tokeniser
 from simplify.display import Meter, meter
 from simplify.errors import DataError
 
@@ -127,7 +128,7 @@ def _tokeniser(config: DataConfig, source: Source, aside: Path, masked: bool, do
         texts = _counted(islice(source.documents("train"), config.tokeniser_documents), progress)
         tokeniser = train_tokeniser(config, texts, documents, masked)
     else:
-        tokeniser = load_tokeniser(_with_own_tokeniser(config, source))
+        tokeniser = load_tokeniser(_with_own_tokeniser(config, source), masked)
     _write(path, tokeniser.to_str(pretty=True))  # its own save raises a bare Exception on a full disk
 
 

@@ -27,7 +27,7 @@ from simplify.data.files import FULL_DISK, LocalFiles
 from simplify.data.joined import read_all
 from simplify.data.sources import Source, open_source
 from simplify.data.splits import Split
-from simplify.data.tokenisers import has_choice_of_mask
+from simplify.data.tokenisers import has_choice_of_mask, read_tokeniser, tokeniser_key
 from simplify.errors import DataError
 
 _FORMAT = 1  # of the files above; raise it when they change
@@ -55,7 +55,7 @@ class Corpus:
 
     def tokeniser(self) -> Tokenizer:
         """The corpus' tokeniser."""
-        return Tokenizer.from_file(str(self.folder / "tokenizer.json"))
+        return read_tokeniser(self.folder / "tokenizer.json")
 
     def check(self) -> None:
         """Read all files against their checksums. Raises DataError naming what is damaged."""
@@ -93,7 +93,7 @@ def open_corpus(config: DataConfig, masked: bool = False, files: LocalFiles | No
     source, folder = _look(config, masked, files)
     if not (folder / "meta.json").is_file():
         try:
-            build_once(config, source, folder, masked and has_choice_of_mask(config), workers)
+            build_once(config, source, folder, masked, workers)
         except OSError as error:
             full = "make space, and the same command goes on where it stopped, or " if error.errno in FULL_DISK else ""
             raise DataError(
@@ -123,7 +123,7 @@ def ready_corpus(config: DataConfig, masked: bool = False) -> Corpus | None:
 def _look(config: DataConfig, masked: bool, files: LocalFiles | None = None) -> tuple[Source, Path]:
     """The source of a corpus, and the folder that it has or will have."""
     source = open_source(config, files)
-    spec = f"{_FORMAT}\n{config.source}\n{config.tokeniser}\n{config.vocab_size}\n{source.key()}"
+    spec = f"{_FORMAT}\n{config.source}\n{tokeniser_key(config)}\n{config.vocab_size}\n{source.key()}"
     if masked and has_choice_of_mask(config):
         spec += "\nmasked"
     if config.tokeniser_kind != "bpe":

@@ -1,11 +1,15 @@
-"""Tokenisers: byte-level BPE or WordPiece trained on the corpus, or one that exists already."""
+"""Tokenisers as files: one that exists already, or a corpus' own; and its special tokens."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import functools
+import hashlib
+import json
+import os
 from pathlib import Path
+from typing import Any
 
-from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+from tokenizers import Tokenizer
 
 from simplify.config import DataConfig
 from simplify.data.files import quiet_hub
@@ -16,72 +20,6 @@ MASK = "<|mask|>"
 _MASK_NEEDED = "mask token, which an encoder needs"
 _MASK_NAMES = (MASK, "[MASK]", "<mask>")
 _END_NAMES = (END_OF_TEXT, "</s>", "[SEP]", "<eos>")
-_WORDPIECE_SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")  # BERT's, in BERT's order
-
-
-def train_tokeniser(config: DataConfig, texts: Iterator[str], total: int, masked: bool) -> Tokenizer:
-    """A tokeniser of `data.tokeniser_kind`; the same texts give the same one.
-
-    `masked` reserves an entry for the mask token where the kind does not always have one.
-    """
-    return KINDS[config.tokeniser_kind](texts, config.vocab_size, total, masked)
-
-
-def _train_bpe(texts: Iterator[str], vocab_size: int, total: int, masked: bool) -> Tokenizer:
-    """Byte-level BPE: any text round-trips."""
-    tokeniser = Tokenizer(models.BPE())
-    tokeniser.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokeniser.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=vocab_size,
-        special_tokens=[END_OF_TEXT, MASK] if masked else [END_OF_TEXT],
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
-    )
-    tokeniser.train_from_iterator(texts, trainer, length=total)
-    return tokeniser
-
-
-def _train_wordpiece(texts: Iterator[str], vocab_size: int, total: int, masked: bool) -> Tokenizer:  # noqa: ARG001
-    """WordPiece on lower-cased ASCII, by the rules of Cramming's Pile (arXiv 2212.14034): text does not round-trip."""
-    # The trainer numbers ##a, ##b, ... as it meets them in a hash map, which differs between processes, and breaks
-    # ties by number. Named as special tokens they have their numbers before it begins; it is told the real ones below.
-    letters = [chr(code) for code in range(33, 127) if not chr(code).isupper()]
-    trainer = trainers.WordPieceTrainer(
-        vocab_size=vocab_size,
-        special_tokens=[*_WORDPIECE_SPECIAL, *letters, *(f"##{letter}" for letter in letters)],
-        show_progress=False,
-    )
-    learner = _wordpiece({})
-    learner.train_from_iterator(texts, trainer, length=total)
-    tokeniser = _wordpiece(learner.get_vocab())
-    tokeniser.add_special_tokens(list(_WORDPIECE_SPECIAL))
-    return tokeniser
-
-
-def _wordpiece(vocabulary: dict[str, int]) -> Tokenizer:
-    tokeniser = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))  # pyright: ignore[reportCallIssue]
-    tokeniser.normalizer = normalizers.Sequence(
-        [
-            normalizers.Replace("``", '"'),
-            normalizers.Replace("''", '"'),
-            normalizers.NFD(),
-            normalizers.Lowercase(),
-            normalizers.StripAccents(),
-            normalizers.Replace(Regex(" {2,}"), " "),
-            normalizers.Replace(Regex(r"[^\t-\r -~]+"), ""),  # all but printable ASCII and white space
-        ]
-    )
-    tokeniser.pre_tokenizer = pre_tokenizers.Whitespace()
-    tokeniser.decoder = decoders.WordPiece(prefix="##")
-    return tokeniser
-
-
-# What `data.tokeniser_kind` names.
-KINDS: dict[str, Callable[[Iterator[str], int, int, bool], Tokenizer]] = {
-    "bpe": _train_bpe,
-    "wordpiece": _train_wordpiece,
-}
 
 
 def has_choice_of_mask(config: DataConfig) -> bool:
@@ -89,37 +27,116 @@ def has_choice_of_mask(config: DataConfig) -> bool:
     return config.tokeniser is None and config.tokeniser_kind == "bpe"
 
 
+def read_tokeniser(path: Path) -> Tokenizer:
+    """A tokenizer.json as a corpus or a run keeps it. It encodes a text whole and adds nothing, whatever was saved.
+
+    Raises OSError, and ValueError for a file that is none.
+    """
+    return _tokeniser({**_as_meant(path.read_text(encoding="utf-8")), "post_processor": None})
+
+
 def open_tokeniser(path: Path) -> Tokenizer:
-    """A corpus' tokeniser, ready to encode text: a special token's name inside a text is text."""
-    tokeniser = Tokenizer.from_file(str(path))
+    """The same for documents: a special token's name inside a text is text."""
+    tokeniser = read_tokeniser(path)
     tokeniser.encode_special_tokens = True
     return tokeniser
 
 
-def load_tokeniser(config: DataConfig) -> Tokenizer:
-    """The tokeniser that `data.tokeniser` names: a tokenizer.json, a folder with one, or a hub name."""
+def load_tokeniser(config: DataConfig, masked: bool = False) -> Tokenizer:
+    """The tokeniser that `data.tokeniser` names: a tokenizer.json, a folder with one, or a hub name.
+
+    Raises DataError also where its numbers do not fit the vocabulary or it lacks a token that is needed.
+    """
     name = str(config.tokeniser)
-    path = Path(name).expanduser()
     try:
-        if path.is_dir():
-            tokeniser = Tokenizer.from_file(str(path / "tokenizer.json"))
-        elif path.is_file():
-            tokeniser = Tokenizer.from_file(str(path))
-        else:
-            quiet_hub()
-            tokeniser = Tokenizer.from_pretrained(name)
-    except Exception as error:  # the Rust side raises bare Exception
-        reason = " ".join(str(error).split())[:300]
+        path = local_tokeniser(name) or _from_hub(name)
+        tokeniser = _tokeniser(_as_meant(path.read_text(encoding="utf-8")))
+    except Exception as error:  # the hub's client raises many kinds, the Rust side bare Exception
+        raise _not_loaded(name, error) from None
+    numbers = tokeniser.get_vocab(with_added_tokens=True)
+    needed = max(numbers.values(), default=0) + 1  # more than there are entries, where some were taken out
+    if needed > config.vocab_size:
         raise DataError(
-            f"data.tokeniser={name}: cannot be loaded: {reason}; valid: a tokenizer.json, a folder with one, a "
-            "name on the Hugging Face hub, or a tokenizer.json in the folder of --from"
-        ) from None
-    if tokeniser.get_vocab_size() > config.vocab_size:
-        raise DataError(
-            f"data.vocab_size={config.vocab_size}: data.tokeniser={name} has {tokeniser.get_vocab_size()} entries; "
-            f"valid: >= {tokeniser.get_vocab_size()}"
+            f"data.vocab_size={config.vocab_size}: data.tokeniser={name} has {len(numbers)} entries, numbered up to "
+            f"{needed - 1}; valid: >= {needed}"
         )
+    end_of_text(tokeniser)
+    if masked:
+        mask_token(tokeniser)
     return tokeniser
+
+
+def tokeniser_key(config: DataConfig) -> str:
+    """What stands for the tokeniser in a corpus' key: a file's content, of a hub name the name."""
+    if config.tokeniser is None:
+        return "None"
+    path = local_tokeniser(config.tokeniser)
+    if path is None:  # as long as the hub is not asked its content is not known; NAME@REVISION pins it
+        return f"hub {config.tokeniser}" if config.tokeniser == "None" else config.tokeniser
+    try:
+        now = path.stat()
+        return _content_hash(path, now.st_size, now.st_mtime_ns)
+    except (OSError, ValueError) as error:
+        raise _not_loaded(config.tokeniser, error) from None
+
+
+def local_tokeniser(name: str) -> Path | None:
+    """The tokenizer.json that a path names; None for a hub name. Raises DataError for a path where nothing is."""
+    path = Path(os.path.expanduser(name))
+    if path.is_dir():
+        path /= "tokenizer.json"
+        if not path.is_file():
+            raise DataError(f"data.tokeniser={name}: no tokenizer.json in this folder; valid: a folder with one")
+    if path.exists():
+        return path
+    if name.startswith(("/", ".", "~")) or name.endswith(".json") or name.count("/") > 1:
+        raise DataError(
+            f"data.tokeniser={name}: no such file; valid: a tokenizer.json, a folder with one, or a hub name"
+        )
+    return None
+
+
+def _from_hub(name: str) -> Path:
+    """The file as the hub's client keeps it, below a folder named by its revision."""
+    quiet_hub()
+    from huggingface_hub import hf_hub_download
+
+    repository, _, revision = name.partition("@")
+    return Path(hf_hub_download(repository, "tokenizer.json", revision=revision or None))
+
+
+@functools.lru_cache(maxsize=8)
+def _content_hash(path: Path, size: int, changed: int) -> str:  # noqa: ARG001 - the file as it is now
+    whole = json.dumps(_as_meant(path.read_text(encoding="utf-8")), sort_keys=True)
+    return f"sha256:{hashlib.sha256(whole.encode('utf-8', 'surrogatepass')).hexdigest()}"
+
+
+def _as_meant(text: str) -> dict[str, Any]:
+    """What a tokenizer.json holds, without how it was last used: cut off, padded, merges left out at random."""
+    content = json.loads(text)
+    if not isinstance(content, dict) or not isinstance(content.get("model"), dict):
+        raise ValueError("no tokenizer.json: it has no model")
+    model = content["model"]
+    if model.get("dropout") is not None:
+        model = {**model, "dropout": None}
+    return {**content, "truncation": None, "padding": None, "model": model}
+
+
+def _tokeniser(content: dict[str, Any]) -> Tokenizer:
+    try:
+        return Tokenizer.from_str(json.dumps(content))
+    except Exception as error:  # bare, from Rust
+        raise ValueError(str(error)) from None
+
+
+def _not_loaded(name: str, error: Exception) -> DataError:
+    if isinstance(error, DataError):
+        return error
+    reason = " ".join(str(error).split())[:300]
+    return DataError(
+        f"data.tokeniser={name}: cannot be loaded: {reason}; valid: a tokenizer.json, a folder with one, a "
+        "name on the Hugging Face hub, or a tokenizer.json in the folder of --from"
+    )
 
 
 def end_of_text(tokeniser: Tokenizer) -> int:
