@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import shutil
@@ -17,6 +18,10 @@ from report_tools import falling, make_run
 from test_finetune import PRETRAINED
 
 from simplify.cli.plan_table import fitted
+from simplify.cli.table import as_columns
+from simplify.cli.table import cells as table_cells
+from simplify.cli.table import fitted as fitted_runs
+from simplify.cli.watch import _moving
 from simplify.finetune.kept import Kept
 from simplify.finetune.recipe import read_recipe
 from simplify.finetune.tasks import TASKS, TITLES
@@ -170,8 +175,28 @@ def test_watching(screen: Screen, root: Path) -> None:
     lines = screen("watch", columns=60)
     assert max(map(len, lines)) <= 60 and "…" not in "".join(lines)
     heads = [[cell.strip() for cell in line.split("┃")[1:-1]] for line in lines if line.startswith("┃")]
-    assert heads[0] == ["id", "state", "", "step"]
-    assert heads[-1] == ["id", "block", "lr", "seed", "state", "step"]
+    assert heads[0] == heads[-1] == ["id", "block", "lr", "seed", "state", "step"]
+
+
+def test_what_runs_vary_in_is_the_last_to_go(screen: Screen, here: Path) -> None:
+    """Two runs of one rate and seed differ in W_P alone; without its column they were one row twice."""
+    for words in itertools.product(("dense", "identity"), ("0.003", "0.001"), ("0", "1")):
+        axes = ("block.projection", "optimiser.lr", "seed")
+        make_run(here / "runs", ["block=pre_ln", *(f"{a}={w}" for a, w in zip(axes, words, strict=True))], falling(3.0))
+    runs = RunStore(here / "runs").runs()
+    for columns in (160, 120, 80, 64, 52):
+        shown, (moving, bar) = fitted_runs(as_columns(table_cells(runs)), columns), _moving(runs, columns)
+        assert shown is not None and bar is (columns > 64)
+        for heads in (shown[0], moving):
+            assert {"projection", "lr", "seed", "state"} <= {head.rpartition(".")[2] for head in heads}, columns
+    assert heads_of(screen("status")) == ["id", "projection", "lr", "seed", "state", "step", "val loss"]
+    least = [line for line in screen("watch", columns=38) if "│" in line]
+    assert (
+        max(map(len, least)) <= 38
+        and "identity," in "".join(least)
+        and "0.003, 0" in "".join(least)
+        and "…" not in "".join(least)
+    )
 
 
 @pytest.mark.usefixtures("root")

@@ -33,9 +33,11 @@ _STYLES = {
     "queued": "dim",
     "unknown": "yellow",
 }
-_FIRST_TO_GO, _NEXT_TO_GO = ("device", "attempt", "tokens/s"), ("train loss", "ETA", "note", "val loss")
-_PROGRESS = ("step", *_FIRST_TO_GO, *_NEXT_TO_GO)
-_LONG = 12  # characters up to which a setting stays in a narrow table
+# In this order, before any setting that tells runs apart.
+_FIRST_TO_GO, _NEXT_TO_GO = ("device", "attempt", "tokens/s"), ("train loss", "note", "val loss")
+_DETAILS, _LAST_TO_GO = "details of states", ("ETA", "step")
+_PROGRESS = (*_FIRST_TO_GO, *_NEXT_TO_GO, *_LAST_TO_GO)
+_NO_SETTINGS = (RUN, "id", "state", *_PROGRESS)
 RIGHT = ("step", "train loss", "val loss", "tokens/s", "ETA", "attempt")
 PROSE = ("note",)
 
@@ -84,31 +86,57 @@ def _number(value: Any, form: str) -> str:
     return "-" if value is None else format(value, form)
 
 
+def is_setting(name: str) -> bool:
+    """Whether a column holds a setting, not who the run is and how it stands."""
+    return name not in _NO_SETTINGS
+
+
 def as_columns(rows: Sequence[dict[str, str]]) -> Columns:
     """The same by column."""
     return {name: [row[name] for row in rows] for name in (rows[0] if rows else ())}
 
 
 def fitted(whole: Columns, width: int) -> Narrowed | None:
-    """Columns that fit beside each other in a frame, and what had to go; None where not even the least of them fit."""
+    """Columns that fit beside each other in a frame, and what had to go; None where not even the least of them fit.
+
+    A setting goes last, and only while the others still tell the runs apart.
+    """
     return first_that_fits(_narrower(whole), width, PROSE)
 
 
 def _narrower(whole: Columns) -> Iterator[Narrowed]:
-    """Ever fewer columns; long rules and groups of settings go first, then what matters least."""
+    """Ever fewer columns."""
     yield whole, []
     yield with_short_heads(whole), []
     left, gone = without_repeated(whole)
     yield with_short_heads(left), gone
-    wide = {name: max(map(len, cells)) for name, cells in left.items() if "." in name}
-    long = sorted((name for name in wide if wide[name] > _LONG), key=lambda name: -wide[name])
-    rules = [name for name in long if any("{" in cell for cell in left[name])]
-    for name in (*rules, *_FIRST_TO_GO, RUN, *_NEXT_TO_GO, *long):
-        if name not in left:
+    for name in (*_FIRST_TO_GO, RUN, *_NEXT_TO_GO, _DETAILS, *_LAST_TO_GO):
+        if name == _DETAILS and any("," in state for state in left["state"]):
+            left, gone = {**left, "state": [state.partition(",")[0] for state in left["state"]]}, [*gone, name]
+        elif name in left:
+            gone = [*gone, "names of runs" if name == RUN else name]
+            left = by_id(left) if name == RUN else without(left, name)
+        else:
             continue
-        gone = [*gone, "names of runs" if name == RUN else name]
-        left = by_id(left) if name == RUN else without(left, name)
         yield with_short_heads(left), gone
+    for name in _needless(left):
+        left, gone = without(left, name), [*gone, name]
+        yield with_short_heads(left), gone
+
+
+def _needless(columns: Columns) -> list[str]:
+    """Settings without which the others tell as many runs apart, the widest first."""
+    left = {name: cells for name, cells in columns.items() if is_setting(name)}
+    found: list[str] = []
+    for name in sorted(left, key=lambda name: -max(map(len, left[name]))):
+        others = without(left, name)
+        if others and _kinds(others) == _kinds(left):
+            left, found = others, [*found, name]
+    return found
+
+
+def _kinds(columns: Columns) -> int:
+    return len(set(zip(*columns.values(), strict=True)))
 
 
 def framed_runs(runs: Sequence[RunView], columns: Columns, title: str) -> Table:

@@ -13,10 +13,10 @@ from rich.markup import escape
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
-from simplify.cli.fit import RUN, Columns, by_id, first_that_fits
+from simplify.cli.fit import RUN, Columns, by_id, with_short_heads
 from simplify.cli.select import select
 from simplify.cli.status import cause
-from simplify.cli.table import PROSE, as_columns, cells, counted, fitted, print_runs
+from simplify.cli.table import PROSE, as_columns, cells, counted, fitted, is_setting, print_runs
 from simplify.compare.textplot import COLOURS, Curve, text_plot
 from simplify.display import REDRAW_HZ, console, is_terminal, short_time
 from simplify.errors import TrainingFailed, TryAgain
@@ -155,7 +155,7 @@ def _picture(runs: Sequence[RunView], title: str, curves: _Curves, width: int, h
     columns, bar = _moving(ranked, width)
     table = Table(title=escape(f"{title}: {counted([run.state for run in runs])}"), title_justify="left")
     for name in columns:
-        table.add_column(escape(name), no_wrap=name not in PROSE)
+        table.add_column(escape(name), no_wrap=name not in PROSE and ", " not in name)
         if name == "state" and bar:
             table.add_column("", width=_BAR)
     for run, row in list(zip(ranked, zip(*columns.values(), strict=True), strict=True))[:room]:
@@ -173,13 +173,20 @@ def _picture(runs: Sequence[RunView], title: str, curves: _Curves, width: int, h
 
 
 def _moving(runs: Sequence[RunView], width: int) -> tuple[Columns, bool]:
-    """The columns that fit beside a bar of progress, and whether there is room for the bar."""
+    """The columns that fit, and whether there is room for a bar of progress beside them.
+
+    The bar goes before a setting that tells runs apart; where not even those fit, they share one column of prose.
+    """
     rows = [{name: text for name, text in row.items() if name not in _UNSEEN} for row in cells(runs)]
-    whole = as_columns(rows)
-    if (found := fitted(whole, width - _BAR - 3)) is not None:
+    whole, beside = as_columns(rows), width - _BAR - 3
+    if (found := fitted(whole, beside)) is not None:
         return found[0], True
-    least = {name: cells for name, cells in by_id(whole).items() if name in ("id", "state", "step")}
-    return least, first_that_fits([(least, [])], width - _BAR - 3) is not None
+    if (found := fitted(whole, width)) is not None:
+        return found[0], False
+    settings = {name: texts for name, texts in with_short_heads(whole).items() if is_setting(name)}
+    told = {", ".join(settings): [", ".join(row) for row in zip(*settings.values(), strict=True)]} if settings else {}
+    least = {"id": by_id(whole)["id"], **told, "state": [row["state"].partition(",")[0] for row in rows]}
+    return least, False
 
 
 class _Curves:
