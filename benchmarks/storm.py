@@ -4,14 +4,16 @@
 
 A storm is a sweep of tiny runs on two lanes. At random moments something is killed with SIGKILL: a lane, a lane
 with its run, the process that runs are forked from, or everything; after each kill, `simplify retry`. When its time
-is over the rest is trained in peace. A line a storm; the exit code is 1 where a run is missing, was trained beside
-another one on its lane, has a row twice or not at all, or another result than in the storm before.
+is over the rest is trained in peace. A line a storm, with a hash of all final losses, which is the same for each; the
+exit code is 1 where a run is missing, was trained beside another one on its lane, was done twice, has a row twice or
+not at all, or another loss than in the storm before.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import hashlib
 import json
 import os
 import random
@@ -160,9 +162,10 @@ def main() -> None:
                 len((read_facts(f).job or {}).get("attempts", [])) - 1 for f in run_folders(storm.root).values()
             )
             done = sum((f / "done.json").exists() for f in run_folders(storm.root).values())
+            losses = hashlib.sha256(json.dumps(sorted(results.items())).encode()).hexdigest()[:8]
             print(
-                f"storm {number}: {done} of {given.runs} done, {again} begun again, "
-                f"{storm.kills.total()} kills ({kills}), {time.monotonic() - start:.0f} s: "
+                f"storm {number}: {done} of {given.runs} done, {again} begun again, {storm.kills.total()} kills "
+                f"({kills}), losses {losses}, {time.monotonic() - start:.0f} s: "
                 f"{'; '.join(wrong[:5]) if wrong else 'right'}",
                 flush=True,
             )
