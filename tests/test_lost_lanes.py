@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import resource
+import shlex
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,7 @@ from conftest import TINY, Result, rows
 from lanes_tools import background, folders, job, lanes, simplify, until
 
 from simplify.compose import compose_run
+from simplify.dispatch import launch, local
 from simplify.dispatch.judge import Watched, judge
 from simplify.dispatch.lane import Lane
 from simplify.runs.files import write_json
@@ -182,3 +184,47 @@ def test_a_process_that_comes_to_another_run_refuses(cli: Callable[..., Result],
     )
     assert "simplify retry 0000000001, or ask for the run as it is now: simplify sweep 'a b.yaml'" in done.err
     assert folders(here) == []
+
+
+def test_what_waits_in_no_queue_is_told_with_its_command(
+    cli: Callable[..., Result], here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local, "start_lanes", lambda *_: launch.Started(0, 0))
+    words = [*TINY, "seed=0,1", "cluster.lanes=2"]
+    assert cli("sweep", *words).code == 0
+    (run_id, path), _ = Queue(here / "runs").waiting().items()
+    path.write_text("{torn")
+    out = cli("retry").out
+    again = shlex.join(["simplify", "sweep", *words])
+    assert "1 of its runs have not begun and wait in no queue" in out and f"they come back with {again}\n" in out
+    assert cli(*shlex.split(again)[1:]).code == 0 and run_id in Queue(here / "runs").waiting()
+    assert "in no queue" not in cli("retry").out
+
+
+@pytest.mark.usefixtures("simplify")
+def test_why_lanes_have_ended_is_told_at_once(cli: Callable[..., Result], here: Path) -> None:
+    """Not after a minute, and not in a file alone."""
+    with pytest.MonkeyPatch().context() as patched:
+        patched.setattr(local, "start_lanes", lambda *_: launch.Started(0, 0))
+        assert cli("sweep", *TINY).code == 0
+    (here / "runs" / ".claims").write_text("no folder")
+    done = cli("retry")
+    why = f"Not a directory: {here / 'runs' / '.claims'}"
+    assert done.code == 2 and f"lanes: ended at once: {why}" in done.err
+    assert why in cli("why", "sas").out
+
+
+def test_a_full_disk_is_said_before_lanes_are_started(
+    cli: Callable[..., Result], here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(local, "start_lanes", lambda *_: launch.Started(0, 0))
+        assert cli("sweep", *TINY).code == 0
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, before[1]))
+    try:
+        done = cli("retry")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert done.code == 2 and f"{here / 'runs'}: cannot be written: File too large; nothing is lost" in done.err
+    assert len(Queue(here / "runs").waiting()) == 1

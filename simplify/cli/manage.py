@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from simplify.cli.select import select
+from simplify.cli.select import Selected, is_setting, select
 from simplify.cli.table import counted
 from simplify.compose import with_settings
 from simplify.config import RunConfig
@@ -15,14 +16,15 @@ from simplify.dispatch.launch import Started
 from simplify.dispatch.local import dispatch, wake_lanes
 from simplify.errors import ConfigError, TryAgain, UserError
 from simplify.runs.files import writing
-from simplify.runs.folder import RunFolder
+from simplify.runs.folder import RunFolder, root_path
 from simplify.runs.identity import run_id
 from simplify.runs.queue import Queue
 from simplify.runs.store import RunView
-from simplify.sweep.record import records
+from simplify.sweep.record import command_of, records
 
 Runs = Sequence[tuple[RunFolder, RunConfig]]
 _AGAIN = ("failed", "lost")
+_UNKNOWN = "{}: no configuration can be read there; repeat the command that asked for it"
 _AGAIN_BY_NAME = (*_AGAIN, "stopped", "cancelled")
 
 
@@ -58,10 +60,15 @@ def retry_command(words: Sequence[str], run_root: Path | None, changes: Sequence
     if not again:
         states = counted([run.state for run in chosen.runs])
         print(f"nothing to train again: none has failed or is lost ({states})")
+        _say_unqueued(chosen, words)
         if any(run.waits_for_lane for run in chosen.runs):  # its lanes may have been killed
             with writing(chosen.store.root):
                 say_started(wake_lanes(chosen.store.root))
         return
+    unknown = [run.name for run in again if not run.config]
+    again = [run for run in again if run.config]
+    if not again:
+        raise UserError(_UNKNOWN.format(", ".join(unknown)))
     ids = {run.run_id for run in again}
     theirs = chosen.sweeps or [r for r in records(chosen.store.root) if ids <= {run.run_id for run in r.runs}]
     sweep = theirs[-1].name if theirs else None
@@ -71,8 +78,26 @@ def retry_command(words: Sequence[str], run_root: Path | None, changes: Sequence
         added, started = dispatch_all(chosen.store.root, runs, Asked(command, sweep, corpora=corpora))
     names = ", ".join(run.name for run in again[:8]) + (", ..." if len(again) > 8 else "")
     print(f"{added} run{'s'[: added != 1]} queued again: {names}")
+    if unknown:
+        print(_UNKNOWN.format(", ".join(unknown)))
+    _say_unqueued(chosen, words)
     if started is not None:
         say_started(started)
+
+
+def _say_unqueued(chosen: Selected, words: Sequence[str]) -> None:
+    """The command that brings back runs that a sweep asked for, and that have never begun and wait nowhere."""
+    begun = {run.run_id for run in chosen.runs if run.state != "new"}
+    for record in [] if any(map(is_setting, words)) else chosen.sweeps if words else records(chosen.store.root):
+        left = [run for run in record.runs if run.run_id not in begun]
+        if left:
+            root = chosen.store.root
+            elsewhere = [] if root == root_path(None) else [f"run_root={root}"]
+            print(
+                f"{record.name}: {len(left)} of its runs have not begun and wait in no queue (cancelled before they "
+                "began, or a file of the queue was lost); they come back with "
+                f"{shlex.join([*command_of(record), *elsewhere])}"
+            )
 
 
 def dispatch_all(root: Path, runs: Runs, asked: Asked) -> tuple[int, Started | None]:
@@ -89,8 +114,6 @@ def dispatch_all(root: Path, runs: Runs, asked: Asked) -> tuple[int, Started | N
 
 def _config(run: RunView, changes: Sequence[str]) -> RunConfig:
     """The run's own configuration with changes that leave it the same run."""
-    if not run.config:
-        raise UserError(f"{run.name}: its configuration cannot be read; repeat the command that started it")
     config = with_settings(run.config, changes)
     corpus = _corpus(run)
     if changes and corpus and run_id(config, corpus) != run.run_id:

@@ -15,6 +15,7 @@ from simplify.cli.table import counted, print_runs
 from simplify.display import say, short_time
 from simplify.errors import RunFolderError
 from simplify.machine import slots
+from simplify.runs.files import is_full
 from simplify.runs.folder import root_path
 from simplify.runs.lookup import find_view
 from simplify.runs.process import silent_for
@@ -49,11 +50,19 @@ def say_what_is_wrong(chosen: Selected) -> None:
     if not queued:
         return
     alive, wanted = len(Queue(chosen.store.root).lanes()), _lanes_wanted(queued)
+    gone, first = why_no_lane(chosen.store.root)
     if not alive:
-        gone = "killed, or the machine was restarted"
-        say(f"{len(queued)} queued, but no lane works on them ({gone}); simplify retry goes on")
+        say(f"{len(queued)} queued, but no lane works on them ({gone}); {first}simplify retry goes on")
     elif alive < wanted:
-        say(f"{alive} of {wanted} lanes work (the others were killed); simplify retry starts them again")
+        say(f"{alive} of {wanted} lanes work (the others: {gone}); {first}simplify retry starts them again")
+
+
+def why_no_lane(root: Path) -> tuple[str, str]:
+    """Why lanes are missing, as far as they or the disk tell, and what has to be done before others start."""
+    if is_full(root):
+        return f"the disk of {root} is full", "make space, then "
+    said = "; ".join(Queue(root).last_words().values())
+    return said or "killed, or the machine was restarted", ""
 
 
 def _lanes_wanted(queued: Sequence[RunView]) -> int:
@@ -124,7 +133,10 @@ def _what_to_type(run: RunView) -> list[str]:
         return [again, *alone]
     if run.waits_for_lane:
         alive = Queue(run.folder.path.parent).lanes()
-        return ["waits for a lane: simplify status" if alive else "no lane works on it: simplify retry goes on"]
+        if alive:
+            return ["waits for a lane: simplify status"]
+        gone, first = why_no_lane(run.folder.path.parent)
+        return [f"no lane works on it ({gone}): {first}simplify retry goes on"]
     if run.state in ("queued", "unknown"):
         return [f"out of the queue: simplify cancel {run.run_id}"]
     return alone if run.state != "running" else [f"watch it: simplify logs -f {run.run_id}"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -35,7 +36,7 @@ def job_command(path: Path, lane: str) -> None:
 
     mark = os.environ.pop(LANE, None)
     try:
-        job = Queue(path.parents[1]).begin(path, mark) if mark is not None else read_job(path)
+        job = Queue(path.parents[1], patience=math.inf).begin(path, mark) if mark is not None else read_job(path)
     except OSError as error:
         raise Interrupted(f"{path.parents[1]}: cannot be written: {error.strerror or error}; not begun") from None
     if job is None:

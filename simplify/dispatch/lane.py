@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import math
 import os
 import signal
 import time
@@ -23,6 +24,7 @@ from filelock import FileLock, Timeout
 from simplify.dispatch.cancel import cancel, terminate
 from simplify.dispatch.judge import Verdict, Watched, judge
 from simplify.dispatch.nursery import Forked, Fresh, Nursery
+from simplify.errors import SimplifyError
 from simplify.program import environment_of_a_child
 from simplify.runs.facts import is_training, read_facts
 from simplify.runs.files import BROKEN, FULL, take_away, write_json, write_whole
@@ -44,7 +46,7 @@ def lane_name(number: int) -> str:
 
 def work(root: str, number: int, device: str, environment: Environment) -> None:
     """Train what the queue of `root` holds; returns when it is empty, or if this lane runs already."""
-    queue, name = Queue(Path(root)), lane_name(number)
+    queue, name = Queue(Path(root), patience=math.inf), lane_name(number)
     (queue.root / ".locks").mkdir(parents=True, exist_ok=True)
     alone = FileLock(queue.root / ".locks" / f"lane-{name}.lock")
     try:
@@ -82,6 +84,8 @@ class Lane:
                 self._work()
         except OSError as error:
             self._left[self._path] = self._told(error)
+        except SimplifyError as error:
+            self._left[self._path] = str(error)
         except Exception as error:  # our own fault: who waits for this lane has to be told all the same
             self._left[self._path] = f"{type(error).__name__}: {error}"
             raise

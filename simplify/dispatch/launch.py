@@ -6,8 +6,10 @@ that it starts.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -17,11 +19,13 @@ from pathlib import Path
 
 from simplify.machine import Slot
 from simplify.program import environment_of_a_child, heed_signals, import_path, program
-from simplify.runs.process import this_process
+from simplify.runs.process import process, this_process
 from simplify.runs.queue import Queue
 
 _WAIT = 60.0  # seconds for the first lane to show itself: Python's start on a loaded machine with a slow disk
 _WAIT_FOR_ALL = 5.0  # seconds: a lane that finds nothing to do is gone before we look
+_ERROR = re.compile(r"[\w.]*(Error|Exception|Interrupt)\b")  # a traceback's last line
+_WELL = "completed successfully"  # submitit's word
 _YEARS = 60 * 24 * 365 * 5  # minutes: a lane ends by itself; submitit's own limit would be two
 
 
@@ -61,17 +65,35 @@ def start_lanes(queue: Queue, slots: list[Slot]) -> Started:
         )
     if done.returncode:
         return Started(0, len(alive), f"lanes could not be started; {folder / 'launch.txt'} has the reason")
-    return _wait_for(queue, len(alive) + len(missing), len(missing), folder)
+    pids = [int(word) for word in (folder / "launch.txt").read_text(errors="replace").split() if word.isdecimal()]
+    return _wait_for(queue, len(alive) + len(missing), pids, folder)
 
 
-def _wait_for(queue: Queue, wanted: int, started: int, folder: Path) -> Started:
-    start = time.monotonic()
+def _wait_for(queue: Queue, wanted: int, pids: list[int], folder: Path) -> Started:
+    """Return once the lanes live whose controllers are `pids`, or have ended, with why they did."""
+    start, processes = time.monotonic(), [process(pid) for pid in pids]
     while (waited := time.monotonic() - start) < _WAIT:
+        over = not any(process(known["pid"])["born"] == known["born"] is not None for known in processes)
         alive = len(queue.lanes())
-        if alive >= wanted or not queue.waiting() or (alive and waited > _WAIT_FOR_ALL):
-            return Started(started, alive)
+        if alive >= wanted or not queue.waiting() or (alive and (over or waited > _WAIT_FOR_ALL)):
+            return Started(len(pids), alive)
+        if over:
+            return Started(len(pids), 0, _why_they_ended(queue, pids, folder))
         time.sleep(0.05)
-    return Started(started, 0, f"no lane shows itself after {_WAIT:.0f} s; their output is in {folder}")
+    return Started(len(pids), 0, f"no lane shows itself after {_WAIT:.0f} s; their output is in {folder}")
+
+
+def _why_they_ended(queue: Queue, pids: list[int], folder: Path) -> str | None:
+    """By their own word, or by what they printed last; None: they found nothing that nobody trains already."""
+    for said in queue.last_words().values():
+        return f"ended at once: {said}"
+    for path in (folder / f"{pid}_0_log.out" for pid in pids):
+        with contextlib.suppress(OSError):
+            lines = [line for line in path.read_text(errors="replace").splitlines() if line.strip()]
+            errors = [line for line in lines if _ERROR.match(line)] or lines
+            if errors and _WELL not in lines[-1]:
+                return f"ended at once: {errors[-1][:300]}; {path} has the rest"
+    return None
 
 
 def _log_folder(root: Path) -> Path:
@@ -93,4 +115,5 @@ def main() -> None:
         slot = json.loads(word)
         executor = submitit.LocalExecutor(folder)
         executor.update_parameters(timeout_min=_YEARS, tasks_per_node=1, stderr_to_stdout=True)
-        executor.submit(work, root, slot["number"], slot["device"], slot["environment"])
+        job = executor.submit(work, root, slot["number"], slot["device"], slot["environment"])
+        print(job.job_id)  # the pid of its controller

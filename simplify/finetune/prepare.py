@@ -7,17 +7,17 @@ CACHE/glue/<task>/meta.json                        where it was read, its exampl
 from __future__ import annotations
 
 import hashlib
+import math
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
-
 from simplify.errors import DataError
 from simplify.finetune.glue import HUB, Examples, Source, TaskData, open_glue, prepared_folder, read_task
 from simplify.finetune.hub import check_installed, write_split
 from simplify.finetune.tasks import TASKS, GlueTask
+from simplify.locks import held
 from simplify.runs.files import read_json, write_json
 
 _META = "meta.json"
@@ -56,7 +56,8 @@ def _made(source: Source | None, task: GlueTask, folder: Path, origin: str) -> d
     """What is known of a task, read and kept first if it is not there; or, in words, why it cannot be read."""
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(f"{folder.parent}.lock"):  # a second preparation waits for the first
+        # a second preparation waits for the first
+        with held(folder.parent.with_name(f"{folder.parent.name}.lock"), f"{folder.parent}", patience=math.inf):
             meta = read_json(folder / _META)
             if meta is not None:
                 return meta

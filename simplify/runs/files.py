@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from simplify.runs.shapes import Shape
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_ROOM = 64 * 1024  # bytes
 _left_out: dict[Path, str] = {}
 BROKEN = (errno.EIO, errno.EROFS, errno.ESTALE)
 
@@ -37,6 +38,22 @@ def write_whole(path: Path, text: str, sync: bool = True) -> None:
         aside.replace(path)
     finally:
         aside.unlink(missing_ok=True)
+
+
+def check_space(root: Path) -> None:
+    """Raise OSError where the disk of `root` has no room for a run's first files."""
+    path = root / f".space-{os.getpid()}"
+    write_whole(path, "0" * _ROOM)
+    path.unlink()
+
+
+def is_full(root: Path) -> bool:
+    """Whether its disk is full, as far as can be told without writing."""
+    try:
+        about = os.statvfs(root)
+    except OSError:
+        return False
+    return about.f_bavail * about.f_frsize < _ROOM or (about.f_files > 0 and about.f_favail == 0)
 
 
 def take_away(path: Path) -> None:

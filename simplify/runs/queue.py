@@ -24,8 +24,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
-
+from simplify.locks import PATIENCE, held
 from simplify.runs import shapes
 from simplify.runs.files import read_json, take_away, write_whole
 from simplify.runs.process import is_alive, process
@@ -56,8 +55,9 @@ Alive = Callable[[Job, Record], bool]
 class Queue:
     """The queue of one run root."""
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    def __init__(self, root: Path, patience: float = PATIENCE) -> None:
+        """`patience`: seconds for its lock, where somebody else holds it."""
+        self.root, self._patience = root, patience
         self._waiting, self._claims, self._lanes = root / ".queue", root / ".claims", root / ".lanes"
 
     @contextmanager
@@ -65,7 +65,7 @@ class Queue:
         """Alone with the queue, for milliseconds."""
         folder = self.root / ".locks"
         folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / "queue.lock"):
+        with held(folder / "queue.lock", f"{self.root}: the queue", self._patience):
             yield
 
     def waiting(self) -> dict[str, Path]:

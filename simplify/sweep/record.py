@@ -81,6 +81,13 @@ def records_of(root: Path, file: Path) -> list[Record]:
     return [record for record in records(root) if record.file == str(file.resolve())]
 
 
+def command_of(record: Record) -> list[str]:
+    """The words that ask for a sweep again."""
+    words = [word for word in record.words if not word.startswith(("scale=", "run_root="))]
+    scale = [f"scale={record.scale}"] if record.scale != PAPER else []
+    return ["simplify", "sweep", *([record.file] if record.file else []), *scale, *words]
+
+
 def dropped(record: Record | None, kept: set[str]) -> list[Recorded]:
     """Runs that the sweep asked for last time and does not any more."""
     return [run for run in record.runs if run.run_id not in kept] if record else []

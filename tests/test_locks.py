@@ -1,0 +1,64 @@
+"""Whoever waits for a lock says for whom, hears Ctrl-C, and does not wait for a process that is stopped."""
+
+from __future__ import annotations
+
+import fcntl
+import math
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from conftest import TINY, Result
+
+from simplify import locks
+from simplify.runs.queue import Queue
+
+Cli = Callable[..., Result]
+
+
+@pytest.fixture
+def holder(here: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+    """A process that holds the queue's lock of the default run root, and is stopped."""
+    monkeypatch.setattr(locks, "_SAY_AFTER", 0.1)
+    folder = here / "runs" / ".locks"
+    folder.mkdir(parents=True)
+    pid = os.fork()
+    if not pid:
+        fcntl.flock(os.open(folder / "queue.lock", os.O_RDWR | os.O_CREAT), fcntl.LOCK_EX)
+        os.kill(os.getpid(), signal.SIGSTOP)
+        os._exit(0)
+    os.waitpid(pid, os.WUNTRACED)
+    yield pid
+    os.kill(pid, signal.SIGKILL)
+
+
+@pytest.mark.skipif(not Path("/proc/locks").exists(), reason="the system does not say who holds a lock")
+def test_a_stopped_holder_is_named_and_not_waited_for(cli: Cli, holder: int, here: Path) -> None:
+    done = cli("sweep", *TINY)
+    told = f"the queue is locked by process {holder}, which is stopped (kill -CONT {holder} lets it go on"
+    assert done.code == 75 and done.err.count(told) == 2 and "; waiting\n" in done.err
+    assert "nothing was changed, the same command goes on then" in done.err
+    assert Queue(here / "runs").waiting() == {}
+
+
+def test_a_lane_waits_and_goes_on(holder: int, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    threading.Timer(0.5, os.kill, (holder, signal.SIGCONT)).start()  # it ends then
+    with Queue(here / "runs", patience=math.inf).locked():
+        assert capsys.readouterr().err.count("waiting") == 1
+
+
+@pytest.mark.usefixtures("holder")
+def test_ctrl_c_is_heard_while_waiting(here: Path) -> None:
+    threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
+    with pytest.raises(KeyboardInterrupt), Queue(here / "runs", patience=math.inf).locked():
+        pass
+
+
+@pytest.mark.usefixtures("holder")
+def test_no_one_at_a_terminal_waits_for_ever(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(locks, "_holder", lambda _: ("another process", False))  # as where nobody knows it
+    with pytest.raises(locks.TryAgain, match="locked by another process"), Queue(here / "runs", patience=0.3).locked():
+        pass
