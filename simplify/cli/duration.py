@@ -25,9 +25,9 @@ def is_sure(times: Iterable[Time]) -> bool:
     return sum(time.high for time in known) <= _SURE * sum(time.low for time in known)
 
 
-def told(time: Time, unit: str = "") -> str:
-    """`about 2:30` or `between 3 and 9 hours`; `unit` stands for hours where they are meant otherwise."""
-    return f"about {short_time(time.seconds)}" if is_sure([time]) else between(time.low, time.high, unit)
+def told(time: Time) -> str:
+    """`about 2:30` or `between 3 and 9 hours`."""
+    return f"about {short_time(time.seconds)}" if is_sure([time]) else between(time.low, time.high)
 
 
 def between(low: float, high: float, hours: str = "hours") -> str:

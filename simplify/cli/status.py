@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from simplify.cli.eta import Eta
 from simplify.cli.select import Selected, select
 from simplify.cli.table import counted, print_runs
 from simplify.display import say, short_time
@@ -35,6 +36,8 @@ def status_command(words: Sequence[str], run_root: Path | None, as_json: bool) -
         print(f"{chosen.title}: {none}")
         return
     print_runs(chosen.runs, f"{chosen.title}: {counted(states)}", chosen.unstarted)
+    if needs := Eta(chosen.store).of(chosen.runs):
+        say(f"{chosen.title}: {needs}")
     say_what_is_wrong(chosen)
 
 

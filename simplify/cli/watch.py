@@ -12,13 +12,15 @@ from rich.live import Live
 from rich.markup import escape
 from rich.progress_bar import ProgressBar
 from rich.table import Table
+from rich.text import Text
 
+from simplify.cli.eta import Eta
 from simplify.cli.fit import RUN, Columns, by_id, with_short_heads
 from simplify.cli.select import select
 from simplify.cli.status import cause
 from simplify.cli.table import PROSE, as_columns, cells, counted, fitted, is_setting, print_runs
 from simplify.compare.textplot import COLOURS, Curve, text_plot
-from simplify.display import REDRAW_HZ, console, is_terminal, short_time
+from simplify.display import REDRAW_HZ, console, is_terminal, short_time, wrapped
 from simplify.errors import TrainingFailed, TryAgain
 from simplify.runs.queue import Queue
 from simplify.runs.store import RunStore, RunView
@@ -113,12 +115,13 @@ class _Patience:
 
 
 def _plain(store: RunStore, run_ids: Sequence[str], title: str, news: _News) -> list[RunView]:
-    patience, said = _Patience(store), time.monotonic()
+    patience, said, eta = _Patience(store), time.monotonic(), Eta(store)
     while True:
         runs = store.runs(run_ids)
         lines = news.since(runs)
         if not lines and time.monotonic() - said >= _LINE_EVERY:
-            lines = [f"{title}: {counted([run.state for run in runs])}{_longest(runs)}"]
+            needs = eta.of(runs)
+            lines = [f"{title}: {counted([run.state for run in runs])}{f'; {needs}' if needs else _longest(runs)}"]
         for line in lines:
             said = time.monotonic()
             print(line, flush=True)
@@ -133,23 +136,28 @@ def _longest(runs: Sequence[RunView]) -> str:
 
 
 def _live(store: RunStore, run_ids: Sequence[str], title: str, news: _News) -> list[RunView]:
-    patience, curves = _Patience(store), _Curves()
+    patience, curves, eta = _Patience(store), _Curves(), Eta(store)
     screen = console()
     with Live(console=screen, refresh_per_second=REDRAW_HZ, transient=True) as live:
         while True:
             runs = store.runs(run_ids)
             for line in news.since(runs):
                 live.console.print(line, highlight=False, markup=False)
-            live.update(_picture(runs, title, curves, screen.size.width, screen.size.height))
+            live.update(_picture(runs, (title, eta.of(runs)), curves, screen.size.width, screen.size.height))
             if not patience.left(runs):
                 return runs
             time.sleep(_LOOK_EVERY)
 
 
-def _picture(runs: Sequence[RunView], title: str, curves: _Curves, width: int, height: int) -> RenderableType:
+def _picture(
+    runs: Sequence[RunView], titles: tuple[str, str], curves: _Curves, width: int, height: int
+) -> RenderableType:
+    """The table, and the losses as a plot; `titles`: the sweep, and what it still needs."""
+    title, needs = titles
     order = ("running", "failed", "lost", "done", "unknown", "stopped", "cancelled", "queued", "new")
     ranked = sorted(runs, key=lambda run: order.index(run.state))
-    room = max(height - _PLOT_HEIGHT - 8, 3)
+    below = wrapped(needs, width)
+    room = max(height - _PLOT_HEIGHT - 8 - len(below), 3)
     coloured = [run for run in ranked if run.state in ("running", "done")][:_CURVES]
     colours = {run.run_id: colour for run, colour in zip(coloured, COLOURS, strict=False)}
     columns, bar = _moving(ranked, width)
@@ -167,9 +175,11 @@ def _picture(runs: Sequence[RunView], title: str, curves: _Curves, width: int, h
                 parts.append(ProgressBar(total=1.0, completed=run.share, width=_BAR))
         table.add_row(*parts)
     unseen = len(runs) - room
-    more = f"{unseen} more run{'s'[: unseen != 1]}: simplify status" if unseen > 0 else ""
+    more = [f"{unseen} more run{'s'[: unseen != 1]}: simplify status" if unseen > 0 else "", *below]
     drawn = [Curve(*curves.of(run), colours[run.run_id]) for run in coloured]
-    return Group(table, more, text_plot(drawn, min(width, 100), _PLOT_HEIGHT, "training loss against steps"))
+    return Group(
+        table, *map(Text, more), text_plot(drawn, min(width, 100), _PLOT_HEIGHT, "training loss against steps")
+    )
 
 
 def _moving(runs: Sequence[RunView], width: int) -> tuple[Columns, bool]:
