@@ -44,12 +44,18 @@ def choices(group: str, overlay: Path | None = None) -> list[str]:
     return sorted({p.stem for f in folders for p in (f / group).glob("*.yaml") if not p.name.startswith("_")})
 
 
+def choice_file(group: str, name: str, overlay: Path | None = None) -> Path | None:
+    """The YAML file of a choice: the user's, else ours; None where there is none."""
+    paths = [folder / group / f"{name}.yaml" for folder in (overlay, conf_dir()) if folder]
+    return next((path for path in paths if path.is_file()), None)
+
+
 def first_line(group: str, choice: str, overlay: Path | None = None) -> str:
     """What a choice is, by the first comment of its YAML file."""
-    for folder in (overlay, conf_dir()):
-        path = folder / group / f"{choice}.yaml" if folder else None
-        if path is not None and path.is_file():
-            lines = path.read_text(encoding="utf-8").splitlines()
-            comments = (line.lstrip("# ") for line in lines if line.startswith("#"))
-            return next((c for c in comments if not c.startswith("@package")), "")
-    return ""
+    path = choice_file(group, choice, overlay)
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines() if path else []
+    except (OSError, UnicodeDecodeError):  # whoever reads its settings says so
+        return ""
+    comments = (line.lstrip("# ") for line in lines if line.startswith("#"))
+    return next((c for c in comments if not c.startswith("@package")), "")

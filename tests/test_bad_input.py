@@ -35,10 +35,31 @@ MESSAGES = {
     "data.path=DIR",
     "model.n_kv_heads=4": "model.n_kv_heads=4: block.value is identity, which needs as many key/value heads as "
     "heads; valid: null or 12; or choose a block with dense values",
-    "block=sas,pre_ln": "block=sas,pre_ln: several values; valid here: one value for each key",
+    "block=sas,pre_ln": "block=sas,pre_ln: several values; valid here: one value for each key; a run of each: "
+    "simplify sweep model=gpt_small train.device=cpu block=sas,pre_ln",
     "seed": "seed: not understood; valid: key=value, as in block=sas or optimiser.lr=3e-4; quote a value that holds "
     "spaces, accents or one of , = ( ) [ ] { }, as in 'data.path=\"my text\"'",
-    "~seed": "~seed: settings are not deleted; set a value, or null, as in seed=null",
+    "~seed": "~seed: settings are not deleted; give it another value, as in seed=VALUE",
+    "~wandb": "~wandb: settings are not deleted; set wandb.mode=disabled",
+    "~wandb.group": "~wandb.group: settings are not deleted; set null, as in wandb.group=null",
+    "~block": f"~block: a run needs one; valid: block= and one of {BLOCKS}",
+    "lr=1e-3": "lr: unknown key; did you mean optimiser.lr? valid in the top level: block, cluster, data, model, "
+    "optimiser, run_root, seed, train, wandb",
+    "optimiser.grad_clip=None": "optimiser.grad_clip=None: did you mean null? valid: a number or null",
+    "wandb.entity=": "wandb.entity='': did you mean null? valid: a text or null",
+    "block.first_value=none": "block.first_value=none: did you mean null? valid: dense, reparam, identity or null",
+    "train.micro_batch=many": "train.micro_batch=many: needs a whole number or null",
+    "block.norm_kind=foo": "block.norm_kind=foo: valid: rmsnorm, layernorm, dyt, derf, null",
+    "seed=true": "seed=true: needs a number (in YAML yes and on are true, no and off false)",
+    "optimiser.betas=[0.9,false]": "optimiser.betas.1=false: needs a number (in YAML yes and on are true, no and off "
+    "false)",
+    "block.qk_norm=1": "block.qk_norm=1: needs true or false",
+    "wandb.group=${sed}": "wandb.group=${sed}: there is no setting sed; did you mean seed? valid: a full key, as in "
+    "${seed} or ${optimiser.lr}, or a variable of the shell, as in ${oc.env:HOME}",
+    "wandb.group=${oc.env:NOT_THERE}": "wandb.group=${oc.env:NOT_THERE}: the variable NOT_THERE is not set; set it, or "
+    "give a default, as in ${oc.env:NOT_THERE,VALUE}",
+    "seed=${model.n_layers}${seed}": "seed=${model.n_layers}${seed}: refers to itself",
+    "seed=${optimiser.lr}": "seed=0.001: needs a whole number",
     "train.micro_batch=3": "train.micro_batch=3: does not divide the 128 sequences of a batch (train.batch_tokens / "
     "model.seq_len); valid: 1, 2, 4, 8, 16, 32, 64, 128",
     "train.batch_tokens=100": "train.batch_tokens=100: is not a multiple of model.seq_len=128; valid: 128, ...",
@@ -74,6 +95,17 @@ def test_one_wrong_word(cli: Cli, here: Path, word: str) -> None:
 def _small_unless(word: str) -> list[str]:
     """fp16 is found out when the device is known, after the corpus: a small one then."""
     return TINY_DATA if word == "train.precision=fp16" else []
+
+
+def test_a_group_is_no_word(cli: Cli) -> None:
+    for word, meant in (("wandb=disabled", "wandb.mode=disabled"), ("wandb=null", "wandb.mode=disabled")):
+        assert f"{word}: is a group of settings; did you mean {meant}? valid: one of" in cli("config", word).err
+    assert "did you mean train.precision=fp16? " in cli("config", "train=fp16").err
+
+
+def test_hydras_multirun_is_a_sweep(cli: Cli) -> None:
+    done = cli("train", "-m", "block=sas,pre_ln", "data.path=my text")
+    assert done.code == 2 and done.err.endswith("a run of each: simplify sweep block=sas,pre_ln 'data.path=my text'\n")
 
 
 def test_each_wrong_setting_has_its_line(cli: Cli) -> None:

@@ -41,8 +41,8 @@ ROOMS: dict[str, set[str]] = {
 }
 # The only rooms or files that know a library.
 KNOWN_ONLY_BY = {
-    "hydra": {"compose/base.py", "compose/grammar.py"},
-    "omegaconf": {"compose/base.py", "compose/grammar.py", "compose/points.py", "compose/zoo.py"},
+    "hydra": {"compose/base.py", "compose/grammar.py", "compose/words.py"},
+    "omegaconf": {"compose/base.py", "compose/grammar.py", "compose/resolve.py", "compose/zoo.py"},
     "wandb": {"runs/wandb_client.py"},
     "wandb_workspaces": {"publish/spec.py"},
     "typer": {"cli/app.py", "cli/complete.py", "cli/many_runs.py", "cli/one_run.py", "cli/options.py"},

@@ -18,13 +18,16 @@ def train(
     config: Config = None,
     force: Annotated[bool, typer.Option("--force", help="run again; the old run folder is kept aside")] = False,
     here: Annotated[bool, typer.Option("--here", help="in this process also where the cluster is a Slurm one")] = False,
+    multirun: Annotated[bool, typer.Option("--multirun", "-m", hidden=True)] = False,
 ) -> None:
     """Train one run, or continue it where it stopped. With a Slurm cluster: submit it, and return.
 
     Exit codes: 0 done, 1 the training failed, 2 something typed is wrong, 75 stopped: the same command continues.
     """
-    from simplify.cli.train import train_command
+    from simplify.cli.train import point_to_sweep, train_command
 
+    if multirun:  # Hydra's word
+        point_to_sweep(overrides or [], conf)
     train_command(overrides or [], conf, config, force, here, sys.argv)
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import os
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from simplify.config import RunConfig, validate
-from simplify.errors import Interrupted
+from simplify.errors import ConfigError, Interrupted
 
 if TYPE_CHECKING:
     from simplify.runs.queue import Job
@@ -28,6 +29,12 @@ def train_command(
         submit_one(run, command, force)
         return
     train_and_show(run, command, force)
+
+
+def point_to_sweep(overrides: list[str], conf: Path | None) -> NoReturn:
+    """Say what Hydra's --multirun is called here."""
+    words = [*overrides, *(["--conf", str(conf)] if conf else [])]
+    raise ConfigError(f"--multirun: train trains one run; a run of each: {shlex.join(['simplify', 'sweep', *words])}")
 
 
 def job_command(path: Path, lane: str) -> None:

@@ -5,14 +5,18 @@ The only room that knows Hydra. Hydra composes the chosen YAML files; settings t
 configuration judges the result, so a misspelt key gets the same one-line error wherever it stands.
 """
 
+from simplify.compose.files import as_written, read_yaml
 from simplify.compose.grammar import axes, parse
-from simplify.compose.points import compose_points, read_yaml
+from simplify.compose.points import compose_points
 from simplify.compose.run import compose_data, compose_run, with_settings
 from simplify.compose.tracking import shell_lines
+from simplify.compose.words import characters
 from simplify.compose.zoo import compose_zoo
 
 __all__ = [
+    "as_written",
     "axes",
+    "characters",
     "compose_data",
     "compose_points",
     "compose_run",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,33 +14,19 @@ from hydra import initialize_config_dir
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.plugins import Plugins
-from hydra.errors import HydraException
+from hydra.errors import MissingConfigException
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from simplify.choices import GROUPS, conf_dir
-from simplify.config import BUDGETS
+from simplify.choices import GROUPS, choice_file, choices, conf_dir
+from simplify.config import BUDGETS, nearest
 from simplify.errors import ConfigError
 
 Setting = tuple[str, Any]  # a full key and its value
 
 
-def plain(config: DictConfig, settings: Sequence[Setting]) -> dict[str, Any]:
-    """`config` with the settings applied, resolved, as plain data."""
-    OmegaConf.set_struct(config, False)
-    for key, value in settings:
-        apply(config, key, value)
-    clear_other_budgets(config, settings)
-    try:
-        data = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
-    except OmegaConfBaseException as error:
-        raise ConfigError(one_line(error)) from None
-    assert isinstance(data, dict)
-    return {str(key): value for key, value in data.items()}
-
-
-def read_run(base: Path, chosen: dict[str, str]) -> DictConfig:
+def read_run(base: Path, chosen: Mapping[str, str]) -> dict[str, Any]:
     """The configuration of an earlier run, complete as it was frozen."""
     if chosen:
         group, choice = next(iter(chosen.items()))
@@ -50,7 +37,14 @@ def read_run(base: Path, chosen: dict[str, str]) -> DictConfig:
     config = load(base, f"--config={base}", "the config.yaml of a run folder")
     if not config:
         raise ConfigError(f"--config={base}: holds no settings; valid: the config.yaml of a run folder")
-    return config
+    return unresolved(config)
+
+
+def unresolved(config: DictConfig) -> dict[str, Any]:
+    """Plain data with its references as they stand."""
+    data = OmegaConf.to_container(config, resolve=False)
+    assert isinstance(data, dict)
+    return {str(key): value for key, value in data.items()}
 
 
 def load(path: Path, said: str, valid: str) -> DictConfig:
@@ -66,6 +60,8 @@ def load(path: Path, said: str, valid: str) -> DictConfig:
         raise yaml_error(error, str(path)) from None
     except (UnicodeDecodeError, yaml.YAMLError):
         raise ConfigError(f"{said}: is no YAML text; valid: {valid}") from None
+    except Exception as error:  # YAML's constructors raise what Python does: !!int x, !!timestamp x, a list in itself
+        raise ConfigError(f"{said}: {_what_yaml_cannot(error)}; valid: {valid}") from None
     if not isinstance(config, DictConfig):
         raise ConfigError(f"{said}: holds no settings; valid: {valid}")
     return config
@@ -87,31 +83,79 @@ class _Overlay(SearchPathPlugin):
             search_path.prepend(provider="simplify-overlay", path=f"file://{_Overlay.folder}")
 
 
+def _what_yaml_cannot(error: Exception) -> str:
+    if isinstance(error, OmegaConfBaseException):
+        return one_line(error).split(" full_key:")[0]
+    if isinstance(error, RecursionError):
+        return "is nested too deep, or holds itself"
+    return f"holds a value that cannot be read ({type(error).__name__}: {one_line(error)})"
+
+
+@dataclass(frozen=True)
+class Composed:
+    """A choice of groups: its settings, with references as they stand, and the YAML file of each group."""
+
+    settings: dict[str, Any]
+    files: dict[str, str]
+
+
 @functools.lru_cache(maxsize=256)
-def composed(chosen: tuple[tuple[str, str], ...], overlay: Path | None) -> DictConfig:
-    """Hydra's composition of a distinct choice of groups, with the choices' names filled in."""
+def composed(chosen: tuple[tuple[str, str | None], ...], overlay: Path | None) -> Composed:
+    """Hydra's composition of a distinct choice of groups, with the choices' names filled in.
+
+    A group with None is left out.
+    """
     Plugins.instance().register(_Overlay)
     _Overlay.folder = overlay
     GlobalHydra.instance().clear()
+    words = [f"~{group}" if name is None else f"{group}={name}" for group, name in chosen]
     try:
         with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-            full = hydra_compose("config", [f"{g}={c}" for g, c in chosen], return_hydra_config=True)
+            full = hydra_compose("config", words, return_hydra_config=True)
+    except MissingConfigException as error:
+        raise ConfigError(_no_such_parent(error.missing_cfg_file or "", dict(chosen), overlay)) from None
     except yaml.MarkedYAMLError as error:
         raise yaml_error(error) from None
-    except (HydraException, OmegaConfBaseException, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(one_line(error)) from None
-    names = {group: str(full.hydra.runtime.choices[group]) for group in GROUPS}
+    except RecursionError:
+        where = ", ".join(f"{group}={name}" for group, name in chosen)
+        raise ConfigError(f"{where}: is nested too deep, or builds on itself; look at its defaults") from None
+    except Exception as error:  # Hydra's own, OmegaConf's, and what YAML's constructors raise
+        raise ConfigError(f"{_broken_file(chosen, overlay)}{one_line(error)}") from None
+    names = {group: str(name) for group in GROUPS if (name := full.hydra.runtime.choices.get(group)) is not None}
     OmegaConf.set_struct(full, False)
     del full["hydra"]
+    settings = unresolved(full)
     for group, name in names.items():
-        if full.get(group) is None:
-            full[group] = {}
-        if "name" not in full[group]:
-            full[group].name = name
-    return full
+        settings[group] = {"name": name, **(settings.get(group) or {})}
+    files = {group: choice_file(group, name, overlay) for group, name in names.items()}
+    return Composed(settings, {group: str(path) for group, path in files.items() if path})
 
 
-def apply(config: DictConfig | dict[str, Any], key: str, value: Any) -> None:
+def _no_such_parent(missing: str, chosen: Mapping[str, str | None], overlay: Path | None) -> str:
+    """A file whose `defaults` name one that is not there; Hydra says which one is missing and not where it is named."""
+    group, _, name = missing.rpartition("/")
+    if group not in GROUPS:
+        return f"{missing}: is named under the defaults of a YAML file, and there is no such file"
+    return no_parent(group, str(chosen.get(group)), name, overlay)
+
+
+def no_parent(group: str, child: str, name: str, overlay: Path | None) -> str:
+    """What is said of a YAML file that builds on one that is not there."""
+    valid = choices(group, overlay)
+    where = choice_file(group, child, overlay) or f"{group}={child}"
+    return f"{where}: defaults: {name}: no such {group}; {nearest(name, valid)}valid: {', '.join(valid)}"
+
+
+def _broken_file(chosen: Sequence[tuple[str, str | None]], overlay: Path | None) -> str:
+    """The first file of a choice that cannot be read by itself, as the beginning of an error; or nothing."""
+    for group, name in chosen:
+        path = choice_file(group, name, overlay) if name else None
+        if path is not None:
+            load(path, str(path), "YAML of the form key: value")
+    return ""
+
+
+def apply(config: dict[str, Any], key: str, value: Any) -> None:
     """Set one key. The value replaces the old one, groups of settings included."""
     *parents, last = key.split(".")
     place: Any = config
@@ -119,7 +163,7 @@ def apply(config: DictConfig | dict[str, Any], key: str, value: Any) -> None:
         if place.get(name) is None:
             place[name] = {}
         place = place[name]
-        if not isinstance(place, (dict, DictConfig)):
+        if not isinstance(place, dict):
             parent = ".".join(parents[:depth])
             raise ConfigError(
                 f"{key}: {parent} is {place}, which has no settings of its own; set it whole, as in '{parent}={{...}}'"
@@ -127,7 +171,7 @@ def apply(config: DictConfig | dict[str, Any], key: str, value: Any) -> None:
     place[last] = value
 
 
-def clear_other_budgets(config: DictConfig | dict[str, Any], settings: Sequence[Setting]) -> None:
+def clear_other_budgets(config: dict[str, Any], settings: Sequence[Setting]) -> None:
     """A budget given by the user replaces the one in the model's YAML."""
     given = {key.removeprefix("train.") for key, value in settings if value is not None}
     if given.intersection(BUDGETS):

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from simplify.choices import overlay_dir
-from simplify.compose.base import apply, composed, plain, read_run
+from simplify.compose.base import read_run
 from simplify.compose.grammar import parse, split
-from simplify.compose.tracking import with_shell
+from simplify.compose.points import run_data, with_changes
 from simplify.config import RunConfig, validate
 from simplify.errors import ConfigError
 
@@ -31,9 +30,9 @@ def compose_data(
     """The composed, resolved configuration as plain data, before the typed configuration sees it."""
     folder = overlay_dir(overlay)
     chosen, settings = split(parse(overrides), folder)
-    config = read_run(base, chosen) if base else composed(tuple(sorted(chosen.items())), folder).copy()
-    data = plain(config, settings)
-    return data if base else with_shell(data)
+    if base:
+        return with_changes(read_run(base, chosen), settings)
+    return run_data(chosen, settings, folder)
 
 
 def with_settings(config: Mapping[str, Any], overrides: Sequence[str]) -> RunConfig:
@@ -42,7 +41,4 @@ def with_settings(config: Mapping[str, Any], overrides: Sequence[str]) -> RunCon
     if chosen:
         group, choice = next(iter(chosen.items()))
         raise ConfigError(f"{group}={choice}: a group cannot be chosen anew here; valid: single settings")
-    data = copy.deepcopy(dict(config))
-    for key, value in settings:
-        apply(data, key, value)
-    return validate(RunConfig, data)
+    return validate(RunConfig, with_changes(config, settings))

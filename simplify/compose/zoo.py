@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
-from simplify.choices import choices, conf_dir, overlay_dir
-from simplify.compose.base import apply, composed, load, plain
+from simplify.choices import choice_file, choices, overlay_dir
+from simplify.compose.base import composed, load, no_parent, unresolved
 from simplify.compose.grammar import choice, parse, split
+from simplify.compose.points import with_changes
 from simplify.config import RunConfig, validate
 from simplify.errors import ConfigError
 
@@ -25,17 +26,13 @@ def compose_zoo(
     folder = overlay_dir(overlay)
     chosen, settings = split(parse(overrides), folder)
     wanted = tuple(choice("block", name, folder) for name in names or choices("block", folder))
-    ours = [(key, value) for key, value in settings if key.startswith("block.")]
-    rest = [(key, value) for key, value in settings if not key.startswith("block.")]
-    others = plain(composed(tuple(sorted(chosen.items())), folder).copy(), rest)
-    config = OmegaConf.create(others)
+    others = composed(tuple(sorted({**chosen, "block": None}.items())), folder)
     found: dict[str, RunConfig | ConfigError] = {}
     for name in wanted:
-        config.block = OmegaConf.merge({"name": name}, _block_file(name, folder))
-        for key, value in ours:
-            apply(config, key, value)
         try:
-            found[name] = validate(RunConfig, {**others, "block": OmegaConf.to_container(config.block, resolve=True)})
+            block = {"name": name, **unresolved(_block_file(name, folder))}
+            files = {**others.files, "block": str(choice_file("block", name, folder))}
+            found[name] = validate(RunConfig, with_changes({**others.settings, "block": block}, settings, files))
         except ConfigError as error:
             found[name] = error
     errors = [error for error in found.values() if isinstance(error, ConfigError)]
@@ -44,20 +41,23 @@ def compose_zoo(
     return found
 
 
-def _block_file(name: str, overlay: Path | None) -> DictConfig:
+def _block_file(name: str, overlay: Path | None, below: tuple[str, ...] = ()) -> DictConfig:
     """What Hydra makes of a block's YAML, for defaults that are blocks and `_self_`: 3 ms, not 20.
 
-    A file whose defaults say anything else is left to Hydra.
+    `below` are the blocks that build on it. A file whose defaults say anything else is left to Hydra.
     """
-    folders = [folder for folder in (overlay, conf_dir()) if folder]
-    path = next((p for p in (folder / "block" / f"{name}.yaml" for folder in folders) if p.is_file()), None)
+    path = choice_file("block", name, overlay)
     if path is None:
-        raise ConfigError(f"block={name}: named under defaults, but there is no such file; valid: a block's name")
+        raise ConfigError(no_parent("block", below[-1] if below else name, name, overlay))
+    if name in below:
+        raise ConfigError(f"{path}: builds on itself ({' on '.join([*below, name])}); valid: defaults without it")
     own = load(path, str(path), "YAML of the form key: value")
-    parents = list(own.pop("defaults", ["_self_"]))
+    parents = own.pop("defaults", None)
+    parents = list(parents) if isinstance(parents, ListConfig) else ["_self_"] if parents is None else [parents]
     if "_self_" not in parents or not all(isinstance(p, str) and p.replace("_", "a").isalnum() for p in parents):
-        return composed((("block", name),), overlay).block
-    parts = [own if parent == "_self_" else _block_file(parent, overlay) for parent in parents]
+        return DictConfig(composed((("block", name),), overlay).settings["block"])
+    above = (*below, name)
+    parts = [own if parent == "_self_" else _block_file(parent, overlay, above) for parent in parents]
     merged = OmegaConf.merge(*parts)
     assert isinstance(merged, DictConfig)
     return merged

@@ -65,7 +65,7 @@ class ClusterConfig(Settings):
     def _memory_has_a_unit(cls, value: Any) -> Any:
         if value is None or (isinstance(value, str) and re.fullmatch(r"\d+[KMGT]B?", value)):
             return value
-        unit = f" (or {value}M)" if isinstance(value, int) else ""
+        unit = f" (or {value}M)" if str(value).isdecimal() else ""
         raise ValueError(f"cluster.mem={show(value)}: valid: a number with its unit, as in 64G{unit}")
 
     @field_validator("timeout", mode="before")

@@ -20,10 +20,10 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from simplify.compose import read_yaml
 from simplify.config import Settings, nearest, show, validate
 from simplify.errors import ConfigError
 from simplify.sweep.record import PAPER
+from simplify.sweep.written import read_file
 
 Axes = dict[str, list[Any]]
 
@@ -140,7 +140,7 @@ class SweepFile(Size):
 def read_sweep(path: Path) -> SweepFile:
     """A sweep file, checked. Raises ConfigError with the file's name in every line."""
     what = "a sweep file with set, grid, zip, add, except, report or scales, as in sweeps/"
-    data = read_yaml(path, what)
+    data = read_file(path, what)
     _refuse_times(path)
     if "runs_of" in data:
         data = _with_runs_of(path, data, what)
@@ -167,7 +167,7 @@ def _with_runs_of(path: Path, data: Mapping[str, Any], what: str) -> dict[str, A
         raise ConfigError(
             f"{path}: runs_of={name}: no such file beside it or below; valid: {valid or '(there is none)'}"
         )
-    other = read_yaml(path.parent / name, what)
+    other = read_file(path.parent / name, what)
     if "runs_of" in other:
         raise ConfigError(f"{path}: runs_of={name}: has runs_of itself; valid: {other['runs_of']}")
     own = {key: value for key, value in data.items() if key != "runs_of"}
