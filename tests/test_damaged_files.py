@@ -94,9 +94,10 @@ def test_no_verb_ends_in_a_traceback(cli: Cli, runs: Path) -> None:
     kinds = {path.name if path.suffix == ".yaml" or len(path.name) < 20 else str(path.parent) for path in files}
     assert len(kinds) >= 11, kinds  # else this test sees less than it is meant to
 
-    def answers(*words: str) -> None:
+    def answers(*words: str) -> str:
         done = cli(*words)
         assert done.code in (0, 1, 2, 75) and "Traceback" not in done.err, (words, done.err)
+        return done.err
 
     def restore() -> None:
         shutil.rmtree(runs)
@@ -121,6 +122,8 @@ def test_no_verb_ends_in_a_traceback(cli: Cli, runs: Path) -> None:
         answers("report", "--out", "out")
         answers("sweep", *WORDS, "--plan")
 
+    for verb in (*VERBS[:2], ["report", "--out", "out"], ["sweep", *WORDS, "--plan"]):
+        assert "left out" not in answers(*verb)  # of what is whole
     one()
     many()
 

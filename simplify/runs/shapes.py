@@ -255,13 +255,38 @@ class BenchKey(Shape):
     torch: str
 
 
+class BenchMemory(Shape):
+    """What a training step took at most."""
+
+    bytes: Count | None = None
+
+
 class BenchVariant(Shape):
     """A variant of a bench."""
 
     config: Config
     key: BenchKey
     work: str
-    memory: dict[str, Any] | None = None
+    memory: BenchMemory | None = None
+
+
+class BenchRatio(Shape):
+    """How many times as fast as the baseline."""
+
+    median: FiniteFloat
+    low: FiniteFloat
+    high: FiniteFloat
+    verdict: str
+    why: str
+
+
+class BenchSplit(Shape):
+    """What a ratio is made of."""
+
+    flops: FiniteFloat
+    overhead: FiniteFloat
+    overhead_sure_low: FiniteFloat | None
+    overhead_sure_high: FiniteFloat | None
 
 
 class BenchEntry(Shape):
@@ -269,9 +294,12 @@ class BenchEntry(Shape):
 
     seconds: list[FiniteFloat]
     median: FiniteFloat
+    low: FiniteFloat
+    high: FiniteFloat
     tokens_per_second: FiniteFloat
-    ratio: dict[str, FiniteFloat | int | None] | None = None
-    split: dict[str, FiniteFloat | None] | None = None
+    mfu: FiniteFloat | None
+    ratio: BenchRatio | None
+    split: BenchSplit | None
 
 
 class BenchMode(Shape):
