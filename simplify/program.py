@@ -46,9 +46,12 @@ def heed_signals() -> None:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
 
 
-def program(*words: str, code: str | Path | None = None, module: str = "simplify.cli") -> list[str]:
-    """The command line that runs `main` of a module of ours; `code` is the folder that holds the package."""
-    return [sys.executable, "-c", _START.format(module), str(code or code_folder()), *words]
+def program(*words: str, code: str | Path | None = None, module: str = "simplify.cli", first: str = "") -> list[str]:
+    """The command line that runs `main` of a module of ours; `code` is the folder that holds the package.
+
+    `first` is a statement that comes before anything is imported.
+    """
+    return [sys.executable, "-c", first + _START.format(module), str(code or code_folder()), *words]
 
 
 def code_folder() -> Path:

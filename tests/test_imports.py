@@ -24,7 +24,7 @@ ROOMS: dict[str, set[str]] = {
     "compose": {"choices", "config", "errors"},
     "zoo": {"config"},
     "data": {"config", "display", "errors"},
-    "runs": {"choices", "config", "data", "locks", "zoo", "errors"},
+    "runs": {"choices", "config", "data", "locks", "program", "zoo", "errors"},
     "training": {"config", "data", "display", "errors", "runs", "zoo"},
     "dispatch": {"config", "data", "errors", "machine", "program", "runs", "training"},
     "sweep": {"choices", "compose", "config", "data", "errors", "machine", "program", "runs", "zoo"},

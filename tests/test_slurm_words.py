@@ -18,11 +18,17 @@ from simplify.dispatch.site import parse_partitions
 from simplify.dispatch.slurm import requests
 from simplify.errors import ConfigError
 from simplify.runs.folder import RunFolder
+from simplify.runs.last_word import LastWord
 from simplify.runs.queue import Job
 from simplify.runs.scheduler import Told, merge, parse_sacct, parse_squeue
 from simplify.runs.slurm import Array, new_array, read_array
-from simplify.runs.slurm_board import _why_it_waits
-from simplify.runs.verdict import verdict
+from simplify.runs.slurm_board import _why_it_waits as _why
+from simplify.runs.verdict import Traces, verdict
+
+
+def _why_it_waits(told: Told, begun: bool) -> str:
+    return _why(told, "70_3", 4, begun)
+
 
 SQUEUE = """\
 70_0|PENDING|BeginTime||2026-11-25T13:22:13|NONE
@@ -71,12 +77,94 @@ def test_why_it_waits_in_words() -> None:
     today = datetime.now().replace(hour=23, minute=58, second=0, microsecond=0)
     begin = Told("PENDING", "BeginTime", start=today.isoformat())
     assert _why_it_waits(begin, begun=True) == "requeued, eligible at 23:58"
-    assert _why_it_waits(Told("PENDING", "Priority"), begun=False) == "pending: Priority"
+    assert _why_it_waits(Told("PENDING", "Priority"), begun=False) == "pending: Priority: others come first"
+    assert _why_it_waits(Told("PENDING", "Unheard"), begun=False) == "pending: Unheard"
     assert _why_it_waits(Told("PENDING"), begun=False) == "pending: not looked at yet"
     hopeless = _why_it_waits(Told("PENDING", "DependencyNeverSatisfied"), begun=False)
     assert hopeless == "will not begin: DependencyNeverSatisfied: the job it waits for has failed"
     later = Told("PENDING", "Resources", start=(today + timedelta(days=3)).isoformat())
     assert _why_it_waits(later, begun=False).endswith(f"expected at {today + timedelta(days=3):%d %b %H:%M}")
+
+
+def traces(folder: Path, setup: bool = False) -> Traces:
+    (folder / "run").mkdir(exist_ok=True)
+    return Traces(folder / "run", folder / "out", LastWord(folder / "0.word"), setup)
+
+
+NOISE = """\
+srun: Job step aborted: Waiting up to 6 seconds for job step to finish.
+srun: error: n1: task 0: Exited with exit code 2
+srun: launch/slurm: _step_signal: Terminating StepId=5.0
+srun: Force Terminated StepId=5.0
+"""
+
+
+@pytest.mark.parametrize(
+    ("out", "begun", "cause", "message"),
+    [
+        (NOISE, False, "never_began", "it said nothing: can the node read and write"),
+        ("simplify: /x: cannot be entered on this node\n" + NOISE, False, "refused", "/x: cannot be entered on this"),
+        ("srun: error: n1: task 0: Killed\n" + NOISE, True, "killed", "process 0 on n1: killed (SIGKILL: kill -9, or"),
+        ("old\n--- start of job 5\n" + NOISE, True, "killed", "ended (FAILED) without a word"),
+        ("OSError: [Errno 28] No space left on device\n" + NOISE, False, "disk_full", "No space left on device"),
+        ("OSError: [Errno 30] Read-only file system: 'x'\n" + NOISE, True, "storage", "Read-only file system"),
+        ("slurmstepd: error: execve(): /x/python: No such file\n" + NOISE, False, "never_began", "execve(): /x/python"),
+    ],
+)
+def test_a_cause_is_no_noise(tmp_path: Path, out: str, begun: bool, cause: str, message: str) -> None:
+    (tmp_path / "out").write_text(out)
+    error = verdict(Told("FAILED"), KILLED if begun else None, traces(tmp_path)).error
+    assert error is not None and error["cause"] == cause and message in error["message"], error
+    if cause == "never_began" and "nothing" in message:
+        error = verdict(Told("FAILED"), None, traces(tmp_path, setup=True)).error
+        assert error is not None and error["message"].endswith("it said nothing: look at cluster.setup")
+
+
+def test_a_last_word_and_a_folder_that_is_gone(tmp_path: Path) -> None:
+    there = traces(tmp_path)
+    assert not there.last_word.begun
+    there.last_word.make_room()
+    assert there.last_word.begun and there.last_word.read() is None
+    there.last_word.say({"cause": "disk_full", "message": "x" * 9000, "traceback": ["no"]})
+    error = verdict(Told("FAILED"), KILLED, there).error
+    assert error is not None and error["cause"] == "disk_full" and there.last_word.path.stat().st_size == 4096
+    there.folder.rmdir()
+    error = verdict(Told("FAILED"), None, there).error
+    assert error is not None and error["cause"] == "storage" and "was removed or renamed" in error["message"]
+
+
+@pytest.mark.parametrize(
+    ("reason", "said"),
+    [
+        (
+            "QOSMaxWallDurationPerJobLimit",
+            "will not begin: REASON: the QOS lets no job have so much time (cluster.timeout)",
+        ),
+        (
+            "AssocMaxCpuPerJobLimit",
+            "will not begin: REASON: the account lets no job have so many CPUs (cluster.cpus_per_task)",
+        ),
+        ("QOSMaxGRESPerNode", "will not begin: REASON: the QOS lets no job have so many GPUs (cluster.gpus_per_node)"),
+        ("QOSMinMemory", "will not begin: REASON: the QOS takes no job that asks for so little memory (cluster.mem)"),
+        (
+            "QOSMaxJobsPerUserLimit",
+            "pending: REASON: until others of yours have ended: the QOS lets one user have only so many",
+        ),
+        (
+            "AssocGrpCPUMinutesLimit",
+            "pending: REASON: until others have ended: the account lets all its jobs together have",
+        ),
+        (
+            "JobArrayTaskLimit",
+            "pending: REASON: until others of its sweep have ended: cluster.max_parallel=4 at a time",
+        ),
+        ("JobHeldUser", "pending: REASON: held by its owner: scontrol release 70_3 lets it begin"),
+        ("JobHeldAdmin", "pending: REASON: held by an administrator, who alone may release it"),
+        ("launch failed requeued held", "pending: REASON: held since it was requeued too often: scontrol release 70_3"),
+    ],
+)
+def test_reasons_are_sentences(reason: str, said: str) -> None:
+    assert _why_it_waits(Told("PENDING", reason), begun=False).startswith(said.replace("REASON", reason))
 
 
 STOPPED = {"array": "a", "ended": "2026-11-25T13:22:00Z", "how": "stopped"}
@@ -106,7 +194,7 @@ def test_what_an_end_comes_to(
     tmp_path: Path, state: str | None, attempt: dict[str, Any] | None, out: str, now: str, cause: str | None
 ) -> None:
     (tmp_path / "out").write_text(out)
-    found = verdict(Told(state) if state else None, attempt, tmp_path / "out", tmp_path)
+    found = verdict(Told(state) if state else None, attempt, traces(tmp_path))
     assert found.state == now and (found.error or {}).get("cause") == cause
     if cause == "never_began":
         assert found.error is not None and "command not found" in found.error["message"]
@@ -179,6 +267,16 @@ def test_refusals_name_the_setting() -> None:
     text = "sbatch: error: Batch job submission failed: Invalid qos specification"
     assert explained(text, request).startswith("cluster.qos=fast: Slurm refuses it: Invalid qos specification; valid: ")
     assert explained("sbatch: error: first\nsbatch: error: Batch job submission failed: so", request) == "sbatch: first"
+
+
+def test_limits_say_how_many_runs_are_left_out() -> None:
+    many = Request(slurm(timeout="2:00:00").cluster, asked(*[slurm()] * 3), None)
+    said = explained("sbatch: error: AssocMaxSubmitJobLimit\nsbatch: error: Batch job submission failed: Job", many)
+    assert said.startswith("sbatch: AssocMaxSubmitJobLimit: 3 runs left out; nothing is lost: the same command later")
+    said = explained(
+        "sbatch: error: QOSMaxWallDurationPerJobLimit\nsbatch: error: Batch job submission failed: Job", many
+    )
+    assert said.startswith("cluster.timeout=2:00:00: Slurm refuses it: QOSMaxWallDurationPerJobLimit; valid: ")
 
 
 def test_without_slurm_it_is_one_line(cli: Any, monkeypatch: pytest.MonkeyPatch, here: Path) -> None:

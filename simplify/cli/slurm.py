@@ -11,7 +11,7 @@ from simplify.data.corpus import open_corpus
 from simplify.dispatch.asked import Asked
 from simplify.dispatch.batch import Request, Runs, script, test_only
 from simplify.dispatch.slurm import Submitted, refuse_without_slurm, requests, submit
-from simplify.errors import ConfigError
+from simplify.errors import ConfigError, TryAgain
 from simplify.runs.code import save_patch
 from simplify.runs.files import writing
 from simplify.runs.folder import find_folder, root_path, run_root
@@ -48,7 +48,10 @@ def submit_one(config: RunConfig, command: list[str], force: bool) -> None:
 
 
 def say_submitted(submitted: Submitted) -> None:
-    """The jobs that Slurm has now. Raises UserError with what it refused; the rest is submitted all the same."""
+    """The jobs that Slurm has now; the rest is submitted all the same.
+
+    Raises UserError with what it refused, else TryAgain with what it may have.
+    """
     if submitted.jobs:
         plural = "job" if len(submitted.jobs) == 1 else "jobs"
         runs = "1 run" if submitted.added == 1 else f"{submitted.added} runs"
@@ -56,7 +59,9 @@ def say_submitted(submitted: Submitted) -> None:
             f"{runs} submitted to Slurm as {plural} {', '.join(submitted.jobs)}; this shell may be closed", flush=True
         )
     if submitted.problems:
-        raise ConfigError(*dict.fromkeys(submitted.problems))
+        raise ConfigError(*dict.fromkeys([*submitted.problems, *submitted.unknown]))
+    if submitted.unknown:
+        raise TryAgain("\n".join(submitted.unknown))
 
 
 def show_slurm_plan(root: Path, runs: Runs, label: str) -> None:

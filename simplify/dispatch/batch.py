@@ -1,35 +1,49 @@
 """The batch script of an array, by submitit, and what sbatch makes of it.
 
-submitit knows sbatch's options and hands the script over; what the job then runs is our own program, which is
-given the folder of the array and finds its run there. So nothing is pickled, and a job whose submitter died
-before it had the id has all it needs.
+submitit knows sbatch's options; what the job then runs is our own program, which is given the folder of the
+array and finds its run there. So nothing is pickled, and a job whose submitter died before it had the id has
+all it needs.
 """
 
 from __future__ import annotations
 
-import contextlib
-import io
-import os
+import re
 import shlex
-import subprocess
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from simplify.config import ClusterConfig, RunConfig, show
-from simplify.errors import UserError
+from simplify.errors import TryAgain, UserError
 from simplify.program import program
 from simplify.runs.folder import RunFolder
-from simplify.runs.scheduler import command
+from simplify.runs.job_output import START
+from simplify.runs.reasons import is_submit_limit, setting_of
 from simplify.runs.slurm import Array
+from simplify.runs.slurm_command import command, is_silent
 
 if TYPE_CHECKING:
     import submitit
 
-# A signal that comes before Python has its handlers must not kill it.
-_IGNORE = ("sh", "-c", "trap '' USR2; exec \"$@\"", "sh")
+# A signal that comes before the run can handle it waits until it can (training/signals.py). One that comes even
+# before Python, and kills, is answered by the batch script: it asks for what the run would have asked for.
+_HOLD = "import signal as s; s.pthread_sigmask(s.SIG_BLOCK, [s.SIGUSR1, s.SIGUSR2]); "
+_SURVIVE = "trap : USR1 USR2"
+_REQUEUE = """\
+code=$?
+job=$SLURM_JOB_ID
+again=$code
+[ -z "${{SLURM_ARRAY_JOB_ID:-}}" ] || job=${{SLURM_ARRAY_JOB_ID}}_$SLURM_ARRAY_TASK_ID
+[ $code = 143 ] && [ "$(squeue -h -j $job -o %T)" = RUNNING ] && again=140
+if [ $again = 138 ] || [ $again = 140 ]; then
+    for pause in 1 2 4 8 16; do
+        [ -e {folder}/${{SLURM_ARRAY_TASK_ID:-0}}.cancelled ] || scontrol requeue $job && break
+        sleep $pause
+    done
+fi
+exit $code"""
 _SAME_NAMES = (
     "partition",
     "account",
@@ -42,6 +56,8 @@ _SAME_NAMES = (
     "mem",
     "wckey",
 )
+# What sbatch says, among whatever else a site lets it print: with and without --parsable.
+_ID = re.compile(r"(?:Submitted batch job )?(\d+)(?:;\S+| on cluster \S+)?")
 Runs = Sequence[tuple[RunFolder, RunConfig]]
 
 
@@ -56,50 +72,53 @@ class Request:
     behind: tuple[str, ...] = ()  # jobs of an earlier submission that it waits for, for the same reason
 
 
-def script(array_folder: Path, count: int, request: Request, name: str, code: Path | None) -> str:
+def script(
+    array_folder: Path, count: int, request: Request, name: str, code: Path | None, after: Sequence[str] = ()
+) -> str:
     """The text that sbatch is given for an array of `count` runs."""
-    executor = _executor(array_folder, count, request, name, ())
+    executor = _executor(array_folder, count, request, name, after)
     return executor._make_submission_file_text(_task_command(array_folder, code), "")
 
 
 def test_only(text: str) -> str:
     """What `sbatch --test-only` says: when the job would begin, or why it would not; nothing is submitted."""
-    with tempfile.NamedTemporaryFile("w", suffix=".sh") as file, _clean():
+    with tempfile.NamedTemporaryFile("w", suffix=".sh") as file:
         file.write(text)
         file.flush()
-        try:
-            done = subprocess.run(
-                ["sbatch", "--test-only", file.name], capture_output=True, text=True, timeout=60, check=False
-            )
-        except (OSError, subprocess.SubprocessError) as error:
-            return f"sbatch --test-only: {error}"
-    said = (done.stderr + done.stdout).strip().splitlines()
-    return explained("\n".join(said), request=None) if said else "sbatch --test-only says nothing"
+        reply = command("sbatch", "--test-only", file.name)
+    said = (reply.said + reply.out).strip()
+    return explained(said, request=None) if said else "sbatch --test-only says nothing"
+
+
+class Unanswered(TryAgain):
+    """sbatch was begun, and whether Slurm has the job now is not known."""
+
+
+class NotTried(TryAgain):
+    """Slurm does not answer other questions: sbatch was not begun."""
 
 
 def sbatch(array: Array, request: Request, code: Path | None, after: Sequence[str]) -> str:
-    """Submit an array, to begin once the jobs `after` have ended; returns Slurm's id. Raises UserError if refused."""
-    from submitit.core.utils import FailedJobError, FailedSubmissionError
+    """Submit an array, to begin once the jobs `after` have ended; returns Slurm's id.
 
-    executor = _executor(array.folder, len(array.runs), request, array.name, after)
+    Raises UserError if it is refused, Unanswered if it may have been taken, NotTried.
+    """
+    if is_silent():
+        raise NotTried("Slurm does not answer")
+    file = array.folder / "batch.sh"
+    file.write_text(script(array.folder, len(array.runs), request, array.name, code, after), encoding="utf-8")
     try:
-        # clean also inside a job, whose variables would become the new job's; submitit prints what it raises as well
-        with _clean(), contextlib.redirect_stderr(io.StringIO()):
-            return executor._submit_command(_task_command(array.folder, code)).job_id
-    except (FailedJobError, FailedSubmissionError) as error:
-        raise UserError(explained(str(error), request)) from None
-
-
-@contextlib.contextmanager
-def _clean() -> Iterator[None]:
-    """submitit's own context, which would also forget where the cluster is described."""
-    from submitit.helpers import clean_env
-
-    kept = os.environ.get("SLURM_CONF")
-    with clean_env():
-        if kept is not None:
-            os.environ["SLURM_CONF"] = kept
-        yield
+        reply = command("sbatch", "--parsable", str(file))
+    except BaseException:  # Ctrl-C
+        array.note_unanswered()
+        raise
+    found = [match[1] for line in reply.out.splitlines() if (match := _ID.fullmatch(line.strip()))]
+    if not reply.code and found:
+        return found[0]
+    if reply.ran and (not reply.code or reply.silent or not reply.said.strip()):
+        array.note_unanswered()
+        raise Unanswered(reply.problem or f"sbatch ended with code {reply.code} and without the job's number")
+    raise UserError(explained(reply.said, request))
 
 
 def _executor(folder: Path, count: int, request: Request, name: str, after: Sequence[str]) -> submitit.SlurmExecutor:
@@ -110,7 +129,9 @@ def _executor(folder: Path, count: int, request: Request, name: str, after: Sequ
     output = f"{place}/%A_%a.out" if count > 1 else f"{place}/%j_0.out"
     # not the job's own --output: each line of every process, as it comes
     srun = ["--output", output, "--kill-on-bad-exit=1"]
-    setup = ["set -e", *cluster.setup, "set +e"] if cluster.setup else []  # training without it would be another run
+    setup = [_SURVIVE, f'echo "{START} $SLURM_JOB_ID"']
+    if cluster.setup:  # training without it would be another run
+        setup += ["set -e", *cluster.setup, "set +e"]
     if cluster.cpus_per_task is not None:
         setup.append(f"export SRUN_CPUS_PER_TASK={cluster.cpus_per_task}")  # srun no longer inherits it
         if cluster.cpu_threads is None:
@@ -126,7 +147,8 @@ def _executor(folder: Path, count: int, request: Request, name: str, after: Sequ
         signal_delay_s=cluster.signal_seconds,
         array_parallelism=request.parallel or count,
         dependency=f"afterany:{':'.join(after)}" if after else None,
-        setup=setup or None,
+        setup=setup,
+        teardown=_REQUEUE.format(folder=shlex.quote(str(folder))).splitlines(),
         srun_args=srun,
         stderr_to_stdout=True,
         additional_parameters={key: value for key, value in more.items() if value is not False},
@@ -137,7 +159,7 @@ def _executor(folder: Path, count: int, request: Request, name: str, after: Sequ
 
 
 def _task_command(folder: Path, code: Path | None) -> str:
-    return shlex.join([*_IGNORE, *program("task", str(folder), code=code)])
+    return shlex.join(program("task", str(folder), code=code, first=_HOLD))
 
 
 def explained(said: str, request: Request | None) -> str:
@@ -147,6 +169,14 @@ def explained(said: str, request: Request | None) -> str:
     # the last line only says that it failed, unless it is the only one
     text = errors[0].removeprefix("Batch job submission failed: ") if errors else _told(lines)
     cluster = request.cluster if request else None
+    if is_submit_limit(said):
+        runs = f"{len(request.runs)} run{'s'[: len(request.runs) != 1]} left out; " if request else ""
+        later = "nothing is lost: the same command later, when fewer jobs of yours are there, or with fewer runs"
+        return f"sbatch: {text}: {runs}{later}"
+    if (setting := setting_of(text)) is not None and cluster:
+        value = getattr(cluster, setting.partition(".")[2], None)
+        shown = setting if value is None else f"{setting}={show(value)}"
+        return f"{shown}: Slurm refuses it: {text}; valid: within the limits of the account and QOS (sacctmgr show qos)"
     for words, names, valid in _REFUSALS:
         if words in text:
             asked = {name: getattr(cluster, name) for name in names} if cluster else dict.fromkeys(names)
@@ -162,8 +192,8 @@ def _told(lines: Sequence[str]) -> str:
 
 
 def _partitions() -> str:
-    _, out, _ = command("sinfo", "-h", "-o", "%R")
-    return ", ".join(dict.fromkeys(out.split()))
+    rows = (line.split("|") for line in command("sinfo", "-h", "-o", "|%R|").out.splitlines())
+    return ", ".join(dict.fromkeys(row[1] for row in rows if len(row) == 3)) or "a partition of this cluster (sinfo)"
 
 
 _NODE = ("nodes", "tasks_per_node", "cpus_per_task", "gpus_per_node", "gres", "mem")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
-from collections.abc import Collection, Iterable, Iterator
+import time
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,11 +17,15 @@ from simplify.runs.files import write_json
 from simplify.runs.folder import now
 from simplify.runs.process import is_alive, is_local
 from simplify.runs.queue import Queue, read_job
-from simplify.runs.scheduler import command
+from simplify.runs.scheduler import ask
 from simplify.runs.slurm_board import Element, SlurmBoard
+from simplify.runs.slurm_command import command
 
 _OVER = ("Invalid job id", "already completing", "no longer", "not running")  # it has ended in the meantime
+_OF_A_JOB = re.compile(r"^scancel: error: (?:Kill job error on job id \S+: )?")
 _AT_ONCE = 200  # ids in one scancel
+_TAKES = 3.0  # seconds in which Slurm has to show that it has heard
+_GONE = ("COMPLETING", "CANCELLED", "COMPLETED", "FAILED", "TIMEOUT")
 
 
 @dataclass(frozen=True)
@@ -80,30 +86,49 @@ def _cancel_submitted(root: Path, run_ids: Collection[str] | None, sweep: str | 
         if standing is None or standing.state == "ended":
             continue
         chosen.add(run_id)
-        element.array.cancelled(element.index).touch()  # it does not begin again, whatever Slurm does
+        # It does not begin again, whatever Slurm does; and while it trains it looks at the mark itself (task.py).
+        element.array.cancelled(element.index).touch()
         training = is_training(facts, root / element.name)
         if training:
             write_json(root / element.name / "cancelled.json", {"cancelled": now()})
         (stops if training else ends).append(element)
-    for elements, words, names in ((ends, [], found.dequeued), (stops, ["--signal=USR2"], found.asked_to_stop)):
-        for element, problem in _scancel(elements, words):
-            if problem:  # its mark is set all the same
-                found.out_of_reach[element.name] = f"Slurm cannot be told ({problem}); it will not begin again"
-            else:
-                names.append(element.name)
+    _scancel(stops, "--signal=USR2")  # sooner than it would look
+    found.asked_to_stop.extend(element.name for element in stops)
+    problem = _scancel(ends)
+    still = _still_there(ends) if not problem else {slurm_id for e in ends if (slurm_id := e.slurm_id)}
+    for element in ends:
+        if element.slurm_id not in still:
+            found.dequeued.append(element.name)
+            continue
+        why = f"Slurm cannot be told ({problem})" if problem else "scancel has not taken it out"
+        found.out_of_reach[element.name] = (
+            f"will not be trained, but {why}: job {element.slurm_id} stays in its queue; the same command later"
+        )
     return chosen
 
 
-def _scancel(elements: Iterable[Element], words: list[str]) -> Iterator[tuple[Element, str]]:
-    """Tell Slurm; for each element why it could not be told, if so."""
-    todo = list(elements)
-    for start in range(0, len(todo), _AT_ONCE):
-        part = todo[start : start + _AT_ONCE]
-        ids = [slurm_id for element in part if (slurm_id := element.slurm_id)]
-        code, _, problem = command("scancel", *words, *ids) if ids else (0, "", "")
-        over = any(words in problem for words in _OVER)
-        why = (problem or f"scancel ended with code {code}") if code and not over else ""
-        yield from ((element, why if element.slurm_id else "") for element in part)
+def _scancel(elements: Sequence[Element], *words: str) -> str:
+    """Tell Slurm; returns why it could not be told, if so."""
+    ids = [slurm_id for element in elements if (slurm_id := element.slurm_id)]
+    for start in range(0, len(ids), _AT_ONCE):
+        reply = command("scancel", *words, *ids[start : start + _AT_ONCE])
+        if reply.code and (reply.silent or not any(word in reply.said for word in _OVER)):
+            return _OF_A_JOB.sub("", reply.problem) or f"scancel ended with code {reply.code}"
+    return ""
+
+
+def _still_there(elements: Sequence[Element]) -> set[str]:
+    """The elements that Slurm still has although it was told: what scancel's exit code says is not enough."""
+    ids = [slurm_id for element in elements if (slurm_id := element.slurm_id)]
+    end, wait = time.monotonic() + _TAKES, 0.1
+    while ids:
+        answer = ask(ids, anew=True)
+        there = {i for i in ids if (told := answer.of(i)) and told.active and told.state not in _GONE}
+        if answer.problem or not there or time.monotonic() > end:
+            return there
+        time.sleep(wait)
+        wait *= 2
+    return set()
 
 
 def _training(root: Path, run_ids: Collection[str]) -> dict[str, str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from pathlib import Path
 from simplify.config import ClusterConfig
 from simplify.errors import UserError
 from simplify.program import code_folder
-from simplify.runs.scheduler import command
+from simplify.runs.slurm_command import command
 
 _CRED_EXPIRE = 120  # seconds, Slurm's default for how long a credential holds; a requeue waits one more
 _START = 60  # seconds that a node may take to be given to us
@@ -81,14 +80,16 @@ class Look:
 
 def look_at_site() -> Site:
     """Ask Slurm. Raises UserError where it does not answer."""
-    code, out, problem = command("scontrol", "show", "config")
-    if code:
-        raise UserError(f"cluster.kind=slurm: Slurm does not answer: {problem}; valid: a login node of the cluster")
-    pairs = (line.partition("=") for line in out.splitlines() if "=" in line)
+    told = command("scontrol", "show", "config")
+    if told.code:
+        raise UserError(
+            f"cluster.kind=slurm: Slurm does not answer: {told.problem}; valid: a login node of the cluster"
+        )
+    pairs = (line.partition("=") for line in told.out.splitlines() if "=" in line)
     settings = {name.strip(): value.strip() for name, _, value in pairs}
-    _, rows, _ = command("sinfo", "-h", "-o", "%R|%a|%l|%D|%c|%m|%G")
-    _, shown, _ = command("scontrol", "show", "partition", "-o")
-    code, _, _ = command("sacct", "-n", "-X", "-S", "now-1minutes")
+    rows = command("sinfo", "-h", "-o", "%R|%a|%l|%D|%c|%m|%G").out
+    shown = command("scontrol", "show", "partition", "-o").out
+    code = command("sacct", "-n", "-X", "-S", "now-1minutes").code
     return Site(settings, parse_partitions(rows, shown), accounting=not code)
 
 
@@ -117,17 +118,11 @@ def look_from_node(cluster: ClusterConfig, root: Path) -> Look:
     flags = [f"--{name}={value}" for name, value in {**asked, **gpus}.items() if value is not None]
     words = ["srun", "--quiet", f"--immediate={_START}", "-n1", "-t5", "--job-name=simplify-doctor", *flags]
     python = [sys.executable, "-c", _LOOK, str(probe), str(code_folder())]
-    try:
-        done = subprocess.run([*words, *python], capture_output=True, text=True, timeout=_START + _PROBE, check=False)
-    except subprocess.TimeoutExpired:
-        return Look(problem=f"no answer within {_START + _PROBE:.0f} s")
-    except OSError as error:
-        return Look(problem=f"srun cannot be started: {error.strerror or error}")
+    reply = command(*words, *python, seconds=_START + _PROBE)
     try:
         node, version, torch, count = probe.read_text().split("|")
     except (OSError, ValueError):
-        said = [line for line in done.stderr.splitlines() if line.strip()]
-        return Look(problem=said[-1].strip() if said else f"the job left nothing in {root}: is it on a shared disk?")
+        return Look(problem=reply.problem or f"the job left nothing in {root}: is it on a shared disk?")
     finally:
         probe.unlink(missing_ok=True)
     return Look(node, version, torch, int(count))

@@ -14,12 +14,12 @@ from pathlib import Path
 
 from simplify.config import RunConfig
 from simplify.dispatch.asked import Asked, job_of
-from simplify.dispatch.batch import Request, Runs, sbatch
+from simplify.dispatch.batch import NotTried, Request, Runs, Unanswered, sbatch
 from simplify.errors import ConfigError, UserError
 from simplify.runs.folder import RunFolder
 from simplify.runs.queue import Queue
-from simplify.runs.scheduler import command
 from simplify.runs.slurm import Array, new_array
+from simplify.runs.slurm_command import command
 from simplify.runs.state import Board
 
 _TAGS = ("%j", "%t", "%A", "%a")  # submitit replaces them in paths
@@ -32,7 +32,8 @@ class Submitted:
 
     added: int
     jobs: list[str]  # Slurm's ids
-    problems: list[str]
+    problems: list[str]  # what Slurm refused
+    unknown: list[str]  # what it may have, or was not asked for: nothing is wrong
 
 
 def requests(runs: Runs, limit: int | None = None, before: Sequence[Array] = (), ended: int = 0) -> list[Request]:
@@ -74,21 +75,52 @@ def submit(root: Path, runs: Runs, asked: Asked) -> Submitted:
             for number, request in enumerate(wanted)
             if (jobs := [job_of(f, config, root, asked) for f, config in request.runs if _is_free(board, f)])
         }
+    return _submit_each(arrays, wanted, asked.code)
+
+
+def _submit_each(arrays: Mapping[int, Array], wanted: Sequence[Request], code: Path | None) -> Submitted:
+    """Hand arrays to sbatch. Only what Slurm certainly does not have is taken back."""
     ids: dict[int, str] = {}
     problems: list[str] = []
-    added = 0
-    for number, array in arrays.items():
-        request = wanted[number]
-        try:
-            job_id = sbatch(array, request, asked.code, [*request.behind, *_known(ids, request.after)])
-        except UserError as error:
-            shutil.rmtree(array.folder, ignore_errors=True)
-            problems += str(error).splitlines()
-            continue
-        array.note_id(job_id)
-        ids[number] = job_id
-        added += len(array.runs)
-    return Submitted(added, list(ids.values()), problems)
+    unknown: list[str] = []
+    todo = dict(arrays)
+    try:
+        for number, array in arrays.items():
+            request = wanted[number]
+            try:
+                array.note_id(sbatch(array, request, code, [*request.behind, *_known(ids, request.after)]))
+            except UserError as error:
+                problems += str(error).splitlines()
+                _take_back(todo.pop(number))
+                continue
+            except Unanswered as error:
+                unknown.append(_may_be_there(todo.pop(number), error))
+                break  # others might have to wait for this one
+            ids[number] = todo.pop(number).job_id or ""
+    except NotTried:
+        pass
+    finally:
+        for array in todo.values():
+            _take_back(array)
+    if todo:
+        runs = _counted(sum(len(array.runs) for array in todo.values()))
+        unknown.append(f"{runs} not submitted, since Slurm does not answer; nothing is lost: the same command later")
+    return Submitted(sum(len(arrays[number].runs) for number in ids), list(ids.values()), problems, unknown)
+
+
+def _take_back(array: Array) -> None:
+    shutil.rmtree(array.folder, ignore_errors=True)
+
+
+def _may_be_there(array: Array, why: Unanswered) -> str:
+    return (
+        f"{_counted(len(array.runs))}: whether Slurm has taken the job is not known yet ({why}); simplify status "
+        "finds it by its name, and nothing is submitted twice"
+    )
+
+
+def _counted(runs: int) -> str:
+    return "1 run" if runs == 1 else f"{runs} runs"
 
 
 def refuse_without_slurm(root: Path) -> None:
@@ -106,8 +138,7 @@ def refuse_without_slurm(root: Path) -> None:
 
 def max_array_size() -> int:
     """Elements that an array of this cluster may have."""
-    _, out, _ = command("scontrol", "show", "config")
-    for line in out.splitlines():
+    for line in command("scontrol", "show", "config").out.splitlines():
         name, _, value = line.partition("=")
         if name.strip() == "MaxArraySize" and value.strip().isdigit():
             return max(int(value), 1)

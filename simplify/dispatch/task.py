@@ -11,6 +11,8 @@ import contextlib
 import os
 import signal
 import sys
+import threading
+import time
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -21,13 +23,19 @@ from simplify.config import RunConfig, validate
 from simplify.dispatch.cancel import cancel
 from simplify.errors import AlreadyRunning, Interrupted, RunFolderError, SimplifyError, TrainingFailed, UserError
 from simplify.program import forget_group
+from simplify.runs.files import storage_failure
 from simplify.runs.folder import RunFolder
 from simplify.runs.queue import Job, Queue
-from simplify.runs.scheduler import command
 from simplify.runs.slurm import Array, read_array
+from simplify.runs.slurm_command import command
 
 Train = Callable[[RunConfig, Job, Mapping[str, Any], int], None]
 _LAST_LINES = 20
+_LOOK_EVERY = 5.0  # seconds between two looks for the mark of a cancelled run
+_ONE_TRY = 10.0  # seconds for one answer of the controller
+_TRIES = 90.0  # seconds in which it is asked again; a preempted job, or one near its limit, has not much more
+_REFUSALS = 4  # said no so often: it means it
+_ENDING = ("already completing", "already pending")  # it has heard an earlier try
 
 
 @dataclass(frozen=True)
@@ -63,14 +71,15 @@ class Place:
 
 def run_task(folder: Path, train: Train) -> None:
     """Train this process' run. Raises what training raises."""
-    for number in (signal.SIGUSR2, signal.SIGUSR1):  # ignored for as long as nobody could handle them
-        signal.signal(number, signal.SIG_DFL)
+    for number in (signal.SIGUSR2, signal.SIGUSR1):  # once training handles them no longer they must not kill
+        signal.signal(number, lambda *_: None)
     place = _place(folder)
     if place is None or not _is_wanted(place):
         return
     try:
         _settle_in(place)
         config = validate(RunConfig, place.job.config)  # by the code of today, if there is no snapshot
+        _watch_for_cancel(place)
         train(config, place.job, place.origin, config.cluster.max_stalled)
     except Interrupted as stop:
         # the processes other than 0 leave without a word: srun would end 0 for their exit codes
@@ -111,6 +120,13 @@ def _is_wanted(place: Place) -> bool:
 def _settle_in(place: Place) -> None:
     """The folder, the variables and the log that the run expects."""
     job = place.job
+    if place.rank == 0:
+        place.array.last_word(place.index).make_room()
+        place.folder.path.mkdir(parents=True, exist_ok=True)
+        if not (place.folder.path / "config.yaml").exists():
+            place.folder.keep_config(job.config)
+        _print_into(place.folder.log)
+        print(f"--- job {place.element} on {os.environ.get('SLURM_JOB_NODELIST', '?')}", flush=True)
     try:
         os.chdir(job.cwd)
     except OSError as error:
@@ -124,12 +140,6 @@ def _settle_in(place: Place) -> None:
         TorchDistributedEnvironment().export(set_cuda_visible_devices=False, overwrite=True)
     else:
         forget_group()  # sbatch hands the submitting shell's variables on
-    if place.rank == 0:
-        place.folder.path.mkdir(parents=True, exist_ok=True)
-        if not (place.folder.path / "config.yaml").exists():
-            place.folder.keep_config(job.config)
-        _print_into(place.folder.log)
-        print(f"--- job {place.element} on {os.environ.get('SLURM_JOB_NODELIST', '?')}", flush=True)
 
 
 def _print_into(log: Path) -> None:
@@ -147,26 +157,67 @@ def _goes_on(place: Place, stop: Interrupted) -> bool:
     if place.array.cancelled(place.index).exists():
         return True
     if stop.signal in (signal.SIGTERM, signal.SIGINT):  # scancel's signal, and some sites' way to preempt
-        _, out, _ = command("squeue", "-h", "-j", place.element, "-o", "%T")
-        if out.strip() != "RUNNING":
+        seen = command("squeue", "-h", "-j", place.element, "-o", "%T", seconds=_ONE_TRY)
+        if "RUNNING" not in seen.out.split():
             return False
-    code, _, problem = command("scontrol", "requeue", place.element)
-    print(f"job {place.element}: requeued" if not code else f"job {place.element}: not requeued: {problem}", flush=True)
-    return not code
+    problem = _requeue(place)
+    print(f"job {place.element}: {f'not requeued: {problem}' if problem else 'requeued'}", flush=True)
+    if problem:
+        why = f"{stop}; but Slurm was asked in vain to start the job again: {problem}"
+        with contextlib.suppress(OSError):
+            place.folder.end("error", {"cause": "not_requeued", "message": why, "traceback": []})
+    return not problem
+
+
+def _requeue(place: Place) -> str:
+    """Ask Slurm to start the job again, until it has heard or the time is up; returns why it has not."""
+    ended = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: ended.set())  # the end, or that it was heard: what is begun is finished
+    end, pause, refusals = time.monotonic() + _TRIES, 1.0, 0
+    while True:
+        reply = command("scontrol", "requeue", place.element, seconds=_ONE_TRY)
+        if not reply.code or any(word in reply.said for word in _ENDING):
+            return ""
+        refusals += not reply.silent
+        print(f"job {place.element}: not requeued yet: {reply.problem}", flush=True)
+        if ended.wait(pause) or refusals > _REFUSALS or time.monotonic() > end:
+            return reply.problem or f"scontrol ended with code {reply.code}"
+        pause = min(2 * pause, _ONE_TRY)
+
+
+def _watch_for_cancel(place: Place) -> None:
+    """Let the run stop when its mark appears: cancelling needs no controller then, and no signal can get lost."""
+    mark = place.array.cancelled(place.index)
+
+    def watch() -> None:
+        while not mark.exists():
+            time.sleep(_LOOK_EVERY)
+        os.kill(os.getpid(), signal.SIGUSR2)
+
+    threading.Thread(target=watch, daemon=True, name="cancelled?").start()
 
 
 def _note_failure(place: Place, error: Exception) -> None:
     """Write down what ended the run where training itself did not get to it, and stop the others if asked to."""
-    if not isinstance(error, TrainingFailed):
-        facts = {"cause": "refused", "message": str(error), "traceback": []}
-        if not isinstance(error, SimplifyError):
-            lines = "".join(traceback.format_exception(error)).strip().splitlines()[-_LAST_LINES:]
-            facts = {"cause": "exception", "message": f"{type(error).__name__}: {error}", "traceback": lines}
-        with contextlib.suppress(OSError):
-            if isinstance(error, UserError) or place.folder.error() is None:
-                place.folder.end("error", facts)
+    facts = _facts_of(place, error)
+    try:
+        if isinstance(error, UserError) or place.folder.error() is None:
+            place.folder.end("error", facts)
+    except OSError:  # the folder is gone, or its disk is full
+        place.array.last_word(place.index).say(facts)
     if place.job.fail_fast and place.job.sweep:
         cancel(Queue(place.root), sweep=place.job.sweep)
+
+
+def _facts_of(place: Place, error: Exception) -> dict[str, Any]:
+    """What error.json is to say."""
+    known = storage_failure(error, place.root) if isinstance(error, OSError) else error
+    if isinstance(known, TrainingFailed):
+        return {"cause": known.cause, "message": str(known), **known.facts, "traceback": []}
+    if isinstance(error, SimplifyError):
+        return {"cause": "refused", "message": str(error), "traceback": []}
+    lines = "".join(traceback.format_exception(error)).strip().splitlines()[-_LAST_LINES:]
+    return {"cause": "exception", "message": f"{type(error).__name__}: {error}", "traceback": lines}
 
 
 def _own_id() -> str:

@@ -160,3 +160,23 @@ def storage_failure(error: OSError, folder: Path) -> TrainingFailed | None:
     return TrainingFailed(
         "storage", f"{folder}: cannot be written: {reason}; repair it, then run the same command again"
     )
+
+
+def storage_now(folder: Path) -> tuple[str, str] | None:
+    """What is wrong with the disk below `folder` at this moment, as a cause and a sentence; None if nothing is.
+
+    Where merely this user may not write, nothing can be told.
+    """
+    place = folder if folder.is_dir() else folder.parent
+    probe = place / f".probe-{os.getpid()}"
+    try:
+        probe.write_bytes(bytes(4096))
+    except OSError as error:
+        if error.errno in FULL:
+            return "disk_full", f"the disk of {place} is full now: make space, then simplify retry"
+        if error.errno in (*BROKEN, errno.EPERM):
+            return "storage", f"{place} cannot be written now ({error.strerror}): repair it, then simplify retry"
+    finally:
+        with contextlib.suppress(OSError):
+            probe.unlink()
+    return None

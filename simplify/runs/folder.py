@@ -39,10 +39,10 @@ from simplify.runs.process import this_process
 
 # The words error.json uses for what went wrong. refused: a setting, or the corpus; killed: by a signal.
 # no_result: its process ended well and left none; stalled: attempt after attempt made no progress;
-# time_limit, node_failure, preempted: as Slurm tells it.
+# time_limit, node_failure, preempted: as Slurm tells it; not_requeued: it has saved, and Slurm did not start it again.
 CAUSES = (
     *("non_finite", "out_of_memory", "disk_full", "storage", "refused", "killed", "no_result", "exception"),
-    *("stalled", "time_limit", "node_failure", "preempted", "never_began"),
+    *("stalled", "time_limit", "node_failure", "preempted", "not_requeued", "never_began"),
 )
 
 

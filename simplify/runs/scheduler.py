@@ -6,15 +6,14 @@ array's element that was cancelled while it waited is in neither, ever. Works wi
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-_TIMEOUT = 12.0  # seconds for an answer; a busy controller takes some
+from simplify.runs.slurm_command import command
+
 _ACTIVE = (
     "PENDING",
     "RUNNING",
@@ -31,7 +30,9 @@ _MAY_RETURN = ("NODE_FAIL", "PREEMPTED")  # said for some seconds before PENDING
 _SETTLES = 120.0  # seconds after which those are the last word; a requeue shows itself within a few
 _FRESH = 5.0  # seconds that an answer holds for the same question
 _asked: dict[frozenset[str], tuple[float, Answer]] = {}  # the last question alone
-_RANGE = re.compile(r"(\d+)_\[([\d,-]+)(?:%\d+)?\]")
+_ELEMENT = re.compile(r"\d+(?:_\d+)?")  # a job's id, or an element's: whatever else is printed is a notice
+_RANGE = re.compile(r"(\d+)_\[(\d+(?:-\d+)?(?:,\d+(?:-\d+)?)*)(?:%\d+)?\]")
+_STATE = re.compile(r"[A-Z][A-Z_]+")
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,11 @@ class Told:
         """It has not begun, or not again."""
         return self.active and self.state in ("PENDING", *_MAY_RETURN, *_RETURNS)
 
+    @property
+    def suspended(self) -> bool:
+        """It has been stopped for others, and stays where it is."""
+        return self.state in ("SUSPENDED", "STOPPED")
+
     def _just_ended(self) -> bool:
         try:
             return (datetime.now() - datetime.fromisoformat(self.end)).total_seconds() < _SETTLES
@@ -73,13 +79,13 @@ class Answer:
         return self.jobs.get(element)
 
 
-def ask(elements: Iterable[str]) -> Answer:
-    """How elements of jobs stand, asked anew after some seconds: `watch` looks more often than Slurm likes.
+def ask(elements: Iterable[str], anew: bool = False) -> Answer:
+    """How elements of jobs stand, asked again after some seconds: `watch` looks more often than Slurm likes.
 
-    Raises nothing: an unreachable controller is a `problem`.
+    `anew` asks now. Raises nothing: an unreachable controller is a `problem`.
     """
     wanted = frozenset(elements)
-    if wanted in _asked and time.monotonic() - _asked[wanted][0] < _FRESH:
+    if not anew and wanted in _asked and time.monotonic() - _asked[wanted][0] < _FRESH:
         return _asked[wanted][1]
     answer = _ask(wanted)
     _asked.clear()
@@ -88,55 +94,46 @@ def ask(elements: Iterable[str]) -> Answer:
 
 
 def _ask(wanted: frozenset[str]) -> Answer:
-    ids = ",".join(sorted({element.partition("_")[0] for element in wanted}, key=int))
+    ids = ",".join(sorted({element.partition("_")[0] for element in wanted}))
     if not wanted:
         return Answer({})
-    code, out, problem = command("squeue", "-h", "-r", "-t", "all", "-j", ids, "-o", "%i|%T|%r|%N|%S|%e")
-    if code and "Invalid job id" not in problem:  # said where it has forgotten the only one asked for
-        return Answer({}, problem or f"squeue ended with code {code}")
-    jobs = parse_squeue(out)
+    reply = command("squeue", "-h", "-r", "-t", "all", "-j", ids, "-o", "%i|%T|%r|%N|%S|%e")
+    if reply.code and "Invalid job id" not in reply.said:  # said where it has forgotten the only one asked for
+        return Answer({}, reply.problem or f"squeue ended with code {reply.code}")
+    jobs = parse_squeue(reply.out)
     if any(element not in jobs or not jobs[element].active for element in wanted):
-        code, out, _ = command("sacct", "-n", "-P", "-j", ids, "-o", "JobID,State,Reason,NodeList,Start,End")
-        if not code:  # else there is no accounting; the runs' own files have to do
-            jobs = merge(jobs, parse_sacct(out))
+        reply = command("sacct", "-n", "-P", "-j", ids, "-o", "JobID,State,Reason,NodeList,Start,End")
+        if not reply.code:  # else there is no accounting; the runs' own files have to do
+            jobs = merge(jobs, parse_sacct(reply.out))
     return Answer(jobs)
 
 
 def find_by_name(name: str) -> tuple[str | None, str | None]:
     """The id of the job with that name, and why Slurm could not be asked."""
-    code, out, problem = command("squeue", "-h", "-t", "all", "--name", name, "-o", "%F")
-    if code:
-        return None, problem or f"squeue ended with code {code}"
-    ids = out.split()
+    reply = command("squeue", "-h", "-t", "all", "--name", name, "-o", "%F|%j")
+    if reply.code:
+        return None, reply.problem or f"squeue ended with code {reply.code}"
+    ids = _ids_of(name, reply.out)
     if not ids:
-        code, out, _ = command("sacct", "-n", "-P", "-X", "--name", name, "-S", "now-2days", "-o", "JobID")
-        ids = [line.partition("_")[0] for line in out.split()] if not code else []
+        reply = command("sacct", "-n", "-P", "-X", "--name", name, "-S", "now-2days", "-o", "JobID,JobName")
+        ids = _ids_of(name, reply.out) if not reply.code else []
     return (ids[0] if ids else None), None
 
 
-def command(*words: str) -> tuple[int, str, str]:
-    """Run one of Slurm's commands: its code, its output, and what is wrong in one line."""
-    quiet = {name: value for name, value in os.environ.items() if not name.startswith(("SQUEUE_", "SACCT_"))}
-    env = {**quiet, "SLURM_TIME_FORMAT": "standard", "LC_ALL": "C"}
-    try:
-        done = subprocess.run(words, capture_output=True, text=True, timeout=_TIMEOUT, env=env, check=False)
-    except FileNotFoundError:
-        return 127, "", f"{words[0]} is not on this machine"
-    except subprocess.TimeoutExpired:
-        return 124, "", f"{words[0]} did not answer within {_TIMEOUT:.0f} s"
-    except OSError as error:
-        return 126, "", f"{words[0]}: {error.strerror or error}"
-    said = [line.strip() for line in done.stderr.splitlines() if line.strip()]
-    return done.returncode, done.stdout, said[-1] if said else ""
+def _ids_of(name: str, output: str) -> list[str]:
+    """The ids in lines `123|NAME`, `123_4|NAME` or `123_[0-7]|NAME`."""
+    rows = (line.strip().partition("|") for line in output.splitlines())
+    jobs = (job.partition("_")[0] for job, _, theirs in rows if theirs == name)
+    return [job for job in jobs if _ELEMENT.fullmatch(job)]
 
 
 def parse_squeue(output: str) -> dict[str, Told]:
     """Lines of `squeue -r -o '%i|%T|%r|%N|%S|%e'`."""
     found: dict[str, Told] = {}
     for line in output.splitlines():
-        parts = line.split("|")
-        if len(parts) == 6:
-            found[parts[0].strip()] = Told(parts[1], _none(parts[2]), parts[3], _none(parts[4]), _none(parts[5]))
+        parts = [part.strip() for part in line.split("|")]
+        if len(parts) == 6 and _ELEMENT.fullmatch(parts[0]) and _STATE.fullmatch(parts[1]):
+            found[parts[0]] = Told(parts[1], _none(parts[2]), parts[3], _none(parts[4]), _none(parts[5]))
     return found
 
 
@@ -151,7 +148,10 @@ def parse_sacct(output: str) -> dict[str, Told]:
         if "." in job:
             out_of_memory |= {job.partition(".")[0]} if state == "OUT_OF_MEMORY" else set()
             continue
-        told = Told(state.split()[0] if state else "", *map(_none, rest))  # CANCELLED by 0
+        state = state.partition(" ")[0]  # CANCELLED by 0
+        if not _STATE.fullmatch(state):
+            continue
+        told = Told(state, *map(_none, rest))
         found |= dict.fromkeys(_elements(job), told)
     return {job: replace(t, state="OUT_OF_MEMORY") if job in out_of_memory else t for job, t in found.items()}
 
@@ -173,7 +173,7 @@ def _elements(job: str) -> Sequence[str]:
     """123_[2-3,7%2] as its elements."""
     match = _RANGE.fullmatch(job)
     if not match:
-        return [job]
+        return [job] if _ELEMENT.fullmatch(job) else []
     found: list[str] = []
     for part in match[2].split(","):
         low, _, high = part.partition("-")

@@ -15,21 +15,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from simplify.runs.facts import Facts, read_facts
+from simplify.runs.reasons import hopeless, waiting
 from simplify.runs.scheduler import Answer, Told, ask
 from simplify.runs.slurm import Array, adopt, arrays_folder, is_being_submitted, open_arrays
-from simplify.runs.verdict import Verdict, verdict
+from simplify.runs.verdict import Traces, Verdict, verdict
 
-# What Slurm's reasons mean where waiting will not help.
-_HOPELESS = {
-    "DependencyNeverSatisfied": "the job it waits for has failed",
-    "PartitionConfig": "the partition cannot give what it asks for",
-    "PartitionNodeLimit": "it asks for more nodes than the partition allows (cluster.nodes)",
-    "PartitionTimeLimit": "it asks for more time than the partition allows (cluster.timeout)",
-    "BadConstraints": "no node has what it asks for (cluster.constraint, cluster.mem, cluster.cpus_per_task)",
-    "AccountNotAllowed": "the account may not use this partition (cluster.account)",
-    "InvalidAccount": "there is no such account (cluster.account)",
-    "InvalidQOS": "there is no such QOS (cluster.qos)",
-}
+SUSPENDED = "suspended by Slurm, and goes on where it is when it is let"
 
 
 @dataclass(frozen=True)
@@ -90,11 +81,23 @@ class SlurmBoard:
             return Standing("unknown", self._since(element, answer.problem))
         told = answer.of(slurm_id)
         if told is not None and told.waits:
-            return Standing("queued", _why_it_waits(told, begun=facts.attempt is not None))
+            why = _why_it_waits(told, slurm_id, element.array.parallel, begun=facts.attempt is not None)
+            return Standing("queued", why)
         if told is not None and told.active:
-            return Standing("running", f"job {slurm_id}", told.nodes)
-        attempt, out = _attempt_of(element, facts), element.array.out(element.index)
-        return Standing("ended", verdict=verdict(told, attempt, out, self.root / element.name))
+            return Standing("running", f"job {slurm_id}{f', {SUSPENDED}' if told.suspended else ''}", told.nodes)
+        return Standing("ended", verdict=verdict(told, _attempt_of(element, facts), self._traces(element)))
+
+    def suspended(self, run_id: str) -> bool:
+        """Whether Slurm has stopped a run for others; asked only of one that gives no sign of life."""
+        element = self._elements.get(run_id)
+        told = self._answer.of(element.slurm_id) if element is not None and element.slurm_id else None
+        return told is not None and told.suspended
+
+    def _traces(self, element: Element) -> Traces:
+        array, index = element.array, element.index
+        job = array.job(index)
+        setup = job.config.get("cluster", {}).get("setup") if job else None
+        return Traces(self.root / element.name, array.out(index), array.last_word(index), bool(setup))
 
     @functools.cached_property
     def _answer(self) -> Answer:
@@ -122,7 +125,7 @@ class SlurmBoard:
     def _without_id(self, element: Element) -> Standing:
         if is_being_submitted(element.array):
             return Standing("queued", "is being submitted")
-        return Standing("unknown", self._since(element, self._unreachable))
+        return Standing("unknown", self._since(element, self._unreachable or "Slurm has no job of its name"))
 
     def _since(self, element: Element, problem: str) -> str:
         for file in (arrays_folder(self.root) / "answered", element.array.folder / "array.json"):
@@ -135,10 +138,13 @@ def has_ended(element: Element, facts: Facts) -> bool:
     """Whether a run has ended by its own word since it was submitted."""
     if facts.done is not None:
         return True
+    attempt = _attempt_of(element, facts)
+    if attempt is not None and attempt.get("ended") and element.array.cancelled(element.index).exists():
+        return True  # it has saved, and does not begin again
     if facts.error is None:  # a new attempt takes an old one away
         return False
     # An error of the very second of the submission is an old one: nothing begins so fast.
-    return _attempt_of(element, facts) is not None or str(facts.error.get("ended")) > element.array.created
+    return attempt is not None or str(facts.error.get("ended")) > element.array.created
 
 
 def _attempt_of(element: Element, facts: Facts) -> Mapping[str, Any] | None:
@@ -147,15 +153,17 @@ def _attempt_of(element: Element, facts: Facts) -> Mapping[str, Any] | None:
     return attempt if attempt is not None and attempt.get("array") == element.array.token else None
 
 
-def _why_it_waits(told: Told, begun: bool) -> str:
-    if told.reason in _HOPELESS:
-        return f"will not begin: {told.reason}: {_HOPELESS[told.reason]}"
+def _why_it_waits(told: Told, slurm_id: str, parallel: int | None, begun: bool) -> str:
+    if (never := hopeless(told.reason)) is not None:
+        return f"will not begin: {told.reason}: {never}"
     clock = _clock(told.start)
     if told.state in ("NODE_FAIL", "PREEMPTED"):
         return f"{'its node failed' if told.state == 'NODE_FAIL' else 'preempted'}; Slurm starts it again"
-    if told.reason == "BeginTime" or told.state != "PENDING":
+    if told.reason == "BeginTime" or told.state not in ("PENDING", "REQUEUE_HOLD"):
         return ("requeued" if begun else "waits") + (f", eligible at {clock}" if clock else "")
-    return f"pending: {told.reason or 'not looked at yet'}" + (f", expected at {clock}" if clock else "")
+    known = waiting(told.reason, slurm_id, parallel)
+    word = told.reason or "not looked at yet"
+    return f"pending: {word}{f': {known}' if known else ''}" + (f", expected at {clock}" if clock else "")
 
 
 def _clock(moment: str) -> str:

@@ -30,7 +30,11 @@ class StopRequest:
             number = getattr(signal, name, None)
             if number is not None and not (name in _MEANT and signal.getsignal(number) is signal.SIG_IGN):
                 self._before[number] = signal.signal(number, self._handle)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, self._before)  # a mask is inherited, and nobody means it for us
+        try:  # a mask is inherited, and nobody means it for us; what a job's start has held back comes here
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, self._before)
+        except Interrupted:
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:

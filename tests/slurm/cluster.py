@@ -116,6 +116,19 @@ class Cluster:
         """The controller dies."""
         self._end("slurmctld", signal.SIGKILL)
 
+    def hold_controller(self) -> None:
+        """It hangs: takes connections and answers nobody."""
+        self._processes["slurmctld"].send_signal(signal.SIGSTOP)
+
+    def wake_controller(self) -> None:
+        """It goes on, with all it was asked meanwhile."""
+        self._processes["slurmctld"].send_signal(signal.SIGCONT)
+        self._until("slurmctld", lambda: "is UP" in self.run("scontrol", "ping", check=False))
+
+    def launch(self, *words: str) -> None:
+        """A command against this cluster that is not waited for."""
+        subprocess.Popen(words, env=self.env, cwd="/", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
     def start_controller(self) -> None:
         """Start it again with what it had saved."""
         self._launch("slurmctld", ["slurmctld", "-D"])

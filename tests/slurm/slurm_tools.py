@@ -88,7 +88,8 @@ def simplify(cluster: Cluster, here: Path) -> Simplify:
 
 def states(simplify: Simplify) -> dict[str, str]:
     """The state of each run by its folder's name."""
-    return {run["name"]: run["state"] for run in json.loads(simplify("status", "--json"))}
+    out = simplify("status", "--json")  # its standard error as well: that Slurm is waited for
+    return {run["name"]: run["state"] for run in json.loads(out[out.index("[") :])}
 
 
 def wait_for(simplify: Simplify, *wanted: str, seconds: float = 120) -> dict[str, str]:
@@ -125,3 +126,13 @@ def whole(folder: Path, steps: int, every: int = 5) -> bool:
 def attempts(folder: Path) -> list[dict[str, Any]]:
     """The attempts of a run."""
     return job(folder)["attempts"]
+
+
+def wrapped(here: Path, **scripts: str) -> dict[str, str]:
+    """A PATH on which commands of Slurm are scripts of ours; REAL stands for the command itself."""
+    (here / "bin").mkdir(exist_ok=True)
+    for name, script in scripts.items():
+        path = here / "bin" / name
+        path.write_text(f"#!/bin/sh\n{script.replace('REAL', str(shutil.which(name)))}\n")
+        path.chmod(0o755)
+    return {"PATH": f"{here / 'bin'}{os.pathsep}/usr/sbin{os.pathsep}{os.environ['PATH']}"}

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -27,6 +25,7 @@ from slurm_tools import (
     states,
     wait_for,
     whole,
+    wrapped,
 )
 
 FIXTURES = (accounted, cluster, simplify)
@@ -250,18 +249,9 @@ def test_what_will_never_begin_is_said(simplify: Simplify, here: Path) -> None:
     assert states(simplify) == {}
 
 
-def _sbatch_that(here: Path, script: str) -> dict[str, str]:
-    """A folder for PATH with an sbatch that does something to the process that called it."""
-    real = shutil.which("sbatch")
-    (here / "bin").mkdir(exist_ok=True)
-    (here / "bin" / "sbatch").write_text(f"#!/bin/sh\n{script.replace('SBATCH', str(real))}\n")
-    (here / "bin" / "sbatch").chmod(0o755)
-    return {"PATH": f"{here / 'bin'}{os.pathsep}/usr/sbin{os.pathsep}{os.environ['PATH']}"}
-
-
 def test_a_submitter_killed_after_sbatch(simplify: Simplify, cluster: Cluster, here: Path) -> None:
     """Slurm has the array, nobody wrote its id down: it is found again, and not submitted twice."""
-    env = _sbatch_that(here, 'SBATCH "$@" >/dev/null; kill -9 $PPID')
+    env = wrapped(here, sbatch='REAL "$@" >/dev/null; kill -9 $PPID')
     words = [*SLURM, "train.steps=600", "seed=0,1"]
     simplify("sweep", *words, code=-signal.SIGKILL, env=env)
     assert not list((here / "runs" / ".slurm").glob("*/job_id")) or folders(here)
@@ -275,7 +265,7 @@ def test_a_submitter_killed_after_sbatch(simplify: Simplify, cluster: Cluster, h
 
 def test_a_submitter_killed_before_sbatch(simplify: Simplify, here: Path) -> None:
     """Slurm never heard of it: after a moment in which it still might, the runs are new again."""
-    env = _sbatch_that(here, "kill -9 $PPID")
+    env = wrapped(here, sbatch="kill -9 $PPID")
     words = [*SLURM, "train.steps=5"]
     simplify("train", *words, code=-signal.SIGKILL, env=env)
     assert list(states(simplify).values()) == ["queued"] and "is being submitted" in simplify("status")
@@ -326,19 +316,27 @@ def test_two_sweeps_at_once_train_each_run_once(cluster: Cluster, simplify: Simp
 
 
 def test_an_unreachable_controller_is_no_error(simplify: Simplify, cluster: Cluster, here: Path) -> None:
-    simplify("sweep", *LONG, "seed=0,1", "cluster.max_parallel=1")
+    words = ["sweep", *LONG, "seed=0,1,2", "cluster.max_parallel=1"]
+    simplify(*words)
     run = begun(here)
+    job_id = attempts(run)[0]["slurm"].partition("_")[0]
     cluster.kill_controller()
     try:
         told = states(simplify)
         assert told.pop(run.name) == "running"  # its own heartbeat says so
-        assert list(told.values()) == ["unknown"]
+        assert list(told.values()) == ["unknown", "unknown"]
         out = simplify("status")
         assert "unknown since " in out and ("Unable to contact" in out or "squeue did not answer within" in out)
-        assert "nothing new to train" in simplify("sweep", *LONG, "seed=0,1", "cluster.max_parallel=1")
+        assert "nothing new to train" in simplify(*words)
+        out = simplify("cancel", "seed=0,1,2", code=75)
+        assert f"1 asked to stop, to save after the step at hand, and then cancelled: {run.name}" in out
+        lines = [line for line in out.splitlines() if "will not be trained, but Slurm cannot be told" in line]
+        assert len({line.rpartition(f"job {job_id}_")[2][0] for line in lines}) == len(lines) == 2  # each its own
+        until(lambda: attempts(run)[0].get("how") == "stopped")  # it has seen its mark
+        assert states(simplify)[run.name] == "cancelled"
     finally:
         cluster.start_controller()
-    until(lambda: sorted(states(simplify).values()) == ["queued", "running"])
+    assert "2 taken out of the queue" in simplify("cancel", "seed=0,1,2")
 
 
 def test_the_doctor_looks_from_a_node(simplify: Simplify) -> None:
