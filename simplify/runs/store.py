@@ -22,6 +22,7 @@ from simplify.runs.queue import read_job
 from simplify.runs.settings import as_cells, flat
 from simplify.runs.settle import settle
 from simplify.runs.shapes import Config
+from simplify.runs.silence import silence_note
 from simplify.runs.slurm import arrays_folder
 from simplify.runs.state import Board, State
 
@@ -205,6 +206,8 @@ def _view(board: Board, run_id: str, path: Path) -> RunView:
     waiting = board.waiting.get(run_id) or (element and element.array.folder / f"{element.index}.json")
     if state == "running" and facts.cancelled and "ended" not in (facts.attempt or {"ended": None}):
         note = "asked to stop"
+    elif state == "running" and not note:
+        note = silence_note(path, facts, board.slurm)
     out = element.array.out(element.index) if element else _out_of(board.slurm.root, facts)
     return RunView(RunFolder(path, run_id), facts, state, waiting, device, note, out)
 

@@ -10,6 +10,7 @@ from simplify.display import Meter, meter, quiet_meter
 from simplify.errors import Interrupted, TrainingFailed, TryAgain
 from simplify.runs.process import beating
 from simplify.runs.result import result_of
+from simplify.runs.silence import forget_ranks, rank_heartbeat
 from simplify.runs.tracker import Tracker
 from simplify.training import checkpoint
 from simplify.training.device import Device, choose_device
@@ -33,12 +34,14 @@ def train_run(task: Task, stop: StopRequest) -> dict[str, Any]:
     device = choose_device(config, world.share(recorded), world.local_rank)
     saved = checkpoint.newest(folder.checkpoints, folder.run_id, print)
     first = saved.step if saved else 0
+    if world.leads:
+        forget_ranks(folder.path)  # before the others are told where to begin, and show themselves
     if world.share(first) != first:
         raise TrainingFailed(
             "storage", f"{folder.checkpoints}: process {world.rank} sees another checkpoint than 0 does"
         )
     if not world.leads:
-        with ErrorMarker(task, device):
+        with ErrorMarker(task, device), beating(rank_heartbeat(folder.path, world.rank)):
             _train(task, device, saved, stop)
         return {}
     with _attempt(task), ErrorMarker(task, device):  # all of it: what the disk refuses has one name wherever it does
