@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,10 +21,13 @@ from simplify import RunStore
 from simplify.cli.table import as_columns, cells, fitted
 from simplify.compare.textplot import Curve, text_plot
 from simplify.errors import UserError
+from simplify.runs.facts import read_facts
 from simplify.runs.files import write_json
 from simplify.runs.process import SILENT_AFTER, is_alive, this_process
 from simplify.runs.queue import Job, Queue
 from simplify.runs.settings import differing_settings, flat
+from simplify.runs.silence import forget_ranks, rank_heartbeat, silence_note
+from simplify.runs.slurm_board import SlurmBoard
 from simplify.runs.state import STATES, Board
 
 Cli = Callable[..., Any]
@@ -239,3 +245,36 @@ def test_a_narrow_screen_shows_whole_numbers_or_none(runs: Path) -> None:
 def test_data_prepare(cli: Cli) -> None:
     out = cli("data", "prepare", "text", *TINY[1:5])
     assert out.code == 0 and "training tokens" in out.out and "fingerprint" in out.out, out.err
+
+
+def test_clean_says_what_it_could_not_remove(cli: Cli, here: Path) -> None:
+    """A disk that may only be read: one line, and nothing is called removed that is there."""
+    old = here / "runs" / "sas-0123456789.old-1"
+    (old / "checkpoint").mkdir(parents=True)
+    (old / "checkpoint" / "step-1.pt").write_bytes(bytes(2**21))
+    if os.getuid():
+        (old / "checkpoint").chmod(0o555)
+        undo = ["chmod", "755", str(old / "checkpoint")]
+    else:
+        undo = ["umount", str(old)]
+        if subprocess.run(["mount", "-o", "bind,ro", str(old), str(old)], capture_output=True).returncode:
+            pytest.skip("needs the right to mount")
+    try:
+        done = cli("clean", "--yes")
+    finally:
+        subprocess.run(undo, check=True)
+    assert done.code == 2 and "removed: 0 of 1, 0.0 MiB" in done.out
+    assert "cannot be removed: " in done.err and len(done.err.splitlines()) == 1
+    assert done.err.endswith("1 not removed: repair it, then the same command again\n")
+    assert "removed: 1 of 1, 2.0 MiB" in cli("clean", "--yes").out and not old.exists()
+
+
+def test_a_process_that_hangs_among_several_is_named(tmp_path: Path) -> None:
+    for rank, seconds in ((1, 5), (2, 400), (11, 500)):
+        path = rank_heartbeat(tmp_path, rank)
+        path.touch()
+        os.utime(path, (time.time() - seconds, time.time() - seconds))
+    said = silence_note(tmp_path, read_facts(tmp_path), SlurmBoard(tmp_path))
+    assert re.sub(r"\d\d:\d\d", "AT", said) == "process 2 silent since AT; process 11 silent since AT"
+    forget_ranks(tmp_path)
+    assert silence_note(tmp_path, read_facts(tmp_path), SlurmBoard(tmp_path)) == ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import shutil
 import sys
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from simplify.display import is_terminal
-from simplify.errors import ConfigError
+from simplify.errors import ConfigError, UserError
 from simplify.runs.folder import root_path
 from simplify.runs.queue import Queue, read_job
 from simplify.runs.slurm import Array, arrays_folder, open_arrays, read_array
@@ -27,6 +28,11 @@ class Waste:
     what: str
     paths: tuple[Path, ...]
 
+    @functools.cached_property
+    def before(self) -> int:
+        """Bytes before anything is removed."""
+        return self.size
+
     @property
     def size(self) -> int:
         """Bytes on the disk."""
@@ -41,17 +47,21 @@ def clean_command(run_root: Path | None, yes: bool, checkpoints: bool) -> None:
         print(f"{root}: nothing to remove")
         return
     for waste in found:
-        print(f"{waste.size / 2**20:10,.1f} MiB  {len(waste.paths)} {waste.what}")
+        print(f"{waste.before / 2**20:10,.1f} MiB  {len(waste.paths)} {waste.what}")
     if not yes:
         if not (is_terminal() and sys.stdin.isatty()):
             raise ConfigError("clean: nothing was removed; --yes removes all of the above")
         if input("remove all of this? [y/N] ").strip().lower() not in ("y", "yes"):
             print("nothing was removed")
             return
+    went, problems = 0, list[str]()
     for waste in found:
-        for path in waste.paths:
-            _remove(path)
-    print("removed")
+        problems += [problem for path in waste.paths if (problem := _remove(path))]
+        went += waste.before - waste.size
+    total = sum(len(waste.paths) for waste in found)
+    print(f"removed: {total - len(problems)} of {total}, {went / 2**20:,.1f} MiB")
+    if problems:
+        raise UserError(f"clean: {problems[0]}; {len(problems)} not removed: repair it, then the same command again")
 
 
 def _find(root: Path, checkpoints: bool) -> Iterable[Waste]:
@@ -98,8 +108,19 @@ def _size(path: Path) -> int:
         return 0
 
 
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)
+def _remove(path: Path) -> str:
+    """Remove what can be removed of a file or folder; returns why something is left, if so."""
+    problems: list[str] = []
+
+    def keep(where: object, error: BaseException) -> None:
+        if not isinstance(error, FileNotFoundError):
+            problems.append(f"{where}: cannot be removed: {getattr(error, 'strerror', None) or error}")
+
+    try:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, onerror=lambda _, where, caught: keep(where, caught[1]))
+        else:
+            path.unlink(missing_ok=True)
+    except OSError as error:
+        keep(path, error)
+    return problems[0] if problems else ""
