@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from simplify.compose import compose_run
 from simplify.program import loading
 from simplify.runs.folder import root_path
 from simplify.runs.lookup import find_run
@@ -13,7 +12,7 @@ from simplify.runs.lookup import find_run
 def export_command(run: str, target: Path, root: Path | None) -> None:
     """Write a trained model in the Hugging Face format."""
     folder = find_run(run, root_path(str(root) if root else None))
-    config = compose_run([], None, folder.path / "config.yaml")
+    config = folder.config()
 
     from simplify.export.write import check_target, write_model
 

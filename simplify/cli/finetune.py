@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 from simplify.cli.finetune_table import other_recipes_line, print_rows
 from simplify.cli.select import is_setting
 from simplify.compare.statistics import mean_sd
-from simplify.compose import compose_run
 from simplify.config import RunConfig
 from simplify.display import console, meter
 from simplify.errors import ConfigError, RunFolderError
@@ -52,7 +51,7 @@ def finetune_command(words: Sequence[str], glue: str | None, root: Path | None, 
 
 def _encoder(word: str, root: Path | None, recipe: Recipe) -> tuple[Kept, RunConfig]:
     folder = find_run(word, root_path(str(root) if root else None))
-    config = compose_run([], None, folder.path / "config.yaml")
+    config = folder.config()
     if config.model.kind != "encoder":
         raise ConfigError(
             f"{word}: is a decoder (model.kind={config.model.kind}); valid: an encoder, such as model=bert_nano"

@@ -38,7 +38,7 @@ def probe_command(words: Sequence[str], conf: Path | None, seeds: int, sequences
 def _trained(words: Sequence[str], overrides: Sequence[str], sequences: int, out: Path | None) -> None:
     root = _root(overrides)
     folders = {word: find_run(word, root) for word in words}
-    configs = {word: compose_run([], None, folder.path / "config.yaml") for word, folder in folders.items()}
+    configs = {word: folder.config() for word, folder in folders.items()}
 
     with loading("torch"):
         from simplify.diagnose.run import probe_trained

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from simplify.compose import compose_run
 from simplify.program import loading
 from simplify.runs.folder import root_path
 from simplify.runs.lookup import find_run
@@ -16,7 +15,7 @@ def sample_command(
 ) -> None:
     """Print the prompt and what the model makes of it, token by token."""
     folder = find_run(run, root_path(str(root) if root else None))
-    config = compose_run([], None, folder.path / "config.yaml")
+    config = folder.config()
 
     with loading("torch"):
         from simplify.training.restored import restore_run

@@ -37,6 +37,7 @@ def read_run(base: Path, chosen: Mapping[str, str]) -> dict[str, Any]:
     config = load(base, f"--config={base}", "the config.yaml of a run folder")
     if not config:
         raise ConfigError(f"--config={base}: holds no settings; valid: the config.yaml of a run folder")
+    config.pop("run_root", None)  # earlier versions kept it: where that run lay, which says nothing of this one
     return unresolved(config)
 
 

@@ -12,10 +12,11 @@ from typing import Any
 
 from simplify.choices import GROUPS, overlay_dir
 from simplify.compose.base import Setting, apply, clear_other_budgets, composed
+from simplify.compose.checked import checked
 from simplify.compose.grammar import choice
 from simplify.compose.resolve import resolved
 from simplify.compose.tracking import with_shell
-from simplify.config import RunConfig, validate
+from simplify.config import RunConfig
 from simplify.errors import ConfigError
 
 
@@ -29,7 +30,7 @@ def compose_points(
         try:
             chosen = {key: choice(key, value, folder) for key, value in point.items() if key in GROUPS}
             settings = [(key, value) for key, value in point.items() if key not in GROUPS]
-            found.append(validate(RunConfig, run_data(chosen, settings, folder, len(points) > 1)))
+            found.append(checked(run_data(chosen, settings, folder, len(points) > 1)))
         except ConfigError as error:
             found.append(error)
     return found

@@ -8,9 +8,10 @@ from typing import Any
 
 from simplify.choices import overlay_dir
 from simplify.compose.base import read_run
+from simplify.compose.checked import checked
 from simplify.compose.grammar import parse, split
 from simplify.compose.points import run_data, with_changes
-from simplify.config import RunConfig, validate
+from simplify.config import RunConfig
 from simplify.errors import ConfigError
 
 
@@ -21,7 +22,7 @@ def compose_run(overrides: Sequence[str], overlay: str | Path | None = None, bas
     ours of the same name. `base` is the config.yaml of a run, to start from instead of the groups.
     Raises ConfigError with one line for each thing that is wrong.
     """
-    return validate(RunConfig, compose_data(overrides, overlay, base))
+    return checked(compose_data(overrides, overlay, base))
 
 
 def compose_data(
@@ -41,4 +42,4 @@ def with_settings(config: Mapping[str, Any], overrides: Sequence[str]) -> RunCon
     if chosen:
         group, choice = next(iter(chosen.items()))
         raise ConfigError(f"{group}={choice}: a group cannot be chosen anew here; valid: single settings")
-    return validate(RunConfig, with_changes(config, settings))
+    return checked(with_changes(config, settings))

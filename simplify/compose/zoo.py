@@ -9,9 +9,10 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from simplify.choices import choice_file, choices, overlay_dir
 from simplify.compose.base import composed, load, no_parent, unresolved
+from simplify.compose.checked import checked
 from simplify.compose.grammar import choice, parse, split
 from simplify.compose.points import with_changes
-from simplify.config import RunConfig, validate
+from simplify.config import RunConfig
 from simplify.errors import ConfigError
 
 
@@ -32,7 +33,7 @@ def compose_zoo(
         try:
             block = {"name": name, **unresolved(_block_file(name, folder))}
             files = {**others.files, "block": str(choice_file("block", name, folder))}
-            found[name] = validate(RunConfig, with_changes({**others.settings, "block": block}, settings, files))
+            found[name] = checked(with_changes({**others.settings, "block": block}, settings, files))
         except ConfigError as error:
             found[name] = error
     errors = [error for error in found.values() if isinstance(error, ConfigError)]

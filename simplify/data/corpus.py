@@ -19,7 +19,6 @@ from typing import Any
 import numpy as np
 import platformdirs
 from numpy.typing import NDArray
-from tokenizers import Tokenizer
 
 from simplify.config import DataConfig
 from simplify.data.build import CorpusFacts, build_once
@@ -55,7 +54,12 @@ class Corpus:
 
     def tokeniser(self) -> Tokenizer:
         """The corpus' tokeniser."""
-        return read_tokeniser(self.folder / "tokenizer.json")
+        return read_tokeniser(self.tokeniser_path)
+
+    @property
+    def tokeniser_path(self) -> Path:
+        """Its file."""
+        return self.folder / "tokenizer.json"
 
     def check(self) -> None:
         """Read all files against their checksums. Raises DataError naming what is damaged."""

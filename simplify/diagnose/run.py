@@ -36,7 +36,7 @@ def probe_at_start(
 def probe_trained(restored: Restored, sequences: int) -> Reading:
     """The reading of a trained model."""
     device = choose_device(restored.config, "fp32")
-    return _probe(restored.model, restored.config, restored.corpus, device, sequences)
+    return _probe(restored.model, restored.config, restored.corpus(), device, sequences)
 
 
 def _probe(model: Transformer, config: RunConfig, corpus: Corpus, device: Device, sequences: int) -> Reading:

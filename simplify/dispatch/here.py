@@ -144,7 +144,7 @@ class _Place:
 
         facts = {**provenance(self.terms.command), "identity": identity(self.config, self.corpus.facts.fingerprint)}
         task = Task(
-            *(self.config, self.folder, self.corpus.facts, batches, facts),
+            *(self.config, self.folder, self.corpus.facts, batches, facts, self.corpus.tokeniser_path),
             origin=self.terms.origin or {},
             max_stalled=self.terms.max_stalled,
             world=self.world,

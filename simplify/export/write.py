@@ -55,7 +55,7 @@ def _write(restored: Restored, name: str, folder: Path) -> None:
     run, decoder = restored.config, restored.config.model.kind == "decoder"
     kind = SimplifyForCausalLM if decoder else SimplifyForMaskedLM
     auto = "AutoModelForCausalLM" if decoder else "AutoModelForMaskedLM"
-    end = end_of_text(restored.corpus.tokeniser())
+    end = end_of_text(restored.tokeniser)
     module = _CODE.stem
     auto_map = {"AutoConfig": f"{module}.SimplifyConfig", auto: f"{module}.{kind.__name__}"}
     model = kind(SimplifyConfig.of(run, auto_map=auto_map, eos_token_id=end, bos_token_id=end, pad_token_id=end))
@@ -69,7 +69,7 @@ def _write(restored: Restored, name: str, folder: Path) -> None:
 def _write_tokeniser(restored: Restored, folder: Path) -> None:
     from transformers import PreTrainedTokenizerFast
 
-    tokeniser = restored.corpus.tokeniser()
+    tokeniser = restored.tokeniser
     end = tokeniser.id_to_token(end_of_text(tokeniser))
     special: dict[str, Any] = {"eos_token": end, "bos_token": end, "pad_token": end}
     if restored.config.model.kind == "encoder":

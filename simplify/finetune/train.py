@@ -47,7 +47,7 @@ class Inputs:
     @classmethod
     def of(cls, restored: Restored, task: GlueTask, data: TaskData) -> Inputs:
         """By the tokeniser of the run, as long as its training sequences at most."""
-        encode = Encoder(restored.corpus.tokeniser(), restored.config.model.seq_len)
+        encode = Encoder(restored.tokeniser, restored.config.model.seq_len)
         parts = {name: (encode(part), part.labels) for name, part in data.validation.items()}
         counted: list[Examples] = [data.train, *data.validation.values()]
         facts = {

@@ -2,6 +2,7 @@
 
 runs/<label>-<id>/
   config.yaml      complete and resolved: `simplify train --config` repeats the run from it
+  tokenizer.json   the corpus' tokeniser
   run.json         the same configuration, identity, git commit, versions, device, command, created
   job.json         who trains it: one entry an attempt, with its process and how it ended
   heartbeat        touched while it is being trained
@@ -29,7 +30,7 @@ from typing import Any
 import yaml
 from filelock import FileLock, Timeout
 
-from simplify.config import RunConfig
+from simplify.config import RunConfig, validate
 from simplify.errors import AlreadyRunning, RunFolderError
 from simplify.runs import shapes
 from simplify.runs.code import code_hash
@@ -69,6 +70,11 @@ class RunFolder:
         return self.path / "log.txt"
 
     @property
+    def tokeniser_path(self) -> Path:
+        """The tokenizer.json."""
+        return self.path / "tokenizer.json"
+
+    @property
     def metrics_path(self) -> Path:
         """The metrics.jsonl."""
         return self.path / "metrics.jsonl"
@@ -87,6 +93,15 @@ class RunFolder:
     def gradients(self) -> MetricsFile:
         """The gradients' histograms over training."""
         return MetricsFile(self.path / "gradients.jsonl")
+
+    def config(self) -> RunConfig:
+        """The configuration of a run that has begun. Raises RunFolderError; ConfigError if it is of another version."""
+        kept = self.about().get("config")
+        if kept is None:
+            raise RunFolderError(
+                f"{self.path}/run.json: has no configuration; valid: the folder of a run that has begun"
+            )
+        return validate(RunConfig, kept)
 
     def rows(self) -> list[dict[str, Any]]:
         """All logged rows."""
@@ -112,13 +127,20 @@ class RunFolder:
         """Make the folder; config.yaml and run.json are written once, at the run's first start."""
         self.checkpoints.mkdir(parents=True, exist_ok=True)
         if not self.about():
-            data = config.model_dump(mode="json")  # in run.json too: a thousand YAML files take seconds to read
+            # In run.json too: a thousand YAML files take seconds to read.
+            data = as_kept(config.model_dump(mode="json"))
             self.keep_config(data)
             write_json(self.path / "run.json", {"id": self.run_id, "created": now(), **facts, "config": data})
 
     def keep_config(self, data: dict[str, Any]) -> None:
         """Write config.yaml."""
-        write_whole(self.path / "config.yaml", yaml.safe_dump(data, sort_keys=False))
+        write_whole(self.path / "config.yaml", yaml.safe_dump(as_kept(data), sort_keys=False))
+
+    def keep_tokeniser(self, source: Path) -> None:
+        """Keep a copy of the corpus' tokenizer.json: with it the model is of use without the corpus."""
+        text = source.read_bytes()
+        if not self.tokeniser_path.is_file() or self.tokeniser_path.read_bytes() != text:
+            write_whole(self.tokeniser_path, text.decode())
 
     def begin_attempt(self, from_step: int, origin: Mapping[str, Any]) -> None:
         """Note who trains the run now, and who asked (`origin`). An earlier error.json moves into its entry."""
@@ -216,6 +238,11 @@ def find_folder(root: Path, run_id: str, label: str) -> RunFolder:
     """The folder of a run: an existing one under any label, else the one it would get."""
     found = sorted(root.glob(f"*-{run_id}"))
     return RunFolder(found[0] if found else root / f"{label}-{run_id}", run_id)
+
+
+def as_kept(data: Mapping[str, Any]) -> dict[str, Any]:
+    """A configuration as a run folder holds it: without the run root, which is where the folder lies."""
+    return {key: value for key, value in data.items() if key != "run_root"}
 
 
 def now() -> str:

@@ -46,6 +46,7 @@ def train_run(task: Task, stop: StopRequest) -> dict[str, Any]:
         return {}
     with _attempt(task), ErrorMarker(task, device):  # all of it: what the disk refuses has one name wherever it does
         folder.create(config, {**task.facts, **device.facts()})
+        folder.keep_tokeniser(task.tokeniser)
         with beating(folder.heartbeat):
             folder.begin_attempt(first, task.origin)
             folder.metrics.rewind(first)

@@ -29,7 +29,7 @@ def sample_text(
     """
     if restored.config.model.kind == "encoder":
         raise ConfigError("sample: this run is an encoder (model.kind=encoder), which fills gaps and does not go on")
-    tokeniser = restored.corpus.tokeniser()
+    tokeniser = restored.tokeniser
     end = end_of_text(tokeniser)
     given = tokeniser.encode(prompt).ids or [end]
     limit = restored.model.max_positions

@@ -1,0 +1,28 @@
+"""From plain data to the typed configuration."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from simplify.config import RunConfig, validate
+
+
+def checked(data: Mapping[str, Any]) -> RunConfig:
+    """The typed configuration of plain data, with folders and files that are here by their absolute paths.
+
+    So it means the same later and elsewhere: in a queue, in a run's config.yaml. Raises ConfigError.
+    """
+    config = validate(RunConfig, data)
+    given = {name: getattr(config.data, name) for name in ("tokeniser", "train_set", "val_set")}
+    there = {name: word for name, word in given.items() if word and os.path.exists(os.path.expanduser(word))}
+    if config.data.path:  # which is no name on a hub
+        there["path"] = config.data.path
+    if not there:
+        return config
+    try:
+        absolute = {name: os.path.abspath(os.path.expanduser(word)) for name, word in there.items()}
+    except FileNotFoundError:  # the current folder was removed; whoever needs the path says so
+        return config
+    return config.model_copy(update={"data": config.data.model_copy(update=absolute)})
