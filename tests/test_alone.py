@@ -9,7 +9,11 @@ from typing import Any
 
 import pytest
 import yaml
-from conftest import TINY_MODEL, run_folder
+from conftest import TINY, TINY_MODEL, run_folder
+
+from simplify.errors import RunFolderError
+from simplify.runs.files import write_json
+from simplify.runs.folders import find_folder, read_folders
 
 Cli = Callable[..., Any]
 Text = Callable[..., list[str]]
@@ -115,3 +119,96 @@ def test_a_configuration_is_bound_to_no_run_root(
     assert [p.name for p in (here / "runs").glob("*-*")] == [run.name]
     typed = cli("train", "--config", str(copied / "config.yaml"), "run_root=there")
     assert typed.code == 0 and (home / "there" / run.name / "done.json").is_file()
+
+
+def test_a_renamed_folder_is_the_run_for_every_verb(cli: Cli, here: Path) -> None:
+    assert cli("train", *TINY, "train.steps=2").code == 0
+    run = run_folder(here)
+    identifier = run.name[-10:]
+    named = run.rename(here / "runs" / "my best run")
+    assert f"already done: {named}" in cli("train", *TINY, "train.steps=2").out
+    assert "my best run" in cli("status").out and "1 done" in cli("status").out
+    assert "1 done" in cli("sweep", *TINY, "train.steps=2", "--plan").out
+    for word in (identifier, "my best", "my best run", run.name):
+        assert cli("why", word).out.startswith("my best run: done"), word
+    (named / "done.json").unlink()
+    assert f"run {named}, continuing from step 2" in cli("train", *TINY, "train.steps=2").out
+    assert [path.name for path in (here / "runs").iterdir() if path.name[0] != "."] == ["my best run"]
+
+
+def test_copies_are_told_and_left_alone(cli: Cli, here: Path) -> None:
+    """Copies whose names come first, come last, and do not look like a run; and a link, which is no copy."""
+    assert cli("train", *TINY, "train.steps=2").code == 0
+    run = run_folder(here)
+    (run / "done.json").unlink()
+    names = (f"backup-{run.name}", f"zz-{run.name}", f"{run.name} copy")
+    for name in names:
+        shutil.copytree(run, run.with_name(name))
+        shutil.rmtree(run.with_name(name) / "checkpoint")
+    (run.with_name("best")).symlink_to(run.name)
+    told = f"{run.name}: is this run's folder; left alone as copies of it: {names[0]}, {names[2]}, {names[1]}\n"
+    done = cli("train", *TINY, "train.steps=2")
+    assert done.out.startswith(told) and f"run {run}, continuing from step 2" in done.out
+    shown = cli("status")
+    assert shown.err == f"simplify: {told}" and "1 done" in shown.out and "backup" not in shown.out
+    assert not any((run.with_name(name) / "done.json").exists() for name in names)
+    assert cli("why", names[0]).out.startswith(f"{names[0]}: ")  # a copy is found by its whole name
+    for name in names[1:]:
+        shutil.rmtree(run.with_name(name))
+    shutil.rmtree(run)  # one copy is left: it is the run now
+    assert f"run {run.with_name(names[0])}" in cli("train", *TINY, "train.steps=2").out
+
+
+def test_where_only_copies_are_left_the_user_chooses(cli: Cli, here: Path) -> None:
+    assert cli("train", *TINY, "train.steps=2").code == 0
+    run = run_folder(here)
+    for name in ("b", "a"):
+        shutil.copytree(run, run.with_name(name))
+    shutil.rmtree(run)
+    told = f"several folders are run {run.name[-10:]}: a, b; left out until all but one of them are moved elsewhere\n"
+    for verb in (["train"], ["sweep", "--plan"]):
+        done = cli(verb[0], *TINY, "train.steps=2", *verb[1:])
+        assert done.code == 2 and told in done.err and done.err.count("\n") == 1, done.err
+    assert cli("status").err == f"simplify: {here / 'runs'}: {told}"
+    assert not run.exists() and cli("sample", "b").code == 0
+    (here / "runs" / "b").rename(run)
+    assert f"already done: {run}" in cli("train", *TINY, "train.steps=2").out
+
+
+@pytest.mark.parametrize(
+    ("there", "chosen"),
+    [
+        ({"sas-m-ID": "sas"}, "sas-m-ID"),
+        ({"sas-m-ID": None}, "sas-m-ID"),  # it waits, and has no run.json yet
+        ({"sas-m-ID": None, "renamed": "sas"}, "renamed"),
+        ({"mine-m-ID": "mine"}, "mine-m-ID"),  # the same settings under another label
+        ({"mine-m-ID": "mine", "sas-m-ID": "mine"}, "mine-m-ID"),
+        (
+            {"mine-m-ID": "mine", "sas-m-ID": "sas"},
+            "sas-m-ID",
+        ),  # of two run roots put together: the label that is asked
+        ({"sas-m-ID.old-1": "sas"}, "sas-m-ID"),  # set aside: a new one is begun
+        ({"a": "sas", "b": "sas"}, None),
+        ({}, "sas-m-ID"),
+    ],
+    ids=str,
+)
+def test_one_rule_for_those_who_look_and_those_who_train(
+    tmp_path: Path, there: dict[str, str | None], chosen: str | None
+) -> None:
+    identifier = "0123456789"
+    for name, block in there.items():
+        folder = tmp_path / name.replace("ID", identifier)
+        folder.mkdir()
+        if block is not None:
+            model = {"name": "m", "n_layers": 1, "d_model": 1, "seq_len": 1}
+            config = {"block": {"name": block}, "model": model, "data": {"name": "d"}, "train": {"batch_tokens": 1}}
+            write_json(folder / "run.json", {"id": identifier, "created": "", "config": config})
+    name = f"sas-m-{identifier}"
+    if chosen is None:
+        with pytest.raises(RunFolderError, match=f"several folders are run {identifier}: a, b;"):
+            find_folder(tmp_path, identifier, name)
+        assert read_folders(tmp_path).runs == {}
+        return
+    assert find_folder(tmp_path, identifier, name).path == tmp_path / chosen.replace("ID", identifier)
+    assert read_folders(tmp_path).find(identifier, name).path.name == chosen.replace("ID", identifier)

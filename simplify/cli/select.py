@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import shlex
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,8 @@ def select(words: Sequence[str], run_root: Path | None) -> Selected:
     names = [word for word in words if not is_setting(word)]
     root = settings.pop("run_root", None) or (str(run_root) if run_root else None)
     store = RunStore(root)
+    for note in store.notes():
+        print(f"simplify: {note}", file=sys.stderr)
     has_file = any(word.endswith(_YAML) for word in names)
     scale = settings.pop("scale", None) if has_file else None
     elsewhere = f" run_root={root}" if root else ""

@@ -14,8 +14,9 @@ from simplify.dispatch.slurm import Submitted, refuse_without_slurm, requests, s
 from simplify.errors import ConfigError, TryAgain
 from simplify.runs.code import save_patch
 from simplify.runs.files import writing
-from simplify.runs.folder import find_folder, root_path, run_root
-from simplify.runs.identity import label, run_id
+from simplify.runs.folder import root_path, run_root
+from simplify.runs.folders import find_folder
+from simplify.runs.identity import folder_name, run_id
 from simplify.runs.slurm import arrays_folder
 from simplify.runs.store import RunStore
 
@@ -25,7 +26,8 @@ def submit_one(config: RunConfig, command: list[str], force: bool) -> None:
     root = run_root(config)
     refuse_without_slurm(root)
     corpus = open_corpus(config.data, masked=config.model.kind == "encoder")
-    folder = find_folder(root, run_id(config, corpus.facts.fingerprint), label(config))
+    identifier = run_id(config, corpus.facts.fingerprint)
+    folder = find_folder(root, identifier, folder_name(config, identifier))
     where = "" if root == root_path(None) else f" --run-root {shlex.quote(str(root))}"
     found = RunStore(root).runs([folder.run_id])
     state = found[0].state if found else "new"

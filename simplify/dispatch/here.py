@@ -16,8 +16,9 @@ from simplify.errors import AlreadyRunning, Interrupted, RunFolderError, Simplif
 from simplify.program import loading
 from simplify.runs.code import save_patch
 from simplify.runs.facts import is_training, read_facts
-from simplify.runs.folder import RunFolder, find_folder, run_root
-from simplify.runs.identity import identity, label, run_id
+from simplify.runs.folder import RunFolder, run_root
+from simplify.runs.folders import read_folders
+from simplify.runs.identity import folder_name, identity, run_id
 from simplify.runs.process import BEAT_EVERY, is_local, silent_for
 from simplify.runs.provenance import provenance
 from simplify.runs.queue import Job
@@ -67,7 +68,10 @@ def train_here(config: RunConfig, terms: Terms) -> Outcome:
         identifier = run_id(config, corpus.facts.fingerprint)
         if terms.asked is not None and identifier != terms.asked.run_id:
             raise _another_run(config, terms.asked, identifier, corpus.facts.fingerprint)
-        folder = find_folder(root, identifier, label(config))
+        folders = read_folders(root)
+        folder = folders.find(identifier, folder_name(config, identifier))
+        for note in folders.notes(identifier):
+            print(note, flush=True)
         if not terms.force and (done := folder.done()) is not None:
             return Outcome(folder, done, already_done=True)
         world.micro_batch(config)  # said before anybody waits for anybody

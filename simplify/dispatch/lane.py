@@ -29,6 +29,7 @@ from simplify.program import environment_of_a_child
 from simplify.runs.facts import is_training, read_facts
 from simplify.runs.files import BROKEN, FULL, take_away, write_json, write_whole
 from simplify.runs.folder import RunFolder, now
+from simplify.runs.folders import folder_of
 from simplify.runs.process import beating, is_alive, this_process
 from simplify.runs.queue import LANE, Job, Queue, Record, mark_of
 
@@ -128,7 +129,7 @@ class Lane:
         self._stopping = True
 
     def _folder(self, job: Job) -> RunFolder:
-        return RunFolder(self._queue.root / job.name, job.run_id)
+        return folder_of(self._queue.root, job.run_id, job.name)  # it may have been renamed since
 
     def _is_alive(self, job: Job, claim: Record) -> bool:
         """Whether a run is being trained, or its process is on its way there."""

@@ -25,6 +25,7 @@ from simplify.errors import AlreadyRunning, Interrupted, RunFolderError, Simplif
 from simplify.program import forget_group
 from simplify.runs.files import storage_failure
 from simplify.runs.folder import RunFolder
+from simplify.runs.folders import folder_of
 from simplify.runs.queue import Job, Queue
 from simplify.runs.slurm import Array, read_array
 from simplify.runs.slurm_command import command
@@ -55,7 +56,7 @@ class Place:
     @property
     def folder(self) -> RunFolder:
         """The run's folder."""
-        return RunFolder(self.root / self.job.name, self.job.run_id)
+        return folder_of(self.root, self.job.run_id, self.job.name)  # it may have been renamed since
 
     @property
     def element(self) -> str:

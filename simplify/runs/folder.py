@@ -234,12 +234,6 @@ def run_root(config: RunConfig) -> Path:
     return root
 
 
-def find_folder(root: Path, run_id: str, label: str) -> RunFolder:
-    """The folder of a run: an existing one under any label, else the one it would get."""
-    found = sorted(root.glob(f"*-{run_id}"))
-    return RunFolder(found[0] if found else root / f"{label}-{run_id}", run_id)
-
-
 def as_kept(data: Mapping[str, Any]) -> dict[str, Any]:
     """A configuration as a run folder holds it: without the run root, which is where the folder lies."""
     return {key: value for key, value in data.items() if key != "run_root"}

@@ -61,6 +61,11 @@ def label(config: RunConfig) -> str:
     return f"{config.block.name}-{config.model.name}"
 
 
+def folder_name(config: RunConfig, identifier: str) -> str:
+    """The name that a run's folder gets at its first start."""
+    return f"{label(config)}-{identifier}"
+
+
 def _plain_block(block: BlockConfig, model: ModelConfig) -> BlockConfig:
     """The block with gains as numbers, its trained gains by name, and no repetition."""
     numbers = {name: _plain_gain(getattr(block, name), model.n_layers) for name in _DEPTH_GAINS}

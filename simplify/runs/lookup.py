@@ -14,9 +14,9 @@ _MOST = 8  # runs that an error names
 
 def find_view(word: str, root: Path) -> RunView:
     """The run that `word` names below `root`, also one that only waits. Raises RunFolderError if none or several."""
-    path = Path(word).expanduser()
-    if (path / "run.json").is_file():  # wherever it was moved, and under whatever name
-        return RunStore(path.resolve().parent).view(path.resolve())
+    for path in (Path(word).expanduser(), root / word):
+        if (path / "run.json").is_file():  # wherever it was moved, and under whatever name
+            return RunStore(path.resolve().parent).view(path.resolve())
     store = RunStore(root)
     named = runs_named(word, store.runs(), store.root)
     named = [run for run in named if run.name == word] or named
@@ -30,7 +30,8 @@ def find_view(word: str, root: Path) -> RunView:
 
 def runs_named(word: str, runs: Sequence[RunView], root: Path) -> list[RunView]:
     """The runs whose name or id begins with `word`, at least one."""
-    found = [run for run in runs if run.name.startswith(word) or run.run_id.startswith(word)]
+    by_its_id = word.rpartition("-")[2]  # a folder's name before it was renamed ends with it
+    found = [run for run in runs if run.name.startswith(word) or run.run_id.startswith(word) or run.run_id == by_its_id]
     if not found:
         raise RunFolderError(
             f"{word}: no run of that name or id in {root}; valid: {_listed(runs) or '(none yet)'}, or the path of a "

@@ -8,6 +8,7 @@ from pathlib import Path
 from simplify.runs.facts import is_training, read_facts
 from simplify.runs.files import write_json
 from simplify.runs.folder import RunFolder, now
+from simplify.runs.folders import read_folders
 from simplify.runs.slurm_board import Element, SlurmBoard
 from simplify.runs.verdict import Verdict
 
@@ -19,14 +20,17 @@ def settle(root: Path, board: SlurmBoard) -> None:
     """
     alive: set[str] = set()
     with contextlib.suppress(OSError):
-        for run_id, element in board.elements():
-            facts = read_facts(root / element.name)
-            training = is_training(facts, root / element.name)
+        elements = list(board.elements())
+        folders = read_folders(root).runs if elements else {}
+        for run_id, element in elements:
+            path = folders.get(run_id, root / element.name)
+            facts = read_facts(path)
+            training = is_training(facts, path)
             standing = None if training else board.standing(run_id, facts)
             if training or (standing is not None and standing.state != "ended"):
                 alive.add(element.array.token)
             elif standing is not None and standing.verdict is not None:
-                _write(RunFolder(root / element.name, run_id), standing.verdict, element)
+                _write(RunFolder(path, run_id), standing.verdict, element)
         for array in board.arrays:
             if array.token not in alive and array.job_id is not None:
                 array.close()

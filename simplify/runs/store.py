@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import functools
 import json
-import os
-import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +14,7 @@ from simplify.errors import UserError
 from simplify.runs.facts import Facts, read_facts
 from simplify.runs.files import read_yaml
 from simplify.runs.folder import RunFolder, root_path
+from simplify.runs.folders import read_folders
 from simplify.runs.metrics import last_row
 from simplify.runs.process import SILENT_AFTER, silent_for
 from simplify.runs.queue import read_job
@@ -28,8 +27,6 @@ from simplify.runs.state import Board, State
 
 if TYPE_CHECKING:
     import pandas
-
-_FOLDER = re.compile(r".+-([0-9a-f]{10})")
 
 
 @dataclass(eq=False)
@@ -141,7 +138,7 @@ class RunStore:
 
     def runs(self, wanted: Iterable[str] | None = None) -> list[RunView]:
         """All runs, those in the queue too, by name; `wanted`: only these ids, in this order."""
-        board, folders = Board(self.root), run_folders(self.root)
+        board, folders = Board(self.root), dict(read_folders(self.root).runs)
         for run_id, path in board.waiting.items():
             if run_id not in folders and (job := read_job(path)):
                 folders[run_id] = self.root / job.name
@@ -154,6 +151,10 @@ class RunStore:
         views = [_view(board, run_id, folders[run_id]) for run_id in chosen]
         settle(self.root, board.slurm)
         return [view for view in views if view.state != "new" or view.folder.path.exists()]
+
+    def notes(self) -> list[str]:
+        """A line for each run of which there are several folders."""
+        return read_folders(self.root).notes()
 
     def view(self, path: Path) -> RunView:
         """The run in a folder, whatever the folder is called."""
@@ -221,16 +222,6 @@ def _out_of(root: Path, facts: Facts) -> Path | None:
         return None
     job, _, index = attempt["slurm"].partition("_")
     return arrays_folder(root) / attempt["array"] / f"{job}_{index or 0}.out"
-
-
-def run_folders(root: Path) -> dict[str, Path]:
-    """The run folders below a run root, by id; folders set aside by --force are none."""
-    try:
-        names = sorted(os.listdir(root))
-    except OSError:
-        return {}
-    found = ((name, _FOLDER.fullmatch(name)) for name in names if not name.startswith("."))
-    return {match[1]: root / name for name, match in found if match}
 
 
 def _pandas(what: str) -> Callable[..., Any]:

@@ -10,11 +10,11 @@ from typing import Any
 from simplify.compose import compose_points
 from simplify.config import RunConfig, show
 from simplify.data.corpus import ready_corpus
-from simplify.errors import ConfigError, DataError
+from simplify.errors import ConfigError, DataError, RunFolderError
 from simplify.runs.folder import RunFolder, root_path
-from simplify.runs.identity import label, run_id
+from simplify.runs.folders import read_folders
+from simplify.runs.identity import folder_name, label, run_id
 from simplify.runs.state import Board, State
-from simplify.runs.store import run_folders
 from simplify.sweep.file import shown
 from simplify.sweep.points import varying
 from simplify.zoo.counts import count_parameters
@@ -89,7 +89,11 @@ def make_plan(points: Sequence[Mapping[str, Any]], overlay: Path | None = None) 
             merged += 1
             continue
         parameters = count_parameters(config.block, config.model, config.data.vocab_size)
-        folder = here.folder(config, identifier) if fingerprint else None
+        try:
+            folder = here.folder(config, identifier) if fingerprint else None
+        except RunFolderError as error:
+            wrong.append(str(error))
+            continue
         runs[identifier] = PlannedRun(point, config, folder, here.state(folder), parameters, fingerprint)
     return Plan(root, tuple(runs.values()), tuple(wrong), tuple(here.missing.values()), merged)
 
@@ -99,12 +103,12 @@ class Here:
 
     def __init__(self, root: Path) -> None:
         self.missing: dict[str, str] = {}  # by corpus
-        self._root, self._board, self._folders = root, Board(root), run_folders(root)
+        self._root, self._board, self._folders = root, Board(root), read_folders(root)
         self._known: dict[str, str | None] = {}
 
     def folder(self, config: RunConfig, identifier: str) -> RunFolder:
-        """The folder of a run: an existing one under any label, else the one it would get."""
-        return RunFolder(self._folders.get(identifier, self._root / f"{label(config)}-{identifier}"), identifier)
+        """The folder of a run, or the one it would get. Raises RunFolderError where several are the run."""
+        return self._folders.find(identifier, folder_name(config, identifier))
 
     def state(self, folder: RunFolder | None) -> State:
         """How a run stands; what cannot have a folder yet is new."""
