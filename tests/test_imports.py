@@ -13,7 +13,8 @@ from conftest import ROOT, TINY
 
 # Each room, and the rooms it may look into. One direction, no circles.
 ROOMS: dict[str, set[str]] = {
-    "__init__": {"runs"},  # RunStore, when it is asked for
+    "__init__": {"notebook"},  # when it is asked for
+    "notebook": {"runs", "training"},
     "errors": set(),
     "display": set(),
     "choices": {"errors"},

@@ -43,6 +43,7 @@ app.command("config", cls=WithSettings, rich_help_panel=_ONE)(one_run.show_confi
 app.command(rich_help_panel=_ONE)(one_run.probe)
 app.command(cls=WithSettings, rich_help_panel=_ONE)(one_run.bench)
 app.command(rich_help_panel=_ONE)(one_run.sample)
+app.command("eval", rich_help_panel=_ONE)(one_run.evaluate)
 app.command(rich_help_panel=_ONE)(one_run.finetune)
 app.command(rich_help_panel=_ONE)(one_run.export)
 app.command(cls=WithKeys, rich_help_panel=_MANY)(many_runs.sweep)

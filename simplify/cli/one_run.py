@@ -118,6 +118,26 @@ def sample(
     sample_command(run, prompt, tokens, temperature, top_k, seed, run_root)
 
 
+def evaluate(
+    run: Run,
+    text: Annotated[str, typer.Option(metavar="FILE", help="a text file in UTF-8; -: stdin", show_default=False)],
+    stride: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="tokens from one window of a long text to the next; default: half the context",
+            show_default=False,
+        ),
+    ] = None,
+    run_root: RunRoot = None,
+    as_json: Json = False,
+) -> None:
+    """Show what a trained decoder makes of a text: nats a token, perplexity, bits a byte."""
+    from simplify.cli.evaluate import eval_command
+
+    eval_command(run, text, stride, run_root, as_json)
+
+
 def finetune(
     words: Annotated[
         list[str],

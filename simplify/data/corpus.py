@@ -26,7 +26,7 @@ from simplify.data.files import FULL_DISK, LocalFiles
 from simplify.data.joined import read_all
 from simplify.data.sources import Source, open_source
 from simplify.data.splits import Split
-from simplify.data.tokenisers import has_choice_of_mask, read_tokeniser, tokeniser_key
+from simplify.data.tokenisers import Tokenizer, has_choice_of_mask, read_tokeniser, tokeniser_key
 from simplify.errors import DataError
 
 _FORMAT = 1  # of the files above; raise it when they change

@@ -139,6 +139,16 @@ def _not_loaded(name: str, error: Exception) -> DataError:
     )
 
 
+def encode_text(tokeniser: Tokenizer, text: str) -> list[int]:
+    """A text as a corpus has it: a special token's name in it is text, and nothing is put around it."""
+    before = tokeniser.encode_special_tokens
+    tokeniser.encode_special_tokens = True
+    try:
+        return tokeniser.encode(text, add_special_tokens=False).ids
+    finally:
+        tokeniser.encode_special_tokens = before
+
+
 def end_of_text(tokeniser: Tokenizer) -> int:
     """The token that ends a document."""
     return _special(tokeniser, "end-of-text token", _END_NAMES)[1]

@@ -81,7 +81,7 @@ def choose_device(config: RunConfig, recorded_precision: str | None, local_rank:
     """
     if config.cluster.cpu_threads is not None:
         torch.set_num_threads(config.cluster.cpu_threads)
-    kind = _kind(config.train.device)
+    kind = device_kind(config.train.device)
     if kind == "cuda":
         torch.cuda.set_device(local_rank % torch.cuda.device_count())  # a task may see its own GPU alone
     elif kind == "cpu":
@@ -114,14 +114,15 @@ def _keep_memory() -> None:
             libc.mallopt(parameter, size)
 
 
-def _kind(wanted: str) -> str:
+def device_kind(wanted: str) -> str:
+    """cpu, cuda or mps: the best that is there for `auto`. Raises ConfigError where `wanted` is not."""
     available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if wanted == "auto":
         kind = next(kind for kind, here in available.items() if here)
         if kind != "cuda":
             _say_what_is_not_there(kind)
         return kind
-    if not available[wanted]:
+    if not available.get(wanted):
         here = ", ".join(["auto", *(kind for kind, there in available.items() if there)])
         raise ConfigError(f"train.device={wanted}: this machine or this torch has none; valid here: {here}")
     return wanted

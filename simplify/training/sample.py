@@ -35,10 +35,13 @@ def sample_text(
     limit = restored.model.max_positions
     if limit is not None and len(given) > limit:
         warn(f"sample: the prompt has {len(given)} tokens, the model's context {limit}; it sees the last {limit}")
-    generator = torch.Generator().manual_seed(seed)
+    device = next(restored.model.parameters()).device
+    generator = torch.Generator(device).manual_seed(seed)
     drawn: list[int] = []
     shown = tokeniser.decode(given)
-    for token in Decoder(restored.model).stream(torch.tensor([given]), n_tokens, temperature, top_k, generator):
+    for token in Decoder(restored.model).stream(
+        torch.tensor([given], device=device), n_tokens, temperature, top_k, generator
+    ):
         if int(token) == end:
             break
         drawn.append(int(token))
