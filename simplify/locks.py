@@ -51,7 +51,7 @@ def _wait(lock: FileLock, path: Path, what: str, patience: float) -> None:
             raise TryAgain(f"{what} is locked by {holder}; nothing was changed, the same command goes on then")
         if not said:
             said = True
-            print(f"simplify: {what} is locked by {holder}; waiting", file=sys.stderr, flush=True)
+            print(f"waiting: {what} is locked by {holder}", file=sys.stderr, flush=True)
 
 
 def _holder(path: Path) -> tuple[str, bool]:

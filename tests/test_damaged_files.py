@@ -134,11 +134,11 @@ def test_what_is_left_out_is_named_once(cli: Cli, runs: Path) -> None:
     (run_id, path), *_ = queue.waiting().items()
     path.write_text('{"run_id": null}')
     done = cli("status")
-    assert done.err == f"simplify: {path}: run_id: Input should be a valid string; left out\n"
+    assert done.err == f"left out: {path}: run_id: Input should be a valid string\n"
     assert "1 queued" in done.out and run_id not in queue.waiting()
     assert cli("sweep", *WORDS, "--retry").code == 0 and not path.exists() and run_id in queue.waiting()
     (folder,) = (run.folder.path for run in RunStore(runs).runs() if run.state == "done")
     (folder / "job.json").write_text('{"attempts": null}')
     done = cli("why", folder.name)
-    assert done.code == 0 and f"{folder}/job.json: attempts: Input should be a valid list; left out\n" in done.err
+    assert done.code == 0 and f"left out: {folder}/job.json: attempts: Input should be a valid list\n" in done.err
     assert left_out() == []

@@ -42,4 +42,4 @@ def _name_what_was_left_out() -> None:
     more = [f"{len(lines) - _NAMED} more files that cannot be read"] if len(lines) > _NAMED else []
     with contextlib.suppress(OSError, ValueError):  # nobody listens
         for line in [*lines[:_NAMED], *more]:
-            print(f"simplify: {line}", file=sys.stderr, flush=True)
+            print(line, file=sys.stderr, flush=True)  # no "simplify: ": that is what ends a command

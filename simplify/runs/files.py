@@ -127,7 +127,7 @@ def _what_is_wrong(path: Path, error: Exception) -> str:
 
 def left_out() -> list[str]:
     """A line for each file that was there and could not be used since this was last asked."""
-    lines = [f"{path}: {what}; left out" for path, what in sorted(_left_out.items())]
+    lines = [f"left out: {path}: {what}" for path, what in sorted(_left_out.items())]
     _left_out.clear()
     return lines
 
