@@ -228,3 +228,22 @@ def test_a_full_disk_is_said_before_lanes_are_started(
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert done.code == 2 and f"{here / 'runs'}: cannot be written: File too large; nothing is lost" in done.err
     assert len(Queue(here / "runs").waiting()) == 1
+
+
+def test_a_folder_that_is_removed_in_mid_run_is_told(tmp_path: Path) -> None:
+    """And one that was cancelled first does not come back."""
+    queue = Queue(tmp_path)
+    queue.add([frozen(tmp_path, number) for number in range(2)])
+    lane = Lane(queue, "here-0", "cpu", {})
+    for job_, path in zip([frozen(tmp_path, number) for number in range(2)], queue.waiting().values(), strict=True):
+        folder = RunFolder(tmp_path / job_.name, job_.run_id)
+        watched = Watched.begin(folder).ended(dead_process(), 1)
+        if job_.run_id.endswith("1"):
+            queue.drop([job_.run_id])
+            with pytest.raises(FileNotFoundError):
+                lane._finish(job_, path, watched)
+            assert not folder.path.exists()
+        else:
+            assert lane._finish(job_, path, watched) == "failed" and (folder.path / "config.yaml").exists()
+            assert (folder.error() or {})["message"] == "its folder was removed while it was trained"
+    assert queue.waiting() == {}

@@ -27,7 +27,7 @@ RUNS, SECONDS = 30, 6.0
 IDS = [f"{number:010x}" for number in range(RUNS)]
 # A package of our name that runs come from: it steps aside for the real one, and trains nothing.
 STUB = f"""
-import math, os, sys, time
+import math, os, random, sys, time
 from pathlib import Path
 
 def real():
@@ -40,6 +40,7 @@ def train(words):
     from simplify.runs.facts import is_training, read_facts
     from simplify.runs.folder import RunFolder
     from simplify.runs.queue import LANE, Queue
+    time.sleep(0.1 * random.random())  # a lane may die before it begins
     path, lane = Path(words[1]), words[2]
     queue = Queue(path.parents[1], math.inf)
     job = queue.begin(path, os.environ.pop(LANE))
@@ -66,6 +67,7 @@ COMMAND_LINE = "import stub, sys\ndef main():\n    stub.real()\n    stub.train(s
 NURSERY = """
 import stub
 def main():
+    stub.time.sleep(0.4 * stub.random.random())  # and while the modules are loaded
     stub.real()
     import simplify.cli.nursery as nursery
     nursery._NEEDED = ()

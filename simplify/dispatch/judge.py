@@ -27,6 +27,7 @@ class Watched:
     process: Mapping[str, Any] = field(default_factory=dict)  # its pid and birth; empty: it never came to be
     code: int | None = None  # None: it could not be started, or was no child of this lane
     problem: str | None = None
+    cause: str = "refused"  # of the problem
 
     @classmethod
     def begin(cls, folder: RunFolder) -> Watched:
@@ -65,7 +66,7 @@ def _facts(watched: Watched) -> dict[str, object]:
     lines = _tail(watched.folder.log, watched.log_size)
     said = [line.removeprefix("simplify: ") for line in lines if line.startswith("simplify: ")]
     if watched.problem is not None:
-        return {"cause": "refused", "message": watched.problem, "traceback": []}
+        return {"cause": watched.cause, "message": watched.problem, "traceback": []}
     code = watched.code or 0
     if code < 0:
         name = signal.Signals(-code).name

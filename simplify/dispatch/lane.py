@@ -16,6 +16,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -205,7 +206,10 @@ class Lane:
 
     def _finish(self, job: Job, path: Path, watched: Watched) -> Verdict:
         """Take the run out of the queue, unless it is to go on after this lane. Raises OSError."""
-        self._see_to_folder(job)
+        watched = replace(watched, folder=self._folder(job))
+        if not watched.folder.path.is_dir() and path.exists():  # else it was cancelled, and then removed
+            watched = replace(watched, problem="its folder was removed while it was trained", cause="storage")
+            self._see_to_folder(job)
         verdict = judge(watched)
         if verdict != "open" and (not self._stopping or self._folder(job).done()):
             with self._queue.locked():

@@ -64,7 +64,7 @@ class Queue:
     def locked(self) -> Iterator[None]:
         """Alone with the queue, for milliseconds."""
         folder = self.root / ".locks"
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(exist_ok=True)  # no parents: a run root that was moved is not to come back empty
         with held(folder / "queue.lock", f"{self.root}: the queue", self._patience):
             yield
 
