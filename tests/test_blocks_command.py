@@ -76,7 +76,7 @@ def test_blocks_that_do_not_fit_say_why(cli: Cli) -> None:
     fitting = {name for name, run in found.items() if isinstance(run, RunConfig)}
     assert "pre_ln" in fitting and "sas" not in fitting
     (line,) = (line for line in cli("blocks", "model.n_kv_heads=2").out.splitlines() if line.startswith("│ sas "))
-    assert "does not fit these settings:" in line and line.count(" - ") == 2
+    assert "no run with these settings:" in line and line.count(" - ") == 2
     wrong = cli("blocks", "model.n_layers=x")
     assert wrong.code == 2 and wrong.err == "simplify: model.n_layers=x: needs a whole number\n"
 
@@ -161,3 +161,26 @@ def test_descriptions_differ_where_blocks_do() -> None:
         assert isinstance(run, RunConfig)
         said[name] = tuple(equations(run.block, run.model).items())
     assert len(set(said.values())) == len(said)
+
+
+def test_a_broken_file_leaves_the_rest_of_the_zoo(cli: Cli, here: Path) -> None:
+    """Also where it is the default block; asked for by name, it is one line."""
+    (here / "conf" / "block").mkdir(parents=True)
+    broken = {
+        "torn": ("value: {kind: identity\n", "torn.yaml, line 2, column 1: expected ',' or '}'"),
+        "sas": ("alpha: [1\n", "sas.yaml, line 2, column 1: expected ',' or ']'"),
+        "orphan": ("defaults: [nosuch, _self_]\n", "orphan.yaml: defaults: nosuch: no such block; valid: deepnorm, "),
+        "circle": ("defaults: [circle, _self_]\n", "circle.yaml: builds on itself (circle on circle)"),
+        "latin": ("# caf\u00e9\n", "latin.yaml: is no YAML text"),
+        "odd": ("alpha: !!int x\n", "odd.yaml: holds a value that cannot be read (ValueError: "),
+        "typed": ("alpha: None\n", "block.alpha=None: did you mean null?"),
+    }
+    for name, (text, _) in broken.items():
+        (here / "conf" / "block" / f"{name}.yaml").write_text(text, encoding="latin-1")
+    whole = cli("blocks", "--conf", "conf")
+    assert whole.code == 0 and "no run with these settings" in whole.out
+    assert {"pre_ln", "sas_p", *broken} <= set(whole.out.replace("│", " ").split())
+    for name, (_, said) in broken.items():
+        for verb in (["blocks", name], ["config", f"block={name}"]):
+            done = cli(*verb, "--conf", "conf")
+            assert done.code == 2 and done.err.count("\n") == 1 and (said in done.err or name == "circle"), done.err

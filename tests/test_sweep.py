@@ -88,6 +88,51 @@ def test_points_compose_as_single_runs_do() -> None:
     assert compose_points(points) == [compose_run(w) for w in words]
 
 
+def test_references_see_the_point_and_the_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is typed, what stands in a file and what a point holds means the same."""
+    monkeypatch.setenv("TEXT", "some text")
+    words = [
+        "model.d_ff=${model.d_model}",
+        "wandb.group=${block.name}-${optimiser.lr}-${seed}",
+        "wandb.tags=['${seed}']",
+    ]
+    words += ["wandb.project=${model.d_ff}", "block.projection=${block.value}", "wandb.notes=${oc.env:TEXT}"]
+    found = compose_points(points_of(size(), axes([*words, "model.d_model=64,128", "seed=3"], None)))
+    assert found == [compose_run([*words, f"model.d_model={width}", "seed=3"]) for width in (64, 128)]
+    run = found[0]
+    assert not isinstance(run, ConfigError)
+    assert (run.model.d_ff, run.wandb.group, run.wandb.tags) == (64, "sas-0.001-3", ("3",))
+    assert (run.wandb.project, run.block.projection, run.wandb.notes) == ("64", run.block.value, "some text")
+
+
+def test_references_in_a_file_mean_the_runs_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEEDS", "[4, 5]")
+    path = tmp_path / "sweep.yaml"
+    path.write_text(
+        "set: {model.d_ff: '${model.d_model}', wandb.group: 'lr ${optimiser.lr}'}\n"
+        "grid: {seed: '${oc.decode:${oc.env:SEEDS}}', wandb.project: ['${seed}', b]}\n"
+    )
+    found = [run for run in compose_points(points_of(read_sweep(path), {})) if not isinstance(run, ConfigError)]
+    assert [(run.seed, run.wandb.project) for run in found] == [(4, "4"), (4, "b"), (5, "5"), (5, "b")]
+    assert {(run.model.d_ff, run.wandb.group) for run in found} == {(128, "lr 0.001")}
+
+
+def test_texts_are_as_they_were_written(tmp_path: Path) -> None:
+    path = tmp_path / "sweep.yaml"
+    path.write_text(
+        "set: {cluster: slurm, cluster.partition: 3090, cluster.account: 012345, wandb.tags: [1, 2.50, yes]}\n"
+        "zip: {wandb.project: [1e3, 2024-01-01, 1_000], seed: [0, 1, 2]}\n"
+        "scales: {nano: {set: {cluster.qos: 0x1F}}}\n"
+    )
+    found = [
+        run for run in compose_points(points_of(read_sweep(path).at("nano"), {})) if not isinstance(run, ConfigError)
+    ]
+    assert [run.wandb.project for run in found] == ["1e3", "2024-01-01", "1_000"]
+    one = found[0]
+    assert (one.cluster.partition, one.cluster.account, one.cluster.qos) == ("3090", "012345", "0x1F")
+    assert one.wandb.tags == ("1", "2.50", "yes")
+
+
 def test_interpolations_of_a_users_yaml_see_the_point(tmp_path: Path) -> None:
     (tmp_path / "block").mkdir()
     (tmp_path / "block" / "deep.yaml").write_text("mlp_branch: ${model.init_std}\n")
@@ -170,6 +215,19 @@ BAD_FILES = {
     "grid:": "sweep.yaml: grid=null: needs keys with values, as in {a: 1}",
     "grid: {optimiser.rl: [1, 2]}": "sweep.yaml: optimiser.rl: unknown key; did you mean optimiser.lr?",
     "report: {x: stepp}\nset: {seed: 1}": "report.x=stepp: did you mean step?",
+    "grid: {null: [1]}": "sweep.yaml: Incompatible key type 'NoneType'; valid: a sweep file",
+    "set: {seed: !!timestamp 2020-01-01}": "sweep.yaml: Value 'date' is not a supported primitive type; valid: a sweep",
+    "set: {seed: !!int x}": "sweep.yaml: holds a value that cannot be read (ValueError: invalid literal for int()",
+    "set: {seed: !!bool maybe}": "sweep.yaml: holds a value that cannot be read (KeyError: 'maybe')",
+    "set: &a {seed: *a}": "sweep.yaml: is nested too deep, or holds itself; valid: a sweep file",
+    "set: {wandb.group: !!binary aGk=}": "sweep.yaml: set.wandb.group: is binary data in YAML",
+    "set: {wandb.group: '${sed}'}": "sweep.yaml: wandb.group=${sed}: there is no setting sed; did you mean seed?",
+    "grid: {wandb.group: ['${oc.env:NOT_THERE}']}": "sweep.yaml: wandb.group=${oc.env:NOT_THERE}: the variable "
+    "NOT_THERE is not set; set it, or give a default, as in ${oc.env:NOT_THERE,VALUE}",
+    "set: {seed: 1}\nreport: {margin: '${optimiser.lr}'}": "sweep.yaml: report.margin=${optimiser.lr}: there is no "
+    "optimiser.lr in this file; valid: a variable of the shell",
+    "set: {optimiser.grad_clip: None}": "sweep.yaml: optimiser.grad_clip=None: did you mean null? valid: a number",
+    "scales: {nano: null}\nset: {seed: 1}": "sweep.yaml: scales.nano=null: is a group of settings",
 }
 
 
@@ -191,10 +249,40 @@ def test_bad_words(cli: Cli, here: Path) -> None:
             [str(ROOT / "sweeps/seeds.yaml"), "scale=nan"],
             "scale=nan: did you mean nano? valid in this",
         ),
-        ([*TINY, "block=sas,sos"], "block=sos: did you mean sas?"),
     ):
         done = cli("sweep", *words, "--plan")
         assert done.code == 2 and message in done.err, done.err
+
+
+@pytest.mark.parametrize("words", [["block=pre_ln,sas,sass"], ["seed=0,yes,1"], ["block=pre_ln", "seed=0,true"]])
+def test_after_a_slip_nothing_is_trained(
+    cli: Cli, here: Path, words: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = cli("sweep", *TINY, *words)
+    assert done.code == 2 and "; nothing is trained; --skip-invalid trains the other " in done.err, done.err
+    assert done.err.count("\n") == 1 and not (here / "runs").exists()
+    asked: list[int] = []
+    monkeypatch.setattr("simplify.cli.sweep._dispatch", lambda _question, plan, *_: asked.append(len(plan.known)))
+    done = cli("sweep", *TINY, *words, "--skip-invalid")
+    assert done.code == 2 and done.err.startswith("simplify: left out: ") and asked == [len(words[-1].split(",")) - 1]
+
+
+def test_yes_and_no_in_a_file_are_no_numbers(cli: Cli, here: Path) -> None:
+    (here / "sweep.yaml").write_text("grid: {seed: [yes, no]}\n")
+    done = cli("sweep", "sweep.yaml", *TINY)
+    assert done.code == 2 and done.err.splitlines() == [
+        f"simplify: sweep.yaml: seed={word}: needs a number (in YAML yes and on are true, no and off false)"
+        for word in ("true", "false")
+    ]
+
+
+def test_a_combination_that_is_no_run_is_left_out(cli: Cli, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each of its values is one elsewhere, so the others are trained."""
+    asked: list[int] = []
+    monkeypatch.setattr("simplify.cli.sweep._dispatch", lambda _question, plan, *_: asked.append(len(plan.known)))
+    done = cli("sweep", *TINY, "block=pre_ln,sas", "model.n_kv_heads=null,1")
+    assert done.code == 2 and asked == [3] and here
+    assert done.err.startswith("simplify: left out: block=sas model.n_kv_heads=1: model.n_kv_heads=1: block.value is")
 
 
 def test_a_word_may_be_longer_than_a_files_name(cli: Cli, here: Path) -> None:

@@ -68,7 +68,7 @@ def _rows(found: dict[str, RunConfig | ConfigError], folder: Path | None) -> Ite
     for name, run in sorted(found.items(), key=lambda item: item[0] != "pre_ln"):  # the baseline first
         what, reference = split_reference(first_line("block", name, folder))
         if isinstance(run, ConfigError):
-            yield _Row(name, what, f"does not fit these settings: {run.lines[0]}", "-", "-", reference)
+            yield _Row(name, what, f"no run with these settings: {run.lines[0]}", "-", "-", reference)
             continue
         sizes = (run.block, run.model, run.data.vocab_size)
         counts = (short(count_parameters(*sizes)), short(count_flops(*sizes)))

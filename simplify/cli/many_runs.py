@@ -28,6 +28,9 @@ def sweep(
     watch: Annotated[bool, typer.Option("--watch", help="stay until all runs have ended")] = False,
     retry: Annotated[bool, typer.Option("--retry", help="train failed runs again too")] = False,
     fail_fast: Annotated[bool, typer.Option("--fail-fast", help="cancel the rest when a run fails")] = False,
+    skip_invalid: Annotated[
+        bool, typer.Option("--skip-invalid", help="train the rest where a value fits no run, as after a typing error")
+    ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="never ask, and cancel what the file has dropped")] = False,
     snapshot: Annotated[
         bool, typer.Option("--snapshot", help="train with a copy of the code as it is now, whatever is edited later")
@@ -42,7 +45,8 @@ def sweep(
     """
     from simplify.cli.sweep import Options, sweep_command
 
-    sweep_command(words or [], Options(conf, plan, as_json, retry, fail_fast, yes, watch, snapshot, measure))
+    options = Options(conf, plan, as_json, retry, fail_fast, yes, watch, snapshot, measure, skip_invalid)
+    sweep_command(words or [], options)
 
 
 def status(words: Select = None, run_root: RunRoot = None, as_json: Json = False) -> None:

@@ -28,6 +28,7 @@ class Options:
     watch: bool
     snapshot: bool
     measure: bool
+    skip_invalid: bool
 
 
 @dataclass(frozen=True)

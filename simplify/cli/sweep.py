@@ -49,8 +49,10 @@ def sweep_command(words: Sequence[str], options: Options) -> None:
             from simplify.cli.slurm import show_slurm_plan
 
             show_slurm_plan(plan.root, submitted, question.name)
+        _refuse_slips(question, plan, options)
         _say_what_is_left_out(plan)
         return
+    _refuse_slips(question, plan, options)
     _ask(question, todo, plan, ahead, options.yes)
     with writing(plan.root):
         kept = _cancel_dropped(plan, gone, options.yes)
@@ -67,8 +69,21 @@ def _plan(question: Question, options: Options) -> Plan:
     try:
         return make_plan(points_of(question.size, question.typed), options.conf)
     except ConfigError as error:
-        lines = [line if line.startswith(tuple(question.typed)) else f"{question.file}: {line}" for line in error.lines]
-        raise ConfigError(*(lines if question.file else error.lines)) from None
+        raise ConfigError(*_with_file(question, error.lines)) from None
+
+
+def _with_file(question: Question, lines: Sequence[str]) -> list[str]:
+    """What is wrong, with the name of the file for what was not typed."""
+    typed = tuple(question.typed)
+    return [f"{question.file}: {line}" if question.file and not line.startswith(typed) else line for line in lines]
+
+
+def _refuse_slips(question: Question, plan: Plan, options: Options) -> None:
+    """Raise ConfigError where a value fits no run at all: whoever mistypes one wants nothing trained yet."""
+    if plan.slips and not options.skip_invalid:
+        *lines, last = _with_file(question, plan.slips)
+        others = f"the other {len(plan.runs)} run{'s'[: len(plan.runs) != 1]}"
+        raise ConfigError(*lines, f"{last}; nothing is trained; --skip-invalid trains {others}")
 
 
 def _say_what_is_left_out(plan: Plan) -> None:

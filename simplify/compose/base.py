@@ -101,18 +101,14 @@ class Composed:
 
 
 @functools.lru_cache(maxsize=256)
-def composed(chosen: tuple[tuple[str, str | None], ...], overlay: Path | None) -> Composed:
-    """Hydra's composition of a distinct choice of groups, with the choices' names filled in.
-
-    A group with None is left out.
-    """
+def composed(chosen: tuple[tuple[str, str], ...], overlay: Path | None) -> Composed:
+    """Hydra's composition of a distinct choice of groups, with the choices' names filled in."""
     Plugins.instance().register(_Overlay)
     _Overlay.folder = overlay
     GlobalHydra.instance().clear()
-    words = [f"~{group}" if name is None else f"{group}={name}" for group, name in chosen]
     try:
         with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-            full = hydra_compose("config", words, return_hydra_config=True)
+            full = hydra_compose("config", [f"{g}={c}" for g, c in chosen], return_hydra_config=True)
     except MissingConfigException as error:
         raise ConfigError(_no_such_parent(error.missing_cfg_file or "", dict(chosen), overlay)) from None
     except yaml.MarkedYAMLError as error:
@@ -122,7 +118,7 @@ def composed(chosen: tuple[tuple[str, str | None], ...], overlay: Path | None) -
         raise ConfigError(f"{where}: is nested too deep, or builds on itself; look at its defaults") from None
     except Exception as error:  # Hydra's own, OmegaConf's, and what YAML's constructors raise
         raise ConfigError(f"{_broken_file(chosen, overlay)}{one_line(error)}") from None
-    names = {group: str(name) for group in GROUPS if (name := full.hydra.runtime.choices.get(group)) is not None}
+    names = {group: str(full.hydra.runtime.choices[group]) for group in GROUPS}
     OmegaConf.set_struct(full, False)
     del full["hydra"]
     settings = unresolved(full)
@@ -132,7 +128,7 @@ def composed(chosen: tuple[tuple[str, str | None], ...], overlay: Path | None) -
     return Composed(settings, {group: str(path) for group, path in files.items() if path})
 
 
-def _no_such_parent(missing: str, chosen: Mapping[str, str | None], overlay: Path | None) -> str:
+def _no_such_parent(missing: str, chosen: Mapping[str, str], overlay: Path | None) -> str:
     """A file whose `defaults` name one that is not there; Hydra says which one is missing and not where it is named."""
     group, _, name = missing.rpartition("/")
     if group not in GROUPS:
@@ -147,10 +143,10 @@ def no_parent(group: str, child: str, name: str, overlay: Path | None) -> str:
     return f"{where}: defaults: {name}: no such {group}; {nearest(name, valid)}valid: {', '.join(valid)}"
 
 
-def _broken_file(chosen: Sequence[tuple[str, str | None]], overlay: Path | None) -> str:
+def _broken_file(chosen: Sequence[tuple[str, str]], overlay: Path | None) -> str:
     """The first file of a choice that cannot be read by itself, as the beginning of an error; or nothing."""
     for group, name in chosen:
-        path = choice_file(group, name, overlay) if name else None
+        path = choice_file(group, name, overlay)
         if path is not None:
             load(path, str(path), "YAML of the form key: value")
     return ""

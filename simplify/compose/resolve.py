@@ -57,7 +57,7 @@ def resolved_within(data: Mapping[str, Any], own: Sequence[str]) -> dict[str, An
             _put(found, place, _value(whole, place, text))
         except OmegaConfBaseException as error:
             if place[0] in own:
-                lines.append(f"{'.'.join(map(str, place))}={text}: {_why(text, error)}")
+                lines.append(f"{'.'.join(map(str, place))}={text}: {_why(text, error, in_file=True)}")
     if lines:
         raise ConfigError(*lines)
     return found
@@ -110,13 +110,15 @@ def _as_text(place: Place, value: Any) -> Any:
     return show(value) if kind and kind.only_text and isinstance(value, (bool, int, float)) else value
 
 
-def _why(text: str, error: OmegaConfBaseException) -> str:
-    """Why a reference leads nowhere, and what it may refer to."""
+def _why(text: str, error: OmegaConfBaseException, in_file: bool = False) -> str:
+    """Why a reference leads nowhere, and what it may refer to; `in_file`: in a file that is of no single run."""
     said = " ".join(str(error).split(" full_key:")[0].split())
     if text == _OPEN:
         return "needs a value; its YAML file leaves it open"
     if found := re.search(r"Interpolation key '([^']*)' not found", said):
         valid = "a full key, as in ${seed} or ${optimiser.lr}, or a variable of the shell, as in ${oc.env:HOME}"
+        if in_file:
+            return f"there is no {found[1]} in this file; valid: a variable of the shell, as in ${{oc.env:HOME}}"
         return f"there is no setting {found[1]}; {nearest(found[1], full_keys(RunConfig))}valid: {valid}"
     if found := re.search(r"Environment variable '([^']*)' not found", said):
         return f"the variable {found[1]} is not set; set it, or give a default, as in ${{oc.env:{found[1]},VALUE}}"

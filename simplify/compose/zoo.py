@@ -27,7 +27,10 @@ def compose_zoo(
     folder = overlay_dir(overlay)
     chosen, settings = split(parse(overrides), folder)
     wanted = tuple(choice("block", name, folder) for name in names or choices("block", folder))
-    others = composed(tuple(sorted({**chosen, "block": None}.items())), folder)
+    any_block = next(
+        name for name in choices("block") if choice_file("block", name, folder) == choice_file("block", name)
+    )
+    others = composed(tuple(sorted({**chosen, "block": any_block}.items())), folder)  # a user's may be broken
     found: dict[str, RunConfig | ConfigError] = {}
     for name in wanted:
         try:

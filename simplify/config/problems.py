@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from simplify.config.base import Settings, closest, nearest, show
-from simplify.config.kinds import Takes, full_keys, needs, takes_at, within
+from simplify.config.kinds import Takes, fields, full_keys, needs, takes_at, within
 from simplify.errors import ConfigError
 
 # pydantic's words for a wrong value, and ours: what is needed instead.
@@ -71,6 +71,8 @@ def _near_misses(kind: Takes, value: Any, path: Path) -> Iterator[tuple[Path, st
         yield path, f"{_said(path, value)}: needs {_or_null(kind, 'a number')}{_YES}"
     elif isinstance(value, (int, float)) and not isinstance(value, bool) and kind.boolean and not kind.number:
         yield path, f"{_said(path, value)}: needs {_or_null(kind, ', '.join(kind.words) or 'true or false')}"
+    elif isinstance(value, bytes):
+        yield path, f"{'.'.join(path)}: is binary data in YAML; needs {_or_null(kind, needs(kind))}"
     elif isinstance(value, str) and kind.null and value.strip().lower() in _NULLS and value not in kind.words:
         yield path, f"{_said(path, value)}: did you mean null? valid: {_or_null(kind, needs(kind))}"
 
@@ -134,7 +136,7 @@ def _unknown(model: type[BaseModel], path: Path) -> str:
         elsewhere.setdefault(key.rpartition(".")[2], []).append(key)
     near = closest(path[-1], valid) or closest(".".join(path), full)
     meant = elsewhere.get(path[-1]) or ([".".join([*path[:-1], near])] if near else None)
-    meant = meant or elsewhere.get(closest(path[-1], elsewhere, 0.6) or "")
+    meant = meant or elsewhere.get(closest(path[-1], elsewhere, 0.8) or "")
     hint = f"did you mean {' or '.join(meant[:3])}? " if meant else ""
     where = ".".join(path[:-1]) or "the top level"
     return f"{'.'.join(path)}: unknown key; {hint}valid in {where}: {', '.join(valid)}"
@@ -142,9 +144,10 @@ def _unknown(model: type[BaseModel], path: Path) -> str:
 
 def _no_group(key: str, found: object, kind: Takes | None) -> str:
     """A value where single settings belong: the one among them that takes this word."""
-    members = {f"{key}.{name}": takes_at(g, [name]) for g in (kind.groups if kind else ()) for name in g.model_fields}
-    meant = [f"{name}={show(found)}" for name, of in members.items() if of is not None and show(found) in of.words]
-    off = [f"{name}=disabled" for name, of in members.items() if of is not None and "disabled" in of.words]
+    groups = kind.groups if kind else ()
+    members = {f"{key}.{name}": inner for group in groups for name, inner in fields(group).items()}
+    meant = [f"{name}={show(found)}" for name, of in members.items() if show(found) in of.words]
+    off = [f"{name}=disabled" for name, of in members.items() if "disabled" in of.words]
     if not meant and (found is None or found is False):
         meant = off
     hint = f"did you mean {' or '.join(meant)}? " if meant else ""

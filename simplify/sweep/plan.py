@@ -19,6 +19,8 @@ from simplify.sweep.file import shown
 from simplify.sweep.points import varying
 from simplify.zoo.counts import count_parameters
 
+_SHOWN = 10  # lines of what is wrong, where it differs from point to point
+
 
 @dataclass(frozen=True)
 class PlannedRun:
@@ -42,7 +44,8 @@ class Plan:
     """What a sweep comes to.
 
     `wrong` has a line for each point that is no run, `missing` one for each corpus that is not here
-    yet, with the command that gets it; `merged` counts repetitions.
+    yet, with the command that gets it; `merged` counts repetitions. `slips` has the lines of those points
+    that hold a value which no run can have: most likely something mistyped, and not a combination to leave out.
     """
 
     root: Path
@@ -50,6 +53,7 @@ class Plan:
     wrong: Sequence[str]
     missing: Sequence[str]
     merged: int
+    slips: Sequence[str] = ()
 
     @property
     def known(self) -> list[tuple[PlannedRun, RunFolder]]:
@@ -95,7 +99,19 @@ def make_plan(points: Sequence[Mapping[str, Any]], overlay: Path | None = None) 
             wrong.append(str(error))
             continue
         runs[identifier] = PlannedRun(point, config, folder, here.state(folder), parameters, fingerprint)
-    return Plan(root, tuple(runs.values()), tuple(wrong), tuple(here.missing.values()), merged)
+    slips = _slips(points, configs, axes) if wrong else []
+    return Plan(root, tuple(runs.values()), tuple(wrong), tuple(here.missing.values()), merged, slips)
+
+
+def _slips(
+    points: Sequence[Mapping[str, Any]], configs: Sequence[RunConfig | ConfigError], axes: Sequence[str]
+) -> list[str]:
+    """What is wrong with points one of whose values stands in no point that is a run."""
+    told = [{shown({key: point[key]}) for key in axes if key in point} for point in points]
+    pairs = list(zip(told, configs, strict=True))
+    right = {value for values, config in pairs if isinstance(config, RunConfig) for value in values}
+    found = (config.lines for values, config in pairs if isinstance(config, ConfigError) and not values <= right)
+    return list(dict.fromkeys(line for lines in found for line in lines))
 
 
 class Here:
@@ -146,6 +162,8 @@ def _root(configs: Sequence[RunConfig | ConfigError]) -> Path:
 def _refuse_what_is_wrong_everywhere(configs: Sequence[RunConfig | ConfigError]) -> None:
     """A misspelt axis is wrong in every point: said once, not a thousand times."""
     errors = [config for config in configs if isinstance(config, ConfigError)]
-    everywhere = [line for line in errors[0].lines if all(line in e.lines for e in errors)] if errors else []
-    if everywhere and len(errors) == len(configs):
-        raise ConfigError(*everywhere)
+    if not errors or len(errors) < len(configs):
+        return
+    everywhere = [line for line in errors[0].lines if all(line in e.lines for e in errors)]
+    each = list(dict.fromkeys(line for error in errors for line in error.lines))
+    raise ConfigError(*(everywhere or [*each[:_SHOWN], *([f"{len(each) - _SHOWN} more"] if each[_SHOWN:] else [])]))
