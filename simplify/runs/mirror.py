@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 from simplify.runs.folder import RunFolder
 from simplify.runs.history import READINGS
+from simplify.runs.settings import as_words
 from simplify.runs.wandb_client import entity_of, find, library, settings, talking
 
 _BINS = 32  # of a histogram over the layers
@@ -137,7 +138,7 @@ def open_run(
         group=wanted.group[:128],
         job_type="train",
         tags=list(dict.fromkeys([wanted.config["block"]["name"][:64], *wanted.config["wandb"]["tags"]])),
-        config={**wanted.config, **own},
+        config={**wanted.config, **own, "words": as_words(wanted.config)},
         dir=str(local),
         settings=settings(patience, x_update_finish_state=over),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from simplify.runs.words import words_of
+from simplify.runs.words import as_word, words_of
 
 _GROUPS = ("block", "model", "data", "optimiser", "cluster")
 _UNSHOWN = ("cluster", "wandb", "run_root")  # they cannot change a result
@@ -52,7 +52,7 @@ def varied_words(configs: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
         layers = [layers_of(configs[number]) for number in rows]
         for number, text in zip(rows, words_of([found[number][key] for number in rows], layers), strict=True):
             shown[number][key] = text
-    return shown
+    return [{key: texts[key] for key in cells} for texts, cells in zip(shown, found, strict=True)]
 
 
 def as_cells(configs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -71,6 +71,12 @@ def as_cells(configs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
             if isinstance(parts, Mapping):
                 cells[number] |= {f"{key}.{name}": part for name, part in parts.items()}
     return cells
+
+
+def as_words(config: Mapping[str, Any]) -> dict[str, str]:
+    """The settings that are settings themselves, each in its word: what a chart can group runs by."""
+    layers = layers_of(config)
+    return {key: as_word(value, layers) for key, value in flat(config).items() if isinstance(value, Mapping)}
 
 
 def layers_of(config: Mapping[str, Any]) -> int | None:

@@ -21,7 +21,7 @@ def as_word(value: Any, n_layers: int | None = None) -> str:
         if n_layers is not None and gain.of == "depth":
             return f"{gain_at(gain, n_layers):.4g}"
         return f"{gain.value:g}@{gain.at_depth}"
-    if isinstance(plain, Mapping) and (name := plain.get("kind", plain.get("name"))) is not None:
+    if isinstance(plain, Mapping) and (name := plain.get("name", plain.get("kind"))) is not None:
         return str(name)
     return _whole(plain)
 
