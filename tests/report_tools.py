@@ -25,8 +25,12 @@ def make_run(
     speed: float = 1000.0,
     device: str = "a device",
     gains: Sequence[dict[str, Any]] = (),
+    minute: int = 0,
 ) -> Path:
-    """A run of `words` that logged these validation losses, a step a second; `end`: done, failed, diverged, stopped."""
+    """A run of `words` that logged these validation losses, a step a second; `end`: done, failed, diverged, stopped.
+
+    It trained for a minute, from that one of an hour on.
+    """
     config = compose_run([*TINY, *words])
     name = f"{config.block.name}-gpt_nano-{run_id(config, 'corpus')}"
     folder = root / name
@@ -43,8 +47,8 @@ def make_run(
         metrics.append(row)
     for row in gains:
         MetricsFile(folder / "gains.jsonl").append(row)
-    attempt = {"host": "gone", "pid": 1, "started": "2026-01-01T00:00:00+00:00", "from_step": 0}
-    ended = {"ended": "2026-01-01T00:01:00+00:00", "how": end if end in ("done", "stopped") else "failed"}
+    attempt = {"host": "gone", "pid": 1, "started": f"2026-01-01T00:{minute:02}:00+00:00", "from_step": 0}
+    ended = {"ended": f"2026-01-01T00:{minute + 1:02}:00+00:00", "how": end if end in ("done", "stopped") else "failed"}
     (folder / "job.json").write_text(json.dumps({"attempts": [{**attempt, **ended}]}))
     if end == "done":
         result = {**rows[-1], "tokens_per_sec": speed, "peak_mem_gib": 1.0, "compiled": False, "parameters": 1}

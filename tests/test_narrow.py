@@ -202,7 +202,7 @@ def test_what_runs_vary_in_is_the_last_to_go(screen: Screen, here: Path) -> None
 @pytest.mark.usefixtures("root")
 def test_a_report_is_in_parts_or_a_list(cli: Cli, screen: Screen) -> None:
     plain = cli("report").out.splitlines()
-    assert plain[1].startswith("variant  ") and plain[2].startswith("pre_ln, lr=0.001  ") and len(plain[1]) > 120
+    assert plain[1].startswith("variant  ") and plain[2].startswith("pre_ln, lr=0.0003  ") and len(plain[1]) > 120
     width = {line: len(line) for line in plain if line.startswith("- ")}
     assert len(width) > 3 and max(width.values()) > 150
     names = [line.split("  ")[0] for line in plain[2:9]]

@@ -15,7 +15,8 @@ import pytest
 from simplify.compare import page
 from simplify.compare.draw import FORMATS, draw_panels
 from simplify.compare.page import Section, Table, write_page
-from simplify.compare.panels import PALETTE, Curve, Panel, View, colour_of, style_of, styles_of, with_views
+from simplify.compare.panels import Curve, Panel, View, styles_of, with_views
+from simplify.compare.styles import PALETTE, colour_of, style_of
 
 BLOCKS = ["pre_ln", "parallel", "v_skipinit", "sas", "sas_p", "sas_p_no_norm"]
 HOSTILE = [

@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 from conftest import TINY
+from report_tools import falling, make_run, runs_of
 
 from simplify.bench.record import Measured, entry
+from simplify.compare.benched import colours_of, with_bench
+from simplify.compare.comparison import comparison
+from simplify.compare.notes import notes_of
+from simplify.compare.overlap import at_once
 from simplify.compare.speed import choose, remarks, speed_table
 from simplify.compare.speed_chart import draw_speed
+from simplify.compare.tables import rows_of
 from simplify.compose import compose_run
 from simplify.runs.benches import keep_bench, read_benches
+
+
+def block_of(name: str) -> dict[str, Any]:
+    return compose_run([*TINY, f"block={name}"]).model_dump(mode="json")["block"]
 
 
 def kept(root: Path, names: list[str], created: str, mode: str = "train", **other: Any) -> None:
@@ -24,12 +35,11 @@ def kept(root: Path, names: list[str], created: str, mode: str = "train", **othe
     for i, name in enumerate(names):
         own = Measured([1.0 - 0.1 * i] * 20, [2.0], 100, 1e6)
         found[name] = entry(own, Measured([1.0] * 20, [2.0], 100, 1e6) if i else None, 1e9)
-    block = config["block"]
     record = {
         "created": created,
         "baseline": names[0],
         "variants": {
-            name: {"config": {**config, "block": {**block, "name": name}}, "key": key, "work": "w", "memory": None}
+            name: {"config": {**config, "block": block_of(name)}, "key": key, "work": "w", "memory": None}
             for name in names
         },
         "modes": {mode: {"what": "", "rounds": 20, "variants": found}},
@@ -94,3 +104,47 @@ def test_an_impossible_mfu_is_said(tmp_path: Path) -> None:
     bench.record["modes"]["train"]["variants"]["sas"]["mfu"] = 1.2
     speed = choose([bench])
     assert speed is not None and remarks(speed)[0].startswith("MFU above 100%: the machine was busier")
+
+
+def test_a_report_shows_what_a_bench_measured_and_not_what_runs_at_other_times_did(tmp_path: Path) -> None:
+    """Runs of one seed, in other minutes: their speeds are the machine's, not the block's."""
+    for minute, block in enumerate(("pre_ln", "sas", "parallel")):
+        make_run(tmp_path, [f"block={block}"], falling(4.0), speed=1000 * (minute + 1), minute=2 * minute)
+    found = comparison(runs_of(tmp_path))
+    assert all(row.speed is None for row in found.rows) and "tokens/s" not in rows_of(found)[0]
+    assert all(row.reach is None or row.reach.seconds is None for row in found.rows)
+    assert any("simplify bench measures speed" in note for note in notes_of(found))
+    kept(tmp_path, ["pre_ln", "sas"], "2026-01-01T00:00:00Z")
+    speed = choose(read_benches(tmp_path))
+    assert speed is not None
+    benched = with_bench(found, speed)
+    rows = {row[0]: dict(zip(rows_of(benched)[0], row, strict=True)) for row in rows_of(benched)}
+    assert rows["sas"]["tokens/s"] == "1.11 (1.10 to 1.12)" and rows["parallel"]["tokens/s"] == "-"
+    assert any("as simplify bench measured it" in note for note in notes_of(benched))
+    colours = {row.variant.name: row.variant.style.colour for row in benched.rows}
+    assert colours_of(benched, speed) == {name: colours[name] for name in ("pre_ln", "sas")}
+
+
+@pytest.mark.parametrize(
+    ("mine", "its", "together"),
+    [
+        ([(0, 60)], [(0, 60)], True),
+        ([(0, 60)], [(25, 85)], True),
+        ([(0, 60)], [(35, 95)], False),
+        ([(0, 60)], [(0, 10)], False),  # a sixth of the longer one's time
+        ([(0, 30), (100, 130)], [(0, 20), (110, 130)], True),  # saved, and gone on with
+        ([(0, 60)], [(0, None)], False),  # killed: nobody knows when
+        ([], [(0, 60)], False),
+    ],
+)
+def test_which_runs_trained_side_by_side(
+    tmp_path: Path, mine: list[tuple[int, int | None]], its: list[tuple[int, int | None]], together: bool
+) -> None:
+    for block, spans, host in (("pre_ln", mine, "a"), ("sas", its, "a"), ("parallel", its, "b")):
+        folder = make_run(tmp_path, [f"block={block}"], falling(4.0))
+        times = [tuple(t if t is None else f"2026-01-01T00:{t // 60:02}:{t % 60:02}Z" for t in span) for span in spans]
+        attempts = [{"host": host, "pid": 1, "started": begin, "ended": end} for begin, end in times]
+        (folder / "job.json").write_text(json.dumps({"attempts": attempts}))
+    runs = {run.config["block"]["name"]: run for run in runs_of(tmp_path)}
+    assert at_once(runs["pre_ln"], runs["sas"]) is at_once(runs["sas"], runs["pre_ln"]) is together
+    assert not at_once(runs["pre_ln"], runs["parallel"])

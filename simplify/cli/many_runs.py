@@ -93,7 +93,8 @@ def report(
         ),
     ] = None,
     baseline: Annotated[
-        str | None, typer.Option(help='what the others are held against: a block, or "block=sas optimiser.lr=1e-3"')
+        str | None,
+        typer.Option(help='what the others are held against: a block, or settings as in "projection=dense lr=1e-3"'),
     ] = None,
     margin: Annotated[
         float | None,
@@ -101,8 +102,23 @@ def report(
     ] = None,
     figure: Annotated[
         list[str] | None,
-        typer.Option(help="one more figure: gains, final=block.mlp_branch, scaling=parameters", show_default=False),
+        typer.Option(
+            help="one more figure: gains, scaling=parameters, final=optimiser.lr; after commas by=SETTING, log_x=false",
+            show_default=False,
+        ),
     ] = None,
+    label: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=LABEL", help='what a paper calls it: "projection=identity=no $W_P$"', show_default=False
+        ),
+    ] = None,
+    columns: Annotated[
+        str | None, typer.Option(help="of table.md and table.tex, with commas: loss,difference,parameters")
+    ] = None,
+    title: Annotated[bool | None, typer.Option("--title/--no-title", help="whether figures have titles")] = None,
+    font: Annotated[str | None, typer.Option(help="of figures: sans, serif or a family")] = None,
+    width: Annotated[float | None, typer.Option(help="inches of a paper's column: figures and table.tex")] = None,
     out: Annotated[Path, typer.Option(help="the folder to write; what an earlier report left there goes")] = Path(
         "report"
     ),
@@ -115,7 +131,9 @@ def report(
     """
     from simplify.cli.report import Shown, report_command
 
-    report_command(words or [], run_root, Shown(x, baseline, margin, tuple(figure or ()), out, wandb))
+    wishes = {"x": x, "baseline": baseline, "margin": margin, "title": title, "font": font, "width": width}
+    several = (tuple(figure or ()), tuple(label or ()), columns)
+    report_command(words or [], run_root, Shown(wishes, *several, out, wandb))
 
 
 def paper(run_root: RunRoot = None, as_json: Json = False) -> None:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from simplify.cli.baseline import home
 from simplify.cli.fit import first_that_fits, framed, listed, parts, plain, plain_width
+from simplify.cli.report_wish import Shown, wished
 from simplify.cli.select import Selected, select
 from simplify.config import nearest
 from simplify.display import console, is_bounded, near, say
 from simplify.errors import ConfigError, RunFolderError
-from simplify.sweep.file import Figure, Report, paragraphs, read_sweep
+from simplify.sweep.file import paragraphs, read_sweep
+from simplify.sweep.report import Report
 
 if TYPE_CHECKING:
     from simplify.compare.comparison import Comparison
@@ -24,31 +26,22 @@ _WORDS = ("variant", "verdict")  # columns of the table that hold no numbers
 _PARTS = 3  # that a table is split in at most; then a list is easier to read
 
 
-@dataclass(frozen=True)
-class Shown:
-    """What the command line says of how the answer is shown; None: the sweep file's word, or the usual."""
-
-    x: str | None
-    baseline: str | None
-    margin: float | None
-    figures: tuple[str, ...]
-    out: Path
-    publish: bool = False
-
-
 def report_command(words: Sequence[str], run_root: Path | None, shown: Shown) -> None:
     """Compare the runs that `words` choose."""
-    wish = _wish(shown, Report.model_validate({}))  # a slip is said before a thousand runs are read
+    wished(shown, Report.model_validate({}))  # a slip is said before a thousand runs are read
     chosen = select(words, run_root)
-    asked = _report_of(chosen)
-    wish = _wish(shown, asked)
+    wanted = wished(shown, _report_of(chosen))
 
+    from simplify.compare.benched import with_bench
     from simplify.compare.comparison import comparison
     from simplify.compare.report import write_report
 
-    found = comparison(chosen.runs, wish.baseline, wish.margin, wish.colour)
-    _refuse_empty(found, chosen, shown.baseline)
-    options = _options(found, chosen, wish)
+    # Of sweeps the variants come as their files name them.
+    looks = {"colour": wanted.colour, "labels": wanted.labels, "as_given": bool(chosen.sweeps), "home": home}
+    found = comparison(chosen.runs, wanted.baseline, wanted.margin, **looks)
+    _refuse_empty(found, chosen, shown.typed.get("baseline"))
+    options = _options(found, chosen, wanted)
+    found = with_bench(found, options.speed)
     try:
         written = write_report(found, options, shown.out)  # before a word: whoever reads the words may stop reading
     except OSError as error:
@@ -58,7 +51,7 @@ def report_command(words: Sequence[str], run_root: Path | None, shown: Shown) ->
     _print(found, options, written.problems)
     _print_files(written.files, shown.out)
     if shown.publish:
-        _publish(chosen, wish, options, written.files)
+        _publish(chosen, wanted, options, written.files)
 
 
 def _publish(chosen: Selected, wish: Report, options: ReportOptions, files: Sequence[Path]) -> None:
@@ -89,56 +82,32 @@ def _report_of(chosen: Selected) -> Report:
     return read_sweep(Path(file)).report
 
 
-def _wish(shown: Shown, asked: Report) -> Report:
-    """The file's words, over which the command line's win."""
-    typed = {name: value for name in ("x", "baseline", "margin") if (value := getattr(shown, name)) is not None}
-    axes = ("step", "tokens", "flops", "seconds", "device_hours")
-    if shown.x is not None and shown.x not in axes:
-        raise ConfigError(f"--x={shown.x}: {nearest(shown.x, axes)}valid: {', '.join(axes)}")
-    if shown.margin is not None and not shown.margin > 0:
-        raise ConfigError(f"--margin={shown.margin:g}: is no margin; valid: a number of nats above 0, such as 0.01")
-    figures = (*asked.figures, *map(_figure, shown.figures))
-    return asked.model_copy(update={**typed, "figures": figures})
-
-
-def _figure(word: str) -> Figure:
-    kind, _, x = word.partition("=")
-    kinds = ("gains", "final", "scaling")
-    sizes = ("parameters", "flops", "tokens")
-    if kind not in kinds or (kind == "final" and not x) or (kind == "scaling" and x and x not in sizes):
-        hint = nearest(kind, kinds) if kind not in kinds else nearest(x, sizes) if kind == "scaling" else ""
-        raise ConfigError(
-            f"--figure={word}: {hint}valid: gains, gains=alpha,beta, final=SETTING such as "
-            f"final=block.mlp_branch, scaling=parameters, scaling=flops, scaling=tokens"
-        )
-    if kind == "gains":
-        return Figure.model_validate({"kind": kind, "of": [name for name in x.split(",") if name]})
-    return Figure.model_validate({"kind": kind, "x": x or None})
-
-
 def _refuse_empty(found: Comparison, chosen: Selected, typed: str | None) -> None:
+    from simplify.compare.baseline import is_meant, listed, valid_words
+
     if not found.variants:
         there = "" if chosen.store.root.is_dir() else " (there is no such folder)"
         raise RunFolderError(
             f"report: {len(chosen.runs)} runs in {chosen.store.root}{there}, and none has begun; valid: runs that have "
             "(simplify status shows all)"
         )
-    if typed is not None and not any(row.is_base for row in found.rows):
-        blocks = dict.fromkeys(variant.block for variant in found.variants)
+    if typed is not None and not any(is_meant(variant, typed) for variant in found.variants):
+        valid = valid_words(found.variants)
         raise ConfigError(
-            f"--baseline={typed}: {nearest(typed, blocks)}none of these runs is that; valid here: {', '.join(blocks)}"
+            f"--baseline={typed}: {nearest(typed, valid)}none of these runs is that; valid here: {listed(valid)}"
         )
 
 
 def _options(found: Comparison, chosen: Selected, wish: Report) -> ReportOptions:
     from simplify import __version__
+    from simplify.compare.draw import Look
     from simplify.compare.report import FigureWish, ReportOptions
     from simplify.compare.shared import Asked
     from simplify.compare.speed import choose
     from simplify.compare.tables import PaperNumbers
     from simplify.runs.benches import read_benches
 
-    figures = [FigureWish(f.kind, f.x or "", f.by, f.of, f.log_x) for f in wish.figures]
+    figures = [FigureWish(f.kind, f.x or "", f.by, f.of, f.log_x, f.log_y) for f in wish.figures]
     paper = None
     if wish.paper is not None:
         columns = {head: {k: str(v) for k, v in cells.items()} for head, cells in wish.paper.columns.items()}
@@ -149,16 +118,20 @@ def _options(found: Comparison, chosen: Selected, wish: Report) -> ReportOptions
     benches = read_benches(chosen.store.root)
     blocks = {variant.block for variant in found.variants}
     speed = choose(benches, blocks, models=[variant.runs[0].config["model"] for variant in found.variants])
+    look = Look(wish.title, wish.font, wish.width, wish.log_x, wish.log_y)
     number = len(chosen.runs)
     about = f"{number} run{'s'[: number != 1]} of {near(chosen.store.root)}/, {when}, simplify {__version__}"
     title = chosen.title if chosen.sweeps or chosen.title != f"all runs of {chosen.store.root}" else "All runs"
-    return ReportOptions(title, question, asked, wish.x, figures, paper, chosen.unstarted, about, speed)
+    shown = {"x": wish.x, "figures": figures, "labels": wish.labels, "columns": wish.columns, "look": look}
+    told = {"question": question, "asked": asked, "unstarted": chosen.unstarted, "about": about}
+    return ReportOptions(title, **told, **shown, paper=paper, speed=speed)
 
 
 def _print(found: Comparison, options: ReportOptions, problems: Sequence[str]) -> None:
     """The short table, the notes, and what is not in it."""
+    from simplify.compare.notes import notes_of
     from simplify.compare.shared import said_first
-    from simplify.compare.tables import notes_of, rows_of
+    from simplify.compare.tables import rows_of
 
     _print_table(rows_of(found, options.paper, short=True), options.title)
     for note in (*said_first(found, options.asked), *notes_of(found, short=True), *problems):

@@ -8,12 +8,13 @@ import shlex
 import sys
 from collections.abc import Sequence
 
+from simplify.cli.baseline import planned_line
 from simplify.cli.manage import say_cancelled, say_started
 from simplify.cli.plan import device_hours, plan_as_data, show_plan
 from simplify.cli.plan_time import estimate, lanes_of
 from simplify.cli.question import Options, Question, read_question
 from simplify.config import RunConfig
-from simplify.display import is_terminal
+from simplify.display import is_terminal, say
 from simplify.errors import ConfigError
 from simplify.runs.code import code_hash, git_state, save_patch, snapshot
 from simplify.runs.files import writing
@@ -43,6 +44,8 @@ def sweep_command(words: Sequence[str], options: Options) -> None:
         print(json.dumps(plan_as_data(plan, ahead, gone), indent=2))
         return
     show_plan(plan, ahead, gone, header(question.file) if question.file else [], lanes_of(plan))
+    if line := planned_line(plan, question.source.report.baseline):
+        say(line)
     if options.plan:
         submitted = [pair for pair in todo if pair[1].cluster.kind == "slurm"]
         if submitted:

@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
+import itertools
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
+from simplify.compare.baseline import Home, apart, baseline_of, bases, missing_line
 from simplify.compare.curves import Logged
+from simplify.compare.overlap import at_once
 from simplify.compare.statistics import Difference, compare, mean_sd
-from simplify.compare.variants import Variant, apart, baseline_of, bases, group, seeds
+from simplify.compare.variants import Variant, group, seeds
 from simplify.config import show
 from simplify.runs.store import RunView
 
 
 @dataclass(frozen=True)
 class Ratio:
-    """A number of this variant over the baseline's: over pairs of one seed, median and extremes."""
+    """A number of this variant over the baseline's: over pairs of runs, or a bench's rounds, median and extremes."""
 
     middle: float
     least: float
     most: float
-    n: int
+    n: int  # pairs; 0: a bench's rounds
 
 
 @dataclass(frozen=True)
@@ -32,7 +35,7 @@ class Reach:
     reached: int
     of: int  # pairs
     step: Ratio | None  # over the pairs that reached it
-    seconds: Ratio | None
+    seconds: Ratio | None  # over those of them that trained side by side
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,7 @@ class Row:
     speed: Ratio | None = None
     memory: Ratio | None = None
     reach: Reach | None = None
+    benched: bool = False  # its speed is a bench's, not that of runs side by side
 
     @property
     def is_base(self) -> bool:
@@ -78,6 +82,7 @@ class Comparison:
     not_begun: list[RunView]
     logged: Logged = field(repr=False)
     margin: float | None = None  # nats
+    no_baseline: str = ""  # what to do where every variant would be its own baseline
 
     @property
     def variants(self) -> list[Variant]:
@@ -95,13 +100,24 @@ class Comparison:
 
 
 def comparison(
-    runs: Sequence[RunView], baseline: str | None = None, margin: float | None = None, colour: str = "block"
+    runs: Sequence[RunView],
+    baseline: str | None = None,
+    margin: float | None = None,
+    colour: str = "block",
+    labels: Mapping[str, str] | None = None,
+    as_given: bool = True,
+    home: Home = lambda _: None,
 ) -> Comparison:
-    """Group runs, choose each variant's baseline, and compare."""
-    variants, not_begun = group(runs, colour)
-    chosen, logged = bases(variants, baseline), Logged()
+    """Group runs, choose each variant's baseline, and compare.
+
+    `as_given`: the variants in the order of the runs; else in that of their settings. `home`: what a variant's groups
+    are without a setting on top, for the choice of a baseline among variants of one block.
+    """
+    variants, not_begun = group(runs, colour, labels, as_given)
+    chosen, logged = bases(variants, baseline, home), Logged()
     rows = [_row(variant, baseline_of(variant, chosen), margin, logged) for variant in variants]
-    return Comparison(rows, not_begun, logged, margin)
+    missing = missing_line(variants, baseline, chosen)
+    return Comparison(rows, not_begun, logged, margin, missing)
 
 
 def _row(variant: Variant, base: Variant | None, margin: float | None, logged: Logged) -> Row:
@@ -115,14 +131,21 @@ def _row(variant: Variant, base: Variant | None, margin: float | None, logged: L
         loss,
         compare(finals, base.final(), margin),
         tuple(apart(base, variant)),
-        _ratio_of(variant, base, "tokens_per_sec") if _same_machine(variant, base) else None,
-        _ratio_of(variant, base, "peak_mem_gib") if _same_machine(variant, base) else None,
+        _speed(variant, base) if _same_machine(variant, base) else None,
+        _memory(variant, base) if _same_machine(variant, base) else None,
         _reach(variant, base, logged),
     )
 
 
-def _ratio_of(variant: Variant, base: Variant, key: str) -> Ratio | None:
-    mine, its = variant.final(key), base.final(key)
+def _speed(variant: Variant, base: Variant) -> Ratio | None:
+    """Over pairs of runs, of whatever seeds, that trained side by side."""
+    speeds = [[(run, run.last.get("tokens_per_sec")) for run in one.done] for one in (variant, base)]
+    pairs = [(run, other, mine, its) for (run, mine), (other, its) in itertools.product(*speeds) if mine and its]
+    return _ratio([mine / its for run, other, mine, its in pairs if at_once(run, other)])
+
+
+def _memory(variant: Variant, base: Variant) -> Ratio | None:
+    mine, its = (one.final("peak_mem_gib") for one in (variant, base))
     return _ratio([mine[seed] / its[seed] for seed in mine if its.get(seed)])
 
 
@@ -162,7 +185,7 @@ def _reach(variant: Variant, base: Variant, logged: Logged) -> Reach | None:
         found = None if goal is None else _first(logged, run, float(goal))
         if found is not None:
             steps.append(found[0] / other.last["step"])
-            times.append(found[1] / other.last["seconds"])
+            times += [found[1] / other.last["seconds"]] if at_once(run, other) else []
     seconds = _ratio(times) if _same_machine(variant, base) else None
     return Reach(len(steps), len(pairs), _ratio(steps), seconds) if pairs else None
 

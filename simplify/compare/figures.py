@@ -21,8 +21,8 @@ from simplify.compare.curves import (
     thinned,
 )
 from simplify.compare.panels import Curve, Panel, View, with_views
-from simplify.compare.variants import Variant, setting
-from simplify.config import show
+from simplify.compare.styles import Style
+from simplify.compare.variants import Variant
 from simplify.runs.metrics import read_metrics
 from simplify.runs.store import RunView
 
@@ -39,8 +39,8 @@ def shown(found: Comparison) -> list[Variant]:
     return found.variants[:MOST_CURVES]
 
 
-def loss_panel(found: Comparison, metric: str, axis: str) -> Panel:
-    """A loss against every axis, mean and standard deviation over seeds."""
+def loss_panel(found: Comparison, metric: str, axis: str, logs: tuple[bool, bool] = (False, False)) -> Panel:
+    """A loss against every axis, mean and standard deviation over seeds. `logs`: whether x and y are logarithmic."""
     variants = shown(found)
     most = max(60, _POINTS // (8 * max(len(variants), 1)))
     lines: dict[tuple[str, bool], Line] = {}
@@ -52,7 +52,8 @@ def loss_panel(found: Comparison, metric: str, axis: str) -> Panel:
     views = [View(key, label, _curves(variants, lines, key, found.logged)) for key, label in AXES.items()]
     told = "Mean over seeds, the band one standard deviation. Against seconds and device hours: each run's own time."
     told += " One batch a point, so noisy." if metric == "train/loss" else " Over the fixed validation set."
-    return with_views(metric, LOSSES[metric], told, _UNIT, views, axis, smooth=metric == "train/loss", focus=0.1)
+    look = {"smooth": metric == "train/loss", "focus": 0.0 if logs[0] else 0.1, "log_x": logs[0], "log_y": logs[1]}
+    return with_views(metric, LOSSES[metric], told, _UNIT, views, axis, **look)
 
 
 def _curves(
@@ -71,10 +72,10 @@ def _curve(variant: Variant, line: Line) -> Curve:
     banded = line.n > 1
     low, high = (line.low.tolist(), line.high.tolist()) if banded else (None, None)
     points = (line.x.tolist(), line.y.tolist(), low, high)
-    return Curve(variant.name, *points, colour=variant.colour, partial=not variant.done)
+    return Curve(variant.name, *points, style=variant.style, partial=not variant.done, label=variant.label)
 
 
-def printed_loss(found: Comparison, metric: str, axis: str) -> Panel:
+def printed_loss(found: Comparison, metric: str, axis: str, logs: tuple[bool, bool] = (False, False)) -> Panel:
     """A loss against one axis for paper: cut to the range that all curves share, training loss smoothed."""
     lines: dict[str, tuple[Variant, Line]] = {}
     for variant in found.variants[:MOST_PRINTED]:
@@ -89,7 +90,8 @@ def printed_loss(found: Comparison, metric: str, axis: str) -> Panel:
     cut = [(v, line.cut(*span) if span else line) for v, line in lines.values()]
     curves = [_curve(variant, thinned(line, 1000)) for variant, line in cut]
     title = LOSSES[metric] + (" (moving mean)" if metric == "train/loss" else "")
-    return Panel(metric, title, "", AXES[axis], _UNIT, curves, focus=0.1)
+    focus = 0.0 if logs[0] else 0.1
+    return Panel(metric, title, "", AXES[axis], _UNIT, curves, log_x=logs[0], log_y=logs[1], focus=focus)
 
 
 def gap_panel(found: Comparison, most: int, metric: str = "val/loss") -> Panel | None:
@@ -107,39 +109,6 @@ def gap_panel(found: Comparison, most: int, metric: str = "val/loss") -> Panel |
     against = names.pop() if len(names) == 1 else "the baseline"
     told = f"Below 0: lower loss than {against} on the same batches. Mean over seeds; the band is the 95% interval."
     return Panel("gap", f"{LOSSES[metric]} minus {against}", told, "step", _UNIT, curves, focus=0.1)
-
-
-def final_panel(found: Comparison, x: str, by: str = "block", log_x: bool = False) -> Panel | None:
-    """The final loss against a swept setting, a curve for each value of `by` (paper, Figs 3, 9, 14, 15).
-
-    `by` may be several settings with spaces between.
-    None where no finished run has a number there, or where the setting differs within a variant, as a seed does.
-    """
-    if x.rpartition(".")[2] == "seed":
-        return None
-    lines: dict[str, list[tuple[float, float, float | None]]] = {}
-    for row in found.rows:
-        config = row.variant.runs[0].config
-        place = setting(config, x)
-        if row.loss is None or not isinstance(place, (int, float)):
-            continue
-        line = " ".join(show(setting(config, key)) for key in by.split())
-        lines.setdefault(line, []).append((float(place), *row.loss))
-    curves = [
-        _final_curve(name, sorted(points, key=lambda p: p[0]), name if by == "block" else f"{by}={name}")
-        for name, points in lines.items()
-    ]
-    if not curves:
-        return None
-    told = "Mean over seeds, the band one standard deviation."
-    return Panel(f"final-{x}", f"final validation loss against {x}", told, x, _UNIT, curves, log_x=log_x)
-
-
-def _final_curve(name: str, points: Sequence[tuple[float, float, float | None]], colour: str) -> Curve:
-    x, y = [p[0] for p in points], [p[1] for p in points]
-    low, high = ([None if p[2] is None else p[1] + sign * p[2] for p in points] for sign in (-1, 1))
-    banded = any(value is not None for value in low)
-    return Curve(name, x, y, low if banded else None, high if banded else None, colour=colour)
 
 
 def gain_panels(found: Comparison, wanted: Sequence[str] = ()) -> list[Panel]:
@@ -165,9 +134,9 @@ def _gain_panel(variant: Variant, name: str, tables: Sequence[Sequence[Mapping[s
         pairs = list(zip(means, sds, strict=True))
         low, high = ([None if m is None or s is None else m + sign * s for m, s in pairs] for sign in (-1, 1))
         spread = any(s for s in sds)
-        colour = depth_colour(layer / max(layers - 1, 1))
+        style = Style(depth_colour(layer / max(layers - 1, 1)), (), 1.3)
         bands = (low, high) if spread else (None, None)
-        curves.append(Curve(f"layer {layer + 1}", steps, means, *bands, colour=colour))
+        curves.append(Curve(f"layer {layer + 1}", steps, means, *bands, style=style))
     told = "Mean over heads (and seeds); the band is one standard deviation over heads."
     return Panel(f"{name}-{variant.name}", f"{variant.name}: {name}", told, "step", name, curves)
 

@@ -1,4 +1,4 @@
-"""The forms a table of texts is written in: columns on the terminal, Markdown, LaTeX."""
+"""The forms a table of texts is written in: columns on the terminal, Markdown."""
 
 from __future__ import annotations
 
@@ -23,28 +23,3 @@ def markdown(rows: Sequence[Sequence[str]], notes: Sequence[str]) -> str:
 
     body = [line(rows[0]), "|" + "---|" * len(rows[0]), *(line(row) for row in rows[1:])]
     return "\n".join([*body, "", *(f"{note}\n" for note in notes)])
-
-
-_LATEX = {
-    **{c: f"\\{c}" for c in "&%$#_{}"},
-    "\\": "\\textbackslash{}",
-    "~": "\\textasciitilde{}",
-    "^": "\\textasciicircum{}",
-    "±": "$\\pm$",
-    "<": "\\textless{}",
-    ">": "\\textgreater{}",
-}
-
-
-def latex(rows: Sequence[Sequence[str]], notes: Sequence[str]) -> str:
-    """A tabular for a paper; needs the package booktabs."""
-
-    def text(cell: str) -> str:
-        return "".join(_LATEX.get(c, c) for c in cell)
-
-    def line(cells: Sequence[str]) -> str:
-        return " & ".join(text(cell) for cell in cells) + r" \\"
-
-    comments = [f"% {note}" for note in notes]
-    head = ["% needs \\usepackage{booktabs}", *comments, f"\\begin{{tabular}}{{{'l' * len(rows[0])}}}", "\\toprule"]
-    return "\n".join([*head, line(rows[0]), "\\midrule", *map(line, rows[1:]), "\\bottomrule", "\\end{tabular}", ""])

@@ -1,4 +1,4 @@
-"""Panels of curves: what they are, and their colours."""
+"""Panels of curves: what they are."""
 
 from __future__ import annotations
 
@@ -7,15 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-Values = Sequence["float | None"]
+from simplify.compare.styles import Style, style_of
 
-# Okabe and Ito's colours, told apart by any eye. Their yellow is left out, too light for a thin line on white; grey
-# stands in. Black is the ink: a page on a dark ground draws it light.
-PALETTE = ("#000000", "#E69F00", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#888888")
-# The blocks that are compared most often have the same colour in the pictures of all runs.
-_KNOWN = dict(zip(("pre_ln", "parallel", "sas", "sas_p", "sas_p_no_norm", "v_skipinit"), PALETTE, strict=False))
-# On and off lengths in line widths; () is a solid line.
-_DASHES: tuple[tuple[float, ...], ...] = ((), (5, 2), (1.2, 1.5), (6, 1.5, 1.2, 1.5), (3, 1, 3, 3))
+Values = Sequence["float | None"]
 
 
 @dataclass(frozen=True)
@@ -23,7 +17,8 @@ class Curve:
     """One line, with a band from `low` to `high` around it if both are given. None is a gap.
 
     `partial`: of runs that have not ended, so that where it ends says nothing: it does not limit a common range.
-    `colour`: as #rrggbb, or the name of what it shares its colour with, a block say; empty: a colour of its own.
+    `style`: how its line looks, the same for one name in all panels; None: as its name's place among the others has it.
+    `label`: its name where formulas can be set, these between dollars; empty: the name.
     """
 
     name: str
@@ -31,8 +26,9 @@ class Curve:
     y: Values
     low: Values | None = None
     high: Values | None = None
-    colour: str = ""
+    style: Style | None = None
     partial: bool = False
+    label: str = ""
 
     def __post_init__(self) -> None:
         if (self.low is None) != (self.high is None):
@@ -92,15 +88,6 @@ def with_views(
     return Panel(key, title, explanation, shown.label, y_label, shown.curves, views=views, **look)
 
 
-@dataclass(frozen=True)
-class Style:
-    """How a curve's line looks, wherever it is drawn."""
-
-    colour: str
-    dash: tuple[float, ...]
-    width: float
-
-
 def curves_of(panels: Sequence[Panel]) -> list[Curve]:
     """All curves, those of views that are not shown first too."""
     groups = [curves for panel in panels for curves in (panel.curves, *(view.curves for view in panel.views))]
@@ -108,36 +95,10 @@ def curves_of(panels: Sequence[Panel]) -> list[Curve]:
 
 
 def styles_of(panels: Sequence[Panel]) -> dict[str, Style]:
-    """A line style for each name among the panels' curves; curves of one colour are told apart by their dashes."""
-    keys = {curve.name: curve.colour or curve.name for curve in curves_of(panels)}
-    own = style_of([key for key in keys.values() if not key.startswith("#")])
-    found: dict[str, Style] = {}
-    for name, key in keys.items():
-        if key.startswith("#"):
-            found[name] = Style(key, (), 1.3)
-            continue
-        before = sum(keys[other] == key for other in found)
-        dash = _DASHES[(_DASHES.index(own[key].dash) + before) % len(_DASHES)]
-        found[name] = Style(own[key].colour, dash, own[key].width)
-    return found
-
-
-def style_of(names: Sequence[str]) -> dict[str, Style]:
-    """A line style for each name, decided by the names' order alone: eight colours, then the same ones dashed."""
-    names = list(dict.fromkeys(names))
-    own = {name: (_KNOWN[name], _DASHES[0]) for name in names if name in _KNOWN}
-    # Colours of well-known blocks that are not shown are lent to others, but last.
-    free = sorted((colour for colour in PALETTE if (colour, ()) not in own.values()), key=[*_KNOWN.values()].count)
-    looks = [(colour, ()) for colour in free] + [(colour, dash) for dash in _DASHES[1:] for colour in PALETTE]
-    others = [name for name in names if name not in own]
-    own |= {name: looks[i % len(looks)] for i, name in enumerate(others)}
-    # Later lines are thinner, so that of lines that coincide each one can be seen.
-    return {name: Style(*own[name], width=max(1.0, 1.9 - 0.2 * i)) for i, name in enumerate(names)}
-
-
-def colour_of(names: Sequence[str]) -> dict[str, str]:
-    """The colour of each name, decided by the names' order alone; well-known blocks keep their own."""
-    return {name: style.colour for name, style in style_of(names).items()}
+    """A line style for each name among the panels' curves: its own, or one that is dealt among those without any."""
+    given = {curve.name: curve.style for curve in curves_of(panels)}
+    own = style_of([name for name, style in given.items() if style is None])
+    return {name: own[name] if style is None else style for name, style in given.items()}
 
 
 def number(value: float | None) -> float | None:

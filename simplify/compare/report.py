@@ -3,35 +3,38 @@ folders alone."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from simplify.compare.benched import colours_of
 from simplify.compare.comparison import Comparison, Row
-from simplify.compare.draw import FORMATS, draw_panels
+from simplify.compare.draw import FORMATS, Look, draw_panels, problems_of
 from simplify.compare.figures import (
+    LOSSES,
     MOST_CURVES,
     MOST_PRINTED,
-    final_panel,
     gain_panels,
     gap_panel,
     loss_panel,
     printed_loss,
     states_table,
 )
-from simplify.compare.forms import latex, markdown
+from simplify.compare.finals import final_panel
+from simplify.compare.forms import markdown
+from simplify.compare.latex import latex_table
+from simplify.compare.notes import notes_of
 from simplify.compare.page import Section, Table, write_page
 from simplify.compare.panels import Panel
 from simplify.compare.scaling import scaling_panel
 from simplify.compare.shared import Asked, said_first
 from simplify.compare.speed import Speed, remarks, speed_table
 from simplify.compare.speed_chart import draw_speed
-from simplify.compare.tables import PaperNumbers, notes_of, rows_of
+from simplify.compare.tables import PaperNumbers, rows_of
 from simplify.runs.files import read_json, write_json, write_whole
 from simplify.runs.shapes import Manifest
 
-COLUMN = 3.4  # inches, of a column of a paper
 _MANIFEST = "report.json"
 _OVERVIEW = "overview"  # of two panels, for the screen: PNG alone
 
@@ -44,7 +47,8 @@ class FigureWish:
     x: str = ""
     by: str = "block"
     of: tuple[str, ...] = ()
-    log_x: bool = False
+    log_x: bool | None = None
+    log_y: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,9 @@ class ReportOptions:
     unstarted: Sequence[str] = ()  # runs that nothing knows but the sweep
     about: str = ""  # what was selected, when and from what code
     speed: Speed | None = None  # what benches have measured of these blocks
+    labels: Mapping[str, str] = field(default_factory=dict)
+    columns: Sequence[str] = ()  # of the tables for papers, by their keys; empty: the usual ones
+    look: Look = field(default_factory=Look)  # of the figures
 
 
 @dataclass
@@ -87,7 +94,10 @@ def write_report(found: Comparison, options: ReportOptions, out: Path) -> Writte
     out.mkdir(parents=True, exist_ok=True)
     drawn = _draw(found, options)
     rows, notes = rows_of(found, options.paper), notes_of(found, options.paper)
+    printed = rows_of(found, options.paper, keys=options.columns) if options.columns else rows
     heads = said_first(found, options.asked)
+    tex, problems = latex_table(found, [*heads, *notes], options.columns, options.look.width, options.paper)
+    problems += problems_of(options.look, {variant.label for variant in found.variants})
     sections = [
         *_question(options),
         Section("Answer", "\n\n".join(heads), [Table("", rows, notes)]),
@@ -105,18 +115,18 @@ def write_report(found: Comparison, options: ReportOptions, out: Path) -> Writte
     _refuse_strangers(out, names, earlier)
     _keep_numbers(out, found, options, [*names, *sorted(earlier - set(names))])  # first: a half report can be replaced
     write_page(sections, options.title, options.about, files[0])
-    write_whole(files[1], markdown(rows, [*heads, *notes]))
-    write_whole(files[2], latex(rows, [*heads, *notes]))
+    write_whole(files[1], markdown(printed, [*heads, *notes]))
+    write_whole(files[2], tex)
     for name, panels in drawn.printed.items():
-        draw_panels(panels, "", pictures[name], COLUMN if len(panels) == 1 else None)
+        draw_panels(panels, "", pictures[name], options.look.width if len(panels) == 1 else None, options.look)
     if options.speed is not None:
         for path in pictures["speed"]:
-            draw_speed(options.speed, path)
+            draw_speed(options.speed, path, colours=colours_of(found, options.speed))
     for name in earlier - set(names):
         if name == Path(name).name:
             (out / name).unlink(missing_ok=True)
     _keep_numbers(out, found, options, names)
-    return Written([*files, out / _MANIFEST], drawn.problems)
+    return Written([*files, out / _MANIFEST], [*drawn.problems, *problems])
 
 
 def _question(options: ReportOptions) -> list[Section]:
@@ -146,7 +156,8 @@ def _keep_numbers(out: Path, found: Comparison, options: ReportOptions, names: S
 
 def _draw(found: Comparison, options: ReportOptions) -> Drawn:
     drawn = Drawn()
-    losses = [loss_panel(found, metric, options.x) for metric in ("val/loss", "train/loss")]
+    logs = (options.look.log_x, options.look.log_y)
+    losses = [loss_panel(found, metric, options.x, logs) for metric in LOSSES]
     losses = [panel for panel in losses if panel.curves or any(view.curves for view in panel.views)]
     gap = gap_panel(found, MOST_CURVES)
     hidden = len(found.variants) - MOST_CURVES
@@ -155,18 +166,18 @@ def _draw(found: Comparison, options: ReportOptions) -> Drawn:
         text = f"{text} The figures for paper show the first {MOST_PRINTED}.".strip()
     if losses:
         drawn.sections.append(Section("Loss", text, (), [*losses, *([gap] if gap else [])]))
-        printed = [printed_loss(found, metric, options.x) for metric in ("val/loss", "train/loss")]
+        printed = [printed_loss(found, metric, options.x, logs) for metric in LOSSES]
         drawn.printed["loss"], drawn.printed["training_loss"] = [printed[0]], [printed[1]]
         paper_gap = gap_panel(found, MOST_PRINTED)
         if paper_gap:
             drawn.printed["gap"] = [paper_gap]
             drawn.printed[_OVERVIEW] = [printed[0], paper_gap]
     for wish in options.figures:
-        _add_figure(drawn, found, wish)
+        _add_figure(drawn, found, wish, options.labels)
     return drawn
 
 
-def _add_figure(drawn: Drawn, found: Comparison, wish: FigureWish) -> None:
+def _add_figure(drawn: Drawn, found: Comparison, wish: FigureWish, labels: Mapping[str, str]) -> None:
     if wish.kind == "gains":
         panels = gain_panels(found, wish.of)
         if not panels:
@@ -177,9 +188,9 @@ def _add_figure(drawn: Drawn, found: Comparison, wish: FigureWish) -> None:
         return
     table: list[list[str]] = []
     if wish.kind == "scaling":
-        panel, table = scaling_panel(found, wish.x or "parameters")
+        panel, table = scaling_panel(found, wish.x or "parameters", wish.log_x, wish.log_y, labels)
     else:
-        panel = final_panel(found, wish.x, wish.by, wish.log_x)
+        panel = final_panel(found, wish.x, wish.by, wish.log_x, wish.log_y, labels)
     if panel is None:
         drawn.problems.append(f"figure {wish.kind}={wish.x}: no finished run has a number of its own there")
         drawn.sections.append(

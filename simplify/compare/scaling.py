@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from simplify.compare.comparison import Comparison
 from simplify.compare.curves import Array
+from simplify.compare.names import labelled, name_of, without_maths
 from simplify.compare.panels import Curve, Panel
 from simplify.compare.statistics import t_quantile
-from simplify.compare.variants import Variant
+from simplify.compare.styles import Style, joint_styles
+from simplify.compare.variants import Variant, value_of
+from simplify.runs.words import as_word
 
 SIZES = {"parameters": "parameters", "flops": "training FLOPs", "tokens": "training tokens"}
+_UNIT = "nats a token"
+_LINE = ("block", "data", "model")
+_SIZE = ("name", "n_layers", "d_model", "d_ff", "n_heads", "n_kv_heads", "d_head")
+_OF_SIZE = {"model", *(f"model.{name}" for name in _SIZE)}
 _POINTS = 60  # of a drawn fit
 _LEAST_OFFSET = 4  # sizes from which a limit that no size gets below is fitted too
 
@@ -84,49 +91,73 @@ def _slopes(x: Array, found: Array) -> Array:
     return np.stack(columns[: len(found)], axis=1)
 
 
-def scaling_panel(found: Comparison, size: str) -> tuple[Panel | None, list[list[str]]]:
-    """Final losses over a ladder of sizes with a power law for each block, and the laws as a table."""
-    ladders: dict[str, list[tuple[float, float]]] = {}
-    for (block, place), variant in _best(found, size).items():
-        ladders.setdefault(block, []).extend((place, loss) for loss in variant.final().values())
+def scaling_panel(
+    found: Comparison,
+    size: str,
+    log_x: bool | None = None,
+    log_y: bool | None = None,
+    labels: Mapping[str, str] | None = None,
+) -> tuple[Panel | None, list[list[str]]]:
+    """Final losses over a ladder of sizes with a power law for each line of variants, and the laws as a table.
+
+    A line is a block with its settings; of what else differs, a learning rate say, it takes the best at each size.
+    """
+    ladders = _ladders(found, size)
+    styles = joint_styles({name: [v.style for v in steps.values()] for name, steps in ladders.items()})
     curves: list[Curve] = []
     table = [["block", "sizes", "runs", f"law of loss in {SIZES[size]}"]]
-    for block, points in ladders.items():
+    for name, steps in ladders.items():
+        points = [(place, loss) for place, variant in steps.items() for loss in variant.final().values()]
+        label = labelled(name, _told(next(iter(steps.values()))), labels or {})
+        plain = without_maths(label)
         fit = fit_power_law([x for x, _ in points], [y for _, y in points])
         told = fit.sentence if fit else "no fit: needs three sizes, and more runs than the law has numbers"
-        table.append([block, str(len({x for x, _ in points})), str(len(points)), told])
+        table.append([plain, str(len(steps)), str(len(points)), told])
         if fit is not None:
-            low, high = (fit.y - fit.half).tolist(), (fit.y + fit.half).tolist()
-            curves.append(Curve(f"{block}, law", fit.x.tolist(), fit.y.tolist(), low, high, colour=block))
-        curves.append(_means(block, points))
+            band = ((fit.y - fit.half).tolist(), (fit.y + fit.half).tolist())
+            law = (f"{plain}, law", fit.x.tolist(), fit.y.tolist(), *band)
+            curves.append(Curve(*law, style=styles[name], label=f"{label}, law"))
+        curves.append(_means(plain, points, styles[name], label))
     if not any(len(curve.x) for curve in curves):
         return None, table
     told = "Points: the best variant of each size, mean over seeds, one standard deviation. "
     told += "Lines: the fitted law with the 95% interval of its curve."
     title = f"final validation loss against {SIZES[size]}"
-    return Panel(f"scaling-{size}", title, told, SIZES[size], "nats a token", curves, log_x=True, log_y=True), table
+    x_is_log, y_is_log = log_x is not False, log_y is not False
+    axes = (SIZES[size], _UNIT)
+    return Panel(f"scaling-{size}", title, told, *axes, curves, log_x=x_is_log, log_y=y_is_log), table
 
 
-def _best(found: Comparison, size: str) -> dict[tuple[str, float], Variant]:
-    """Of each block and size the variant with the lowest mean loss: its best learning rate, say."""
-    best: dict[tuple[str, float], tuple[float, Variant]] = {}
-    for row in found.rows:
+def _ladders(found: Comparison, size: str) -> dict[str, dict[float, Variant]]:
+    """Of each line and size the variant with the lowest mean loss."""
+    lines: dict[str, dict[float, tuple[float, Variant]]] = {}
+    told = [_told(variant) for variant in found.variants]
+    differ = {key for cells in told for key in cells if len({other.get(key) for other in told}) > 1}
+    for row, cells in zip(found.rows, told, strict=True):
         place = _size(row.variant, size)
-        if place is not None and row.loss is not None:
-            key = (row.variant.block, place)
-            if key not in best or row.loss[0] < best[key][0]:
-                best[key] = (row.loss[0], row.variant)
-    return {key: variant for key, (_, variant) in best.items()}
+        if place is None or row.loss is None:
+            continue
+        name = name_of({key: cell for key, cell in cells.items() if key in differ}, row.variant.block)
+        steps = lines.setdefault(name, {})
+        if place not in steps or row.loss[0] < steps[place][0]:
+            steps[place] = (row.loss[0], row.variant)
+    return {name: {place: variant for place, (_, variant) in steps.items()} for name, steps in lines.items()}
 
 
-def _means(block: str, points: Sequence[tuple[float, float]]) -> Curve:
+def _told(variant: Variant) -> dict[str, str]:
+    """What a line is: settings of the block, of the data, and of the model but its size. A rule of depth is one."""
+    wanted = [key for key in variant.cells if key.partition(".")[0] in _LINE and key not in _OF_SIZE]
+    return {key: as_word(value_of(variant.config, key)) for key in wanted}
+
+
+def _means(name: str, points: Sequence[tuple[float, float]], style: Style, label: str) -> Curve:
     places = sorted({x for x, _ in points})
     groups = [[y for x, y in points if x == place] for place in places]
     means = [math.fsum(group) / len(group) for group in groups]
     sds = [float(np.std(group, ddof=1)) if len(group) > 1 else None for group in groups]
     low, high = ([None if s is None else m + sign * s for m, s in zip(means, sds, strict=True)] for sign in (-1, 1))
-    banded = any(s is not None for s in sds)
-    return Curve(block, places, means, low if banded else None, high if banded else None, colour=block)
+    bands = (low, high) if any(s is not None for s in sds) else (None, None)
+    return Curve(name, places, means, *bands, style=style, label=label)
 
 
 def _size(variant: Variant, size: str) -> float | None:

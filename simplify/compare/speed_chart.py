@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from simplify.compare.draw import SETTINGS, save
-from simplify.compare.panels import colour_of
 from simplify.compare.speed import MODES, Speed
+from simplify.compare.styles import colour_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -17,8 +18,11 @@ _PALE = 0.4  # opacity of a bar whose difference is not decided
 _LETTER = 0.062  # inches that a letter of the footnotes takes
 
 
-def draw_speed(speed: Speed, path: Path, title: str = "Speed") -> None:
-    """Write the picture; `path` says in which of draw.FORMATS. What may not stand beside it is a footnote."""
+def draw_speed(speed: Speed, path: Path, title: str = "Speed", colours: Mapping[str, str] | None = None) -> None:
+    """Write the picture; `path` says in which of draw.FORMATS. What may not stand beside it is a footnote.
+
+    `colours`: those that some of the variants have in other figures.
+    """
     import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -37,14 +41,13 @@ def draw_speed(speed: Speed, path: Path, title: str = "Speed") -> None:
         figure.suptitle(heading, fontsize=8.5, parse_math=False)
         panels = figure.subplots(1, max(1, len(modes)), squeeze=False)[0]
         for axes, mode in zip(panels, modes, strict=False):
-            _draw(axes, speed, mode)
+            _draw(axes, speed, mode, {**colour_of([entry.name for entry in speed.entries]), **(colours or {})})
         panels[0].set_ylabel(f"times as fast as {speed.baseline}", parse_math=False)
         figure.supxlabel("\n".join(lines), fontsize=6.5, x=0.01, ha="left", parse_math=False)
         save(figure, path)
 
 
-def _draw(axes: Axes, speed: Speed, mode: str) -> None:
-    colours = colour_of([entry.name for entry in speed.entries])
+def _draw(axes: Axes, speed: Speed, mode: str, colours: Mapping[str, str]) -> None:
     shown = [entry for entry in speed.entries if mode in entry.modes]
     for place, entry in enumerate(shown):
         ratio, split = (entry.modes[mode][key] for key in ("ratio", "split"))

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from simplify.compare.comparison import FACTS, Comparison, Ratio, Row
-from simplify.compare.variants import is_meant
+from simplify.compare.baseline import is_meant
+from simplify.compare.comparison import Comparison, Ratio, Row
 
 NONE = "-"
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column: its head, what stands in it, and whether the terminal's short table has it."""
+    """A column: what it is asked for by, its head, what stands in it, and whether the terminal's short table has it."""
 
+    key: str
     head: str
     cell: Callable[[Row], str]
     short: bool = True
@@ -30,38 +31,52 @@ class PaperNumbers:
 
 
 def columns_of(found: Comparison, paper: PaperNumbers | None = None) -> list[Column]:
-    """The columns that say anything of these variants."""
-    against = baseline_name(found)
+    """All columns, in order."""
     all_columns = [
-        Column("variant", lambda row: row.variant.name),
-        Column("runs", runs_cell),
-        Column("final loss", loss_cell),
-        Column(f"minus {against} (95%)", gap_cell),
-        Column("verdict", lambda row: row.verdict),
-        Column("parameters", parameters_cell),
-        Column("FLOPs a token", flops_cell, short=False),
-        Column("tokens/s", lambda row: ratio_cell(row, row.speed)),
-        Column("peak memory", lambda row: ratio_cell(row, row.memory), short=False),
-        Column("steps to its loss", lambda row: reach_cell(row, "step"), short=False),
-        Column("seconds to its loss", lambda row: reach_cell(row, "seconds"), short=False),
+        Column("variant", "variant", lambda row: row.variant.name),
+        Column("runs", "runs", runs_cell),
+        Column("loss", "final loss", loss_cell),
+        Column("difference", f"minus {baseline_name(found)} (95%)", gap_cell),
+        Column("verdict", "verdict", lambda row: row.verdict),
+        Column("parameters", "parameters", parameters_cell),
+        Column("flops", "FLOPs a token", flops_cell, short=False),
+        Column("speed", "tokens/s", lambda row: ratio_cell(row, row.speed)),
+        Column("memory", "peak memory", lambda row: ratio_cell(row, row.memory), short=False),
+        Column("steps", "steps to its loss", lambda row: reach_cell(row, "step"), short=False),
+        Column("seconds", "seconds to its loss", lambda row: reach_cell(row, "seconds"), short=False),
     ]
     for head, values in (paper.columns if paper else {}).items():
-        cell = _paper_cell(values)
-        all_columns.append(Column(f"paper: {head}", cell, short=False))
-    keep = {"variant", "runs", "final loss"}
-    return [c for c in all_columns if c.head in keep or any(c.cell(row) != NONE for row in found.rows)]
+        all_columns.append(Column("paper", f"paper: {head}", _paper_cell(values), short=False))
+    return all_columns
 
 
-def rows_of(found: Comparison, paper: PaperNumbers | None = None, short: bool = False) -> list[list[str]]:
-    """The table with its head as the first row."""
-    columns = [c for c in columns_of(found, paper) if c.short or not short]
+def chosen_columns(found: Comparison, paper: PaperNumbers | None, keys: Sequence[str]) -> list[Column]:
+    """The variant, then the columns with these keys in their order; without keys those that say anything."""
+    columns = columns_of(found, paper)
+    if keys:
+        return [columns[0], *(column for key in dict.fromkeys(keys) for column in columns[1:] if column.key == key)]
+    usual = {"variant", "runs", "loss"}
+    return [c for c in columns if c.key in usual or any(c.cell(row) not in (NONE, "1") for row in found.rows)]
+
+
+def rows_of(
+    found: Comparison, paper: PaperNumbers | None = None, short: bool = False, keys: Sequence[str] = ()
+) -> list[list[str]]:
+    """The table with its head as the first row; `keys`: only these columns."""
+    columns = [c for c in chosen_columns(found, paper, keys) if c.short or not short]
     return [[c.head for c in columns], *([c.cell(row) for c in columns] for row in found.rows)]
 
 
 def baseline_name(found: Comparison) -> str:
     """The baseline where there is one, else a word for it."""
+    base = baseline_row(found)
+    return "baseline" if base is None else base.variant.name
+
+
+def baseline_row(found: Comparison) -> Row | None:
+    """The baseline, where all have one."""
     names = {row.base.name for row in found.rows if row.base is not None}
-    return names.pop() if len(names) == 1 else "baseline"
+    return next((row for row in found.rows if row.is_base), None) if len(names) == 1 else None
 
 
 def _paper_cell(values: Mapping[str, str]) -> Callable[[Row], str]:
@@ -69,7 +84,7 @@ def _paper_cell(values: Mapping[str, str]) -> Callable[[Row], str]:
 
     def cell(row: Row) -> str:
         meant = (value for words, value in values.items() if is_meant(row.variant, words))
-        return str(values.get(row.variant.name, next(meant, NONE)))
+        return str(values.get(row.variant.printed, next(meant, NONE)))
 
     return cell
 
@@ -155,57 +170,3 @@ def short_number(value: float) -> str:
         if value >= size:
             return f"{value / size:.3g}{letter}"
     return f"{value:g}"
-
-
-def notes_of(found: Comparison, paper: PaperNumbers | None = None, short: bool = False) -> list[str]:
-    """What a reader has to know to read the table (or its short form) rightly."""
-    against = baseline_name(found)
-    unit = "a hidden token" if any(v.settings.get("model.kind") == "encoder" for v in found.variants) else "a token"
-    notes = [
-        f"Final loss: validation, nats {unit}, mean ± standard deviation over seeds.",
-        f"minus {against}: mean difference over pairs of the same seed, which see the same batches in the same order, "
-        "with the 95% interval of Student's t. Verdicts are not corrected for several comparisons.",
-    ]
-    rows = found.rows
-    if found.margin is not None:
-        notes.append(
-            f"equal: the whole interval lies within ±{found.margin:g} nats, the margin; it goes before all else."
-        )
-    if any(row.gap is not None and row.gap.paired and row.gap.n < len(row.variant.done) for row in rows):
-        notes.append(
-            "n pairs: so many seeds are common to both; the difference is theirs, not that of the means beside it."
-        )
-    if any(row.gap is not None and not row.gap.paired for row in rows):
-        notes.append("unpaired: no seed in common with the baseline; Welch's interval.")
-    if any(row.variant.diverged and row.loss for row in rows):
-        notes.append("*: mean of the runs that did not diverge; the others are censored, so this is the better half.")
-    cpu = " On a CPU the memory is that of the whole process."
-    if any(row.speed for row in rows):
-        notes.append(
-            f"tokens/s{'' if short else ' and peak memory'} over the baseline's, pair by pair, median (extremes): of "
-            f"runs at different times, a hint; simplify bench measures.{'' if short else cpu}"
-        )
-    if any(row.reach for row in rows) and not short:
-        notes.append(
-            "steps to its loss: where the validation loss first is as low as the baseline's last one (straight between "
-            "two validations), as a part of the baseline's steps (and so of its tokens), median over pairs."
-        )
-    for row in rows:
-        if row.also and row.base:
-            notes.append(f"{row.variant.name} differs from its baseline {row.base.name} also in {', '.join(row.also)}.")
-    notes += _apart(found)
-    if any(row.base is None for row in rows):
-        notes.append("No verdict where no baseline has the same batches and budget.")
-    if paper:
-        hours = f" Hours of a run there: {paper.hours}." if paper.hours else ""
-        notes.append(f"paper: {paper.where} of arXiv 2311.01906, at the paper's own size, data and hardware.{hours}")
-    return notes
-
-
-def _apart(found: Comparison) -> list[str]:
-    """Runs of different machines: what is not compared, and why."""
-    parts = {what: values for what in FACTS if len(values := found.apart_in(what)) > 1}
-    if not parts:
-        return []
-    told = "; ".join(f"{what}: {', '.join(values[:4])}" for what, values in parts.items())
-    return [f"These runs are not of one machine and setting ({told}): no ratio of speed or memory across them."]

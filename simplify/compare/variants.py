@@ -1,27 +1,22 @@
-"""Runs grouped into variants: the same but for the seed. What can be paired, and with what."""
+"""Runs grouped into variants: the same but for the seed."""
 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from simplify.config import show
+from simplify.compare.names import labelled, names_of, without_maths
+from simplify.compare.styles import INK, Style, dealt
 from simplify.runs.costs import Costs, costs_of
-from simplify.runs.settings import differing_settings, flat
+from simplify.runs.settings import flat
 from simplify.runs.store import RunView
+from simplify.runs.words import as_word, rank
 
-# Settings of `train` that are no part of a run's identity: they tell no variant from another.
-_NO_PART = {
-    f"train.{name}"
-    for name in (
-        *("log_every", "val_every", "checkpoint_every", "checkpoint_minutes", "micro_batch", "device"),
-        *("compile", "compile_mode"),
-        "precision",
-    )
-}
+_FIRST = (False, -math.inf, "")  # what lacks a setting stands before what has it
 DIVERGED = "non_finite"  # the cause in error.json of a loss that is no number
 
 
@@ -29,12 +24,21 @@ DIVERGED = "non_finite"  # the cause in error.json of a loss that is no number
 class Variant:
     """Runs of one configuration over seeds."""
 
-    name: str  # what tells it from the others, as in "sas" or "sas, n_layers=16"
+    name: str  # what tells it from the others, as in "sas" or "sas, n_layers=16"; a label without formulas
     block: str
-    settings: Mapping[str, Any]  # its configuration, flat
+    config: Mapping[str, Any] = field(repr=False)
     identity: Mapping[str, Any]  # without seeds
-    runs: list[RunView] = field(repr=False)
-    colour: str = ""  # what it shares its colour with: the value of the setting that has the colours
+    runs: list[RunView] = field(repr=False)  # none of a variant that is only planned
+    cells: Mapping[str, str]  # the settings that tell it apart, by full key
+    label: str  # its name, or what a paper calls it, with formulas between dollars
+    printed: str  # its name as settings
+    unsaid: Mapping[str, str]  # settings that names leave out where they are as most variants have them
+    style: Style = field(default=INK, repr=False)  # of its line, in all figures
+
+    @cached_property
+    def settings(self) -> Mapping[str, Any]:
+        """Its configuration, flat."""
+        return flat(self.config)
 
     @cached_property
     def done(self) -> list[RunView]:
@@ -54,7 +58,7 @@ class Variant:
     @cached_property
     def costs(self) -> Costs | None:
         """Parameters and FLOPs."""
-        return costs_of(self.runs[0].config)
+        return costs_of(self.config)
 
     @property
     def batch_tokens(self) -> int:
@@ -90,132 +94,86 @@ def seeds(run: RunView) -> Hashable:
     return tuple(sorted(run.about["identity"]["seeds"].items()))
 
 
-def setting(config: Mapping[str, Any], path: str) -> Any:
-    """A setting by its full key, a group by its name, a matrix by its kind, a gain by rule of depth by its value."""
+def value_of(config: Mapping[str, Any], key: str) -> Any:
+    """A setting by its full key; None where there is none."""
     found: Any = config
-    for part in path.split("."):
+    for part in key.split("."):
         found = found.get(part) if isinstance(found, Mapping) else None
+    return found
+
+
+def setting(config: Mapping[str, Any], key: str) -> Any:
+    """The same, a group by its name, a matrix by its kind, a gain by rule of depth by its value."""
+    found = value_of(config, key)
     if isinstance(found, Mapping):
         return next((found[key] for key in ("name", "value", "kind") if key in found), None)
     return found
 
 
-def group(runs: Sequence[RunView], colour: str = "block") -> tuple[list[Variant], list[RunView]]:
-    """Variants in the order of the runs, and the runs that have not begun and so belong to none yet.
+def group(
+    runs: Sequence[RunView], colour: str = "block", labels: Mapping[str, str] | None = None, as_given: bool = True
+) -> tuple[list[Variant], list[RunView]]:
+    """Variants in the order of the runs or of their settings, and the runs that have not begun and so belong to none.
 
-    `colour`: the setting whose values have a colour each.
+    `colour`: the setting whose values have a colour each. `labels`: what names and their parts are called.
     """
     begun = [run for run in runs if isinstance(run.about.get("identity"), dict)]
-    found: dict[str, list[RunView]] = {}
-    for run in begun:
-        key = {name: value for name, value in run.about["identity"].items() if name != "seeds"}
-        found.setdefault(json.dumps(key, sort_keys=True), []).append(run)
-    names = _names([members[0] for members in found.values()])
-    variants = [
-        _variant(name, json.loads(key), members, colour)
-        for name, (key, members) in zip(names, found.items(), strict=True)
-    ]
+    variants = variants_of([(run.config, run.about["identity"], run) for run in begun], labels or {})
+    if not as_given:
+        variants = _by_settings(variants)
+    for variant, style in zip(variants, _styles(variants, colour), strict=True):
+        variant.style = style
     known = {id(run) for run in begun}
     return variants, [run for run in runs if id(run) not in known]
 
 
-def _variant(name: str, identity: Mapping[str, Any], runs: list[RunView], colour: str) -> Variant:
-    config = runs[0].config
-    value = show(setting(config, colour))
-    key = value if colour == "block" else f"{colour}={value}"  # only blocks have colours of their own
-    return Variant(name, str(config["block"]["name"]), flat(config), identity, runs, key)
-
-
-def _names(runs: Sequence[RunView]) -> list[str]:
-    """A short name for each variant; the same name twice gets a number."""
-    told = differing_settings([{k: v for k, v in run.config.items() if k != "seed"} for run in runs])
-    unsaid = _NO_PART | _repeated(told)
-    names: list[str] = []
-    for run, cells in zip(runs, told, strict=True):
-        block = str(run.config["block"]["name"])
-        cells = {key: value for key, value in cells.items() if key not in unsaid}
-        others = [f"{_short(key, cells)}={_text(value)}" for key, value in cells.items() if key != "block"]
-        names.append(", ".join([block, *others]))
-    for name in {name for name in names if names.count(name) > 1}:
-        places = [i for i, other in enumerate(names) if other == name]
-        for number, place in enumerate(places, start=1):
-            names[place] = f"{name} ({number})"
-    return names
-
-
-def _repeated(told: Sequence[Mapping[str, Any]]) -> set[str]:
-    """Settings inside a setting that are the same as another's of that name in all runs: W_P's where W_V's say it."""
-    keys = [key for key in dict.fromkeys(key for cells in told for key in cells) if key.count(".") > 1]
-    first: dict[str, str] = {}
-    for key in keys:
-        column = [str(cells.get(key)) for cells in told]
-        first.setdefault(f"{key.rpartition('.')[2]} {column}", key)
-    return set(keys) - set(first.values())
-
-
-def _short(key: str, among: Mapping[str, Any]) -> str:
-    """A key without its group, unless two keys are alike then."""
-    inner = key.partition(".")[2]
-    return inner if inner and sum(other.partition(".")[2] == inner for other in among) == 1 else key
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return " ".join(map(_text, value.values()))
-    return f"{value:g}" if isinstance(value, float) else show(value)
-
-
-def baseline_of(variant: Variant, bases: Sequence[Variant]) -> Variant | None:
-    """The baseline a variant is held against: on the same batches, and otherwise differing least outside the block.
-
-    Of several that differ as little the one of the same block.
-    """
-    fit = [base for base in bases if base.data == variant.data and _budget(base) == _budget(variant)]
-    if variant in fit:
-        return variant
-    return min(fit, key=lambda base: (len(apart(base, variant)), base.block != variant.block), default=None)
-
-
-def _budget(variant: Variant) -> tuple[Any, ...]:
-    return tuple(variant.identity["train"].get(name) for name in ("steps", "hours"))
-
-
-def apart(base: Variant, variant: Variant) -> list[str]:
-    """The settings, beside those of the block, in which two variants differ: part of what is compared."""
-    parts = [(name, base.identity[name], variant.identity[name]) for name in ("model", "optimiser", "train")]
+def variants_of(
+    told: Sequence[tuple[Mapping[str, Any], Mapping[str, Any], RunView | None]], labels: Mapping[str, str]
+) -> list[Variant]:
+    """The variants among configurations and their identities, with their runs where there are any."""
+    found: dict[str, list[tuple[Mapping[str, Any], RunView | None]]] = {}
+    for config, identity, run in told:
+        key = {name: value for name, value in identity.items() if name != "seeds"}
+        found.setdefault(json.dumps(key, sort_keys=True), []).append((config, run))
+    configs = [members[0][0] for members in found.values()]
+    names = names_of(configs)
+    shown = [labelled(name, cells, labels) for name, cells in zip(names.names, names.cells, strict=True)]
+    plain = list(map(without_maths, shown))
+    unlike = [plain.count(text) == 1 for text in plain]
+    shown = [label if own else name for name, label, own in zip(names.names, shown, unlike, strict=True)]
     return [
-        f"{name}.{key}"
-        for name, mine, other in parts
-        for key in sorted({*mine, *other})
-        if mine.get(key) != other.get(key)
+        Variant(
+            without_maths(label),
+            str(config["block"]["name"]),
+            config,
+            json.loads(key),
+            [run for _, run in members if run is not None],
+            cells,
+            label,
+            name,
+            names.usual,
+        )
+        for (key, members), config, cells, label, name in zip(
+            found.items(), configs, names.cells, shown, names.names, strict=True
+        )
     ]
 
 
-def bases(variants: Sequence[Variant], wanted: str | None) -> list[Variant]:
-    """The variants that `wanted` names: a block, or settings such as "block=sas optimiser.lr=1e-3".
-
-    Without a wish Pre-LN where there is any, else the first variant.
-    """
-    if not variants:
-        return []
-    if wanted is None:
-        return [v for v in variants if v.block == "pre_ln"] or list(variants[:1])
-    return [v for v in variants if is_meant(v, wanted)]
+def _styles(variants: Sequence[Variant], colour: str) -> list[Style]:
+    """The look of each variant's line. Where that setting is one for all, the first that differs has the colours."""
+    keys = [as_word(setting(variant.config, colour)) for variant in variants]
+    if len(set(keys)) == 1 and (first := next((key for variant in variants for key in variant.cells), None)):
+        colour, keys = first, [variant.cells.get(first, "") for variant in variants]
+    rests = [str([pair for pair in variant.cells.items() if pair[0] != colour]) for variant in variants]
+    return dealt(keys, rests, blocks=colour == "block")
 
 
-def is_meant(variant: Variant, words: str) -> bool:
-    """Whether words with spaces between name a variant: a block, or settings such as "block=sas optimiser.lr=1e-3"."""
-    pairs = [word.partition("=") if "=" in word else ("block", "=", word) for word in words.split()]
-    return all(_has(variant, key, value) for key, _, value in pairs)
+def _by_settings(variants: Sequence[Variant]) -> list[Variant]:
+    """In the order of their settings: Pre-LN first, numbers by their size, words by the alphabet."""
+    keys = dict.fromkeys(key for variant in variants for key in variant.cells)
 
+    def place(variant: Variant) -> list[tuple[bool, float, str]]:
+        cells = {**variant.cells, "block": "" if variant.block == "pre_ln" else variant.block}
+        return [rank(cells[key]) if key in cells else _FIRST for key in keys]
 
-def _has(variant: Variant, key: str, value: str) -> bool:
-    found = setting(variant.runs[0].config, key)
-    if found is None:
-        return value == "null"
-    if isinstance(found, (int, float)) and not isinstance(found, bool):
-        try:
-            return float(value) == found
-        except ValueError:
-            return False
-    return str(found).lower() == value.lower()
+    return sorted(variants, key=place)

@@ -6,7 +6,7 @@ grid: {block: [pre_ln, sas], seed: [0, 1, 2]}             every combination
 zip: [{model.n_layers: [4, 16], train.micro_batch: [16, 4]}]      paired, value by value
 add: [{block: v_skipinit, optimiser.lr: 3e-4}]            points beside the combinations
 except: [{block: sas, model.n_layers: 16}]                combinations that are left out
-report: {baseline: pre_ln, x: step, colour: block, figures: [...], paper: {...}}      how the answer is shown
+report: {baseline: pre_ln, x: step, figures: [...], labels: {...}, columns: [...]}      how the answer is shown
 scales: {nano: {set: {...}, grid: {...}}}                 the same question in another size
 runs_of: other.yaml                                       another question to the runs of a file beside or below this
 """
@@ -16,64 +16,17 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import Field, field_validator, model_validator
 
 from simplify.config import Settings, nearest, show, validate
 from simplify.errors import ConfigError
 from simplify.sweep.record import PAPER
+from simplify.sweep.report import Report
 from simplify.sweep.written import read_file
 
 Axes = dict[str, list[Any]]
-
-
-class Figure(Settings):
-    """A figure beside the loss curves."""
-
-    kind: Literal["final", "gains", "scaling"] = Field(
-        description="final: the last loss against a setting; gains: of each layer over training; scaling: a power law"
-    )
-    x: str | None = Field(
-        None, description="final: the swept setting, as in block.value.branch; scaling: parameters, flops or tokens"
-    )
-    by: str = Field(
-        "block", description="final: the setting, or several with spaces between, with a curve for each value"
-    )
-    of: tuple[str, ...] = Field((), description="gains: only these, as in alpha or value_ratio")
-    log_x: bool = Field(False, description="final: a logarithmic x axis")
-
-    @model_validator(mode="after")
-    def _x_is_known(self) -> Figure:
-        sizes = ("parameters", "flops", "tokens")
-        if self.kind == "final" and not self.x:
-            raise ValueError("x: is missing; valid: the swept setting, as in x: block.mlp_branch")
-        if self.kind == "scaling" and self.x not in (None, *sizes):
-            raise ValueError(f"x={self.x}: is no size; valid: {', '.join(sizes)}")
-        return self
-
-
-class Paper(Settings):
-    """What the paper says of the same question."""
-
-    where: str = Field(description="figure or table, as in Fig 5")
-    hours: str | None = Field(None, description="how long a run takes there, as in 24 on one RTX 2080 Ti")
-    columns: dict[str, dict[str, str | float]] = Field(
-        description="a column of numbers each, by block, or by settings such as block.value.branch=0"
-    )
-
-
-class Report(Settings):
-    """How a sweep's answer is shown."""
-
-    baseline: str | None = Field(
-        None, description="the block that the others are compared with, or settings such as block=sas optimiser.lr=1e-3"
-    )
-    x: Literal["step", "tokens", "flops", "seconds", "device_hours"] = Field("step", description="the axis of curves")
-    colour: str = Field("block", description="the setting whose values have a colour each")
-    margin: float | None = Field(None, gt=0, description="losses that surely differ by less, in nats, count as equal")
-    figures: tuple[Figure, ...] = Field((), description="figures beside the loss curves")
-    paper: Paper | None = Field(None, description="the paper's numbers, shown beside ours")
 
 
 class Size(Settings):

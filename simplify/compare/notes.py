@@ -1,0 +1,86 @@
+"""What a reader has to know to read a comparison's table rightly."""
+
+from __future__ import annotations
+
+from simplify.compare.comparison import FACTS, Comparison
+from simplify.compare.tables import PaperNumbers, baseline_name
+
+_MOST = 4  # devices, say, that a note names
+
+
+def notes_of(found: Comparison, paper: PaperNumbers | None = None, short: bool = False) -> list[str]:
+    """What a reader has to know to read the table (or its short form) rightly."""
+    against = baseline_name(found)
+    unit = "a hidden token" if any(v.settings.get("model.kind") == "encoder" for v in found.variants) else "a token"
+    notes = [
+        f"Final loss: validation, nats {unit}, mean ± standard deviation over seeds.",
+        f"minus {against}: mean difference over pairs of the same seed, which see the same batches in the same order, "
+        "with the 95% interval of Student's t. Verdicts are not corrected for several comparisons.",
+    ]
+    rows = found.rows
+    if found.margin is not None:
+        notes.append(
+            f"equal: the whole interval lies within ±{found.margin:g} nats, the margin; it goes before all else."
+        )
+    if any(row.gap is not None and row.gap.paired and row.gap.n < len(row.variant.done) for row in rows):
+        notes.append(
+            "n pairs: so many seeds are common to both; the difference is theirs, not that of the means beside it."
+        )
+    if any(row.gap is not None and not row.gap.paired for row in rows):
+        notes.append("unpaired: no seed in common with the baseline; Welch's interval.")
+    if any(row.variant.diverged and row.loss for row in rows):
+        notes.append("*: mean of the runs that did not diverge; the others are censored, so this is the better half.")
+    cpu = " On a CPU the memory is that of the whole process."
+    notes += _of_speed(found)
+    if any(row.memory for row in rows) and not short:
+        notes.append(f"peak memory over the baseline's, pair by pair, median (extremes).{cpu}")
+    if any(row.reach for row in rows) and not short:
+        notes.append(
+            "steps to its loss: where the validation loss first is as low as the baseline's last one (straight between "
+            "two validations), as a part of the baseline's steps (and so of its tokens), median over pairs."
+        )
+    for row in rows:
+        if row.also and row.base:
+            notes.append(f"{row.variant.name} differs from its baseline {row.base.name} also in {', '.join(row.also)}.")
+    notes += _apart(found)
+    unsaid = found.variants[0].unsaid if found.variants else {}
+    if unsaid:
+        notes.append(f"Where a name does not say: {', '.join(f'{key}={value}' for key, value in unsaid.items())}.")
+    if found.no_baseline:
+        notes.insert(0, f"{found.no_baseline[:1].upper()}{found.no_baseline[1:]}.")
+    elif any(row.base is None for row in rows):
+        notes.append("No verdict where no baseline has the same batches and budget.")
+    if paper:
+        hours = f" Hours of a run there: {paper.hours}." if paper.hours else ""
+        notes.append(f"paper: {paper.where} of arXiv 2311.01906, at the paper's own size, data and hardware.{hours}")
+    return notes
+
+
+def _of_speed(found: Comparison) -> list[str]:
+    """Where the speeds in the table are from, or why there are none."""
+    rows = [row for row in found.rows if row.base is not None and not row.is_base]
+    notes: list[str] = []
+    if any(row.benched for row in rows):
+        notes.append("tokens/s over the baseline's: as simplify bench measured it, median (10th to 90th percentile).")
+    if any(row.speed is not None and not row.benched for row in rows):
+        notes.append(
+            "tokens/s over the baseline's: over pairs of runs that trained side by side on one machine, median "
+            "(extremes); simplify bench measures."
+        )
+    if any(row.speed is None and row.variant.final("tokens_per_sec") for row in rows):
+        notes.append(
+            f"No tokens/s{'' if any(row.speed for row in rows) else ' at all'} where no run trained beside one of the "
+            "baseline on the same machine: at other times it has other work. simplify bench measures speed."
+        )
+    return notes
+
+
+def _apart(found: Comparison) -> list[str]:
+    """Runs of different machines: what is not compared, and why."""
+    parts = {what: values for what in FACTS if len(values := found.apart_in(what)) > 1}
+    if not parts:
+        return []
+    told = "; ".join(
+        f"{what}: {', '.join([*values[:4], *['...'] * (len(values) > 4)])}" for what, values in parts.items()
+    )
+    return [f"These runs are not of one machine and setting ({told}): no ratio of speed or memory across them."]

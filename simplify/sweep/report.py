@@ -1,0 +1,87 @@
+"""What a sweep file's `report` may say: how the answer is shown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from simplify.config import Settings, show
+
+
+class Figure(Settings):
+    """A figure beside the loss curves."""
+
+    kind: Literal["final", "gains", "scaling"] = Field(
+        description="final: the last loss against a setting; gains: of each layer over training; scaling: a power law"
+    )
+    x: str | None = Field(
+        None, description="final: the swept setting, as in block.value.branch; scaling: parameters, flops or tokens"
+    )
+    by: str = Field(
+        "block", description="final: the setting, or several with spaces between, with a curve for each value"
+    )
+    of: tuple[str, ...] = Field((), description="gains: only these, as in alpha or value_ratio")
+    log_x: bool | None = Field(
+        None, description="final, scaling: a logarithmic x axis; null: of a scaling, and where values are geometric"
+    )
+    log_y: bool | None = Field(None, description="final, scaling: a logarithmic y axis; null: of a scaling alone")
+
+    @model_validator(mode="after")
+    def _x_is_known(self) -> Figure:
+        sizes = ("parameters", "flops", "tokens")
+        if self.kind == "final" and not self.x:
+            raise ValueError("x: is missing; valid: the swept setting, as in x: block.mlp_branch")
+        if self.kind == "scaling" and self.x not in (None, *sizes):
+            raise ValueError(f"x={self.x}: is no size; valid: {', '.join(sizes)}")
+        return self
+
+
+Column = Literal[
+    "runs", "loss", "difference", "verdict", "parameters", "flops", "speed", "memory", "steps", "seconds", "paper"
+]
+
+
+class Paper(Settings):
+    """What the paper says of the same question."""
+
+    where: str = Field(description="figure or table, as in Fig 5")
+    hours: str | None = Field(None, description="how long a run takes there, as in 24 on one RTX 2080 Ti")
+    columns: dict[str, dict[str, str | float]] = Field(
+        description="a column of numbers each, by block, or by settings such as block.value.branch=0"
+    )
+
+
+class Report(Settings):
+    """How a sweep's answer is shown."""
+
+    baseline: str | None = Field(
+        None, description="the block that the others are compared with, or settings such as block=sas optimiser.lr=1e-3"
+    )
+    x: Literal["step", "tokens", "flops", "seconds", "device_hours"] = Field("step", description="the axis of curves")
+    colour: str = Field("block", description="the setting whose values have a colour each")
+    margin: float | None = Field(None, gt=0, description="losses that surely differ by less, in nats, count as equal")
+    figures: tuple[Figure, ...] = Field((), description="figures beside the loss curves")
+    labels: dict[str, str] = Field(
+        {}, description="what names, or parts of them as tables print these, are called; formulas between dollars"
+    )
+    columns: tuple[Column, ...] = Field(
+        (), description="the columns of table.md and table.tex beside the variant; empty: the usual ones"
+    )
+    log_x: bool = Field(False, description="loss curves against a logarithmic x axis")
+    log_y: bool = Field(False, description="loss curves on a logarithmic y axis")
+    title: bool = Field(True, description="whether figures have titles")
+    font: str = Field("sans", description="of figures: sans, serif, or a family that is on this machine")
+    width: float = Field(3.25, ge=1.5, le=20, description="of figures and table.tex in inches, as a column of a paper")
+    paper: Paper | None = Field(None, description="the paper's numbers, shown beside ours")
+
+    @field_validator("labels", mode="before")
+    @classmethod
+    def _labels_are_texts(cls, value: Any) -> Any:
+        if isinstance(value, Mapping):
+            for name, label in value.items():
+                if isinstance(label, str) and label.count("$") % 2:
+                    raise ValueError(f"{name}: {label}: has a formula without its end; valid: two dollars, as in $W_P$")
+            return {show(name): show(label) for name, label in value.items()}
+        return value
