@@ -110,7 +110,7 @@ def test_every_format_gives_the_same_corpus(cli: Cli, here: Path, kind: str, off
     corpus = Corpus(offline / name, facts=None)  # type: ignore[arg-type]
     assert np.array_equal(np.asarray(corpus.tokens("train")), one_by_one(TEXTS[:12], corpus))
     assert np.array_equal(np.asarray(corpus.tokens("val")), one_by_one(TEXTS[12:], corpus))
-    assert "in 12 documents" in done.out and "held out in 4" in done.out
+    assert "16 documents, " in done.out and "4 held out by the data set's own split" in done.out
 
 
 def test_files_stand_for_the_data_set_of_the_hub(cli: Cli, here: Path) -> None:
@@ -134,7 +134,7 @@ def test_files_stand_for_the_data_set_of_the_hub(cli: Cli, here: Path) -> None:
 
 def test_what_no_run_can_use_is_said_when_it_is_prepared(cli: Cli, here: Path) -> None:
     (here / "few").mkdir()
-    (here / "few" / "one.txt").write_text("a b c d e f g " * 200)
+    (here / "few" / "rows.jsonl").write_text('{"text": "a b c d e f g"}\n' * 1001)
     done = cli("data", "prepare", "languini", "--from", "few", "data.val_fraction=1e-9")
     assert done.code == 2 and "data=languini: none of these documents is held out" in done.err
     entries = json.loads(next(here.parent.rglob("tokenizer.json")).read_text())["model"]["vocab"]

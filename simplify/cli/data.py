@@ -56,10 +56,10 @@ def prepare_corpus(asked: Asked) -> None:
     if asked.check:
         corpus.check()
     facts = corpus.facts
-    print(f"{config.data.name}: {facts.train_tokens:,} training tokens in {facts.train_documents:,} documents")
+    print(corpus.line(config.data.name))
     entries = corpus.tokeniser().get_vocab_size()
     unused = f" of data.vocab_size={config.data.vocab_size}" if entries < config.data.vocab_size else ""
-    print(f"{facts.val_tokens:,} held out in {facts.val_documents:,}; vocabulary {entries:,}{unused}")
+    print(f"vocabulary {entries:,}{unused}")
     checked = ", checked" if asked.check else ""
     print(f"fingerprint {facts.fingerprint}{checked}; {corpus.folder}")
     if not facts.val_tokens:

@@ -96,5 +96,10 @@ def plan_as_data(plan: Plan, estimate: Estimate, gone: Sequence[Recorded]) -> di
         }
         for run, time in zip(plan.runs, estimate.times, strict=True)
     ]
-    told = {"merged": plan.merged, "wrong": list(plan.wrong), "missing": list(plan.missing)}
+    told = {
+        "merged": plan.merged,
+        "wrong": list(plan.wrong),
+        "missing": list(plan.missing),
+        "corpora": list(plan.corpora),
+    }
     return {"runs": runs, "axes": plan.axes, **told, "dropped": [run.folder for run in gone]}

@@ -44,6 +44,8 @@ def sweep_command(words: Sequence[str], options: Options) -> None:
         print(json.dumps(plan_as_data(plan, ahead, gone), indent=2))
         return
     show_plan(plan, ahead, gone, header(question.file) if question.file else [], lanes_of(plan))
+    for line in plan.corpora:
+        say(line)
     if line := planned_line(plan, question.source.report.baseline):
         say(line)
     if options.plan:

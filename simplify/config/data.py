@@ -29,7 +29,7 @@ class DataConfig(Settings):
         description="the interpreter's standard library, a folder of text, a Hugging Face data set, or files of your "
         "own that `simplify data prepare NAME --from DIR` reads"
     )
-    path: str | None = Field(None, description="the folder (source=folder)")
+    path: str | None = Field(None, description="a folder of text files, or one file (source=folder)")
     pattern: str | None = Field(None, description="which files of the folder, as in **/*.md (source=folder)")
     train_set: str | None = Field(
         None, description="data set to train on: a hub name, or a local folder of it (source=hub)"
@@ -65,7 +65,8 @@ class DataConfig(Settings):
         0.05,
         gt=0,
         lt=1,
-        description="share of the documents held out, chosen by a stable hash of their names",
+        description="share held out: of the documents, chosen by a stable hash of their names; of each document, where "
+        "that would leave a split without one",
     )
     packing: Literal["stream", "document"] = Field(
         "stream", description="cut sequences from one stream, or from each document, dropping its remainder"

@@ -76,7 +76,7 @@ class Batches:
         if len(self._val) < self._size:
             raise DataError(
                 f"data.val_fraction={config.data.val_fraction:g}: the validation split has {len(self._val)} sequences "
-                f"of {length} tokens, fewer than a batch ({self._size}); use more text, a larger data.val_fraction, "
+                f"of {length} tokens, fewer than a batch ({self._size}); {self._more(corpus)}"
                 "a shorter model.seq_len or a smaller train.batch_tokens"
             )
         self._order = functools.lru_cache(maxsize=2)(self._permutation)
@@ -84,6 +84,13 @@ class Batches:
         if config.model.kind == "encoder":
             tokeniser = corpus.tokeniser()
             self._masked = MaskedTokens(config.mlm_probability, mask_token(tokeniser), tokeniser.get_vocab_size())
+
+    def _more(self, corpus: Corpus) -> str:
+        """What would make the validation split larger."""
+        if corpus.account.by_name:
+            return "put more text into the files that are named for validation, or use "
+        needed, whole = self._size * self._val.seq_len, corpus.facts.train_tokens + corpus.facts.val_tokens
+        return "use more text, a larger data.val_fraction, " if whole > 2 * needed else "use more text, "
 
     def batch(self, step: int, part: range | None = None) -> Batch:
         """What to learn in `step`, counted from 0.

@@ -13,7 +13,7 @@ import json
 import shutil
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
 
@@ -21,27 +21,15 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from simplify.config import DataConfig
+from simplify.data.account import Account, CorpusFacts
 from simplify.data.joined import Damaged, Joined
 from simplify.data.parts import Part, Work, cut, part_size, whole_file, whole_parts, write_part
-from simplify.data.sources import Source
+from simplify.data.source import Source
 from simplify.data.splits import SPLITS
 from simplify.data.tokeniser_training import train_tokeniser
 from simplify.data.tokenisers import load_tokeniser, open_tokeniser
 from simplify.display import Meter, meter
 from simplify.errors import DataError
-
-
-@dataclass(frozen=True)
-class CorpusFacts:
-    """What is known of a corpus without reading it."""
-
-    fingerprint: str  # hash of the tokens and the tokeniser: the corpus' part in a run's identity
-    train_tokens: int
-    val_tokens: int
-    val_bytes: int  # of UTF-8 text in the validation split
-    train_documents: int
-    val_documents: int
-    unigram_entropy: float  # nats a token, of the training split: what knowing only frequencies scores
 
 
 def build_once(config: DataConfig, source: Source, folder: Path, masked: bool, workers: int = 1) -> None:
@@ -78,7 +66,9 @@ def _tidy(aside: Path) -> None:
 
 
 def _build(config: DataConfig, source: Source, aside: Path, masked: bool, workers: int) -> None:
-    step = part_size(source)
+    with meter(f"data: {config.name}", None) as progress:
+        survey = source.survey(lambda text: progress.update(0, text))
+    source, step = survey.source, part_size(survey.source)
     _begin(source, aside, step)
     parts, training = cut(source, step), not (aside / "tokenizer.json").is_file() and config.tokeniser is None
     learnt = min(source.size("train"), config.tokeniser_documents or source.size("train")) if training else 0
@@ -96,7 +86,8 @@ def _build(config: DataConfig, source: Source, aside: Path, masked: bool, worker
                 done += part.end - part.first
                 progress.update(done, f"tokenising {part.split}, {number} of {len(parts)} parts")
         progress.update(done, "checking what was written", force=len(parts) > 99)
-        _finish(aside, joined, source, dtype)
+        account = Account(survey.held_out, survey.left_out, survey.notes, survey.whole, survey.by_name)
+        _finish(aside, joined, source, dtype, account)
 
 
 def _begin(source: Source, aside: Path, step: int) -> None:
@@ -155,7 +146,7 @@ def _join(joined: Joined, work: Work, part: Part) -> None:
         joined.add(work, part)
 
 
-def _finish(aside: Path, joined: Joined, source: Source, dtype: np.dtype[np.unsignedinteger]) -> None:
+def _finish(aside: Path, joined: Joined, source: Source, dtype: np.dtype[np.unsignedinteger], account: Account) -> None:
     for split in SPLITS:
         with whole_file(aside / f"{split}.docs.npy") as out:
             np.save(out, joined.document_starts(split))
@@ -178,7 +169,7 @@ def _finish(aside: Path, joined: Joined, source: Source, dtype: np.dtype[np.unsi
         unigram_entropy=float(-(shares * np.log(shares)).sum()),
     )
     folder = source.origin().partition("\n")[0] or None
-    beside = {"dtype": dtype.name, "sha256": checked.sha256, "from": folder}
+    beside = {"dtype": dtype.name, "sha256": checked.sha256, "from": folder, "account": asdict(account)}
     _write(aside / "meta.json", json.dumps({**asdict(facts), **beside}, indent=1))
 
 

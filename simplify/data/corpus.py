@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +21,12 @@ import platformdirs
 from numpy.typing import NDArray
 
 from simplify.config import DataConfig
-from simplify.data.build import CorpusFacts, build_once
+from simplify.data.account import Account, CorpusFacts, corpus_line, corpus_record
+from simplify.data.build import build_once
 from simplify.data.files import FULL_DISK, LocalFiles
 from simplify.data.joined import read_all
-from simplify.data.sources import Source, open_source
+from simplify.data.source import Source
+from simplify.data.sources import open_source
 from simplify.data.splits import Split
 from simplify.data.tokenisers import Tokenizer, has_choice_of_mask, read_tokeniser, tokeniser_key
 from simplify.errors import DataError
@@ -38,6 +40,7 @@ class Corpus:
 
     folder: Path
     facts: CorpusFacts
+    account: Account = field(default_factory=Account)
     origin: str | None = None  # the folder of the files that stand for it, where `prepare --from` read some
 
     def tokens(self, split: Split) -> NDArray[np.unsignedinteger]:
@@ -60,6 +63,14 @@ class Corpus:
     def tokeniser_path(self) -> Path:
         """Its file."""
         return self.folder / "tokenizer.json"
+
+    def line(self, name: str) -> str:
+        """What it was made of, for people; `name` is data.name."""
+        return corpus_line(name, self.facts, self.account)
+
+    def record(self, name: str) -> dict[str, Any]:
+        """The same for run.json."""
+        return corpus_record(name, self.facts, self.account)
 
     def check(self) -> None:
         """Read all files against their checksums. Raises DataError naming what is damaged."""
@@ -140,5 +151,7 @@ def _look(config: DataConfig, masked: bool, files: LocalFiles | None = None) -> 
 
 def _opened(folder: Path) -> Corpus:
     stored = json.loads((folder / "meta.json").read_text())
-    facts = CorpusFacts(**{field.name: stored[field.name] for field in fields(CorpusFacts)})
-    return Corpus(folder, facts, stored.get("from"))
+    facts = CorpusFacts(**{fact.name: stored[fact.name] for fact in fields(CorpusFacts)})
+    account = stored.get("account") or {}
+    chosen = Account(**{**account, "notes": tuple(account.get("notes", ()))})
+    return Corpus(folder, facts, chosen, stored.get("from"))

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import functools
+import hashlib
+from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from simplify.config import DataConfig
 from simplify.data.files import FULL_DISK, LocalFiles, import_datasets
-from simplify.data.splits import Split, held_out
+from simplify.data.source import Survey
+from simplify.data.splits import SPLITS, Split, held_out, stretch
 from simplify.errors import DataError
+
+_FEW = 1000  # rows among which a held-out one may be missing by chance
 
 
 class HubSource:
@@ -50,13 +55,49 @@ class HubSource:
         return table.nbytes // max(table.num_rows, 1)
 
     def documents(self, split: Split, first: int = 0, end: int | None = None) -> Iterator[str]:
-        rows = self._rows(split)
+        rows, fraction = self._rows(split), self._config.val_fraction
         chosen: Any = range(first, len(rows) if end is None else min(end, len(rows)))
-        if not self._own_val:
-            chosen = [n for n in chosen if held_out(str(n), self._config.val_fraction) == (split == "val")]
+        if not self._own_val and not self._in_stretches:
+            chosen = [n for n in chosen if held_out(str(n), fraction) == (split == "val")]
         (column,) = rows.column_names
         for batch in rows.select(chosen).iter(batch_size=256):
-            yield from (text for text in batch[column] if text)
+            for text in batch[column]:
+                part = stretch(text, fraction, split) if text and self._in_stretches else text
+                if part:
+                    yield part
+
+    def survey(self, beat: Callable[[str], None]) -> Survey:
+        """Count rows without text, and documents that are in both splits; these stay where the data set has them."""
+        empty = sum(self._without_text(which) for which in (SPLITS if self._own_val else SPLITS[:1]))
+        left_out = {"rows without text": empty} if empty else {}
+        if self._in_stretches:
+            share = f"{self._config.val_fraction:.3g}"
+            return Survey(self, f"the last {share} of each", left_out, whole=False)
+        held, copies = set[bytes](), 0
+        for split in reversed(SPLITS):
+            for number, text in enumerate(self.documents(split)):
+                beat(f"looking at {split}, {number:,} documents")
+                digest = hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=8).digest()
+                if split == "val":
+                    held.add(digest)
+                else:
+                    copies += digest in held
+        notes = (f"{copies:,} training documents are copies of held-out ones",) if copies else ()
+        how = "by the data set's own split" if self._own_val else "by a hash of their numbers"
+        return Survey(self, how, left_out, notes, by_name=self._own_val)
+
+    @functools.cached_property
+    def _in_stretches(self) -> bool:
+        """Whether rows are so few that one split would have none: then the last part of each is held out."""
+        count = 0 if self._own_val else len(self._rows("train"))
+        if not 0 < count <= _FEW:
+            return False
+        return len({held_out(str(n), self._config.val_fraction) for n in range(count)}) == 1
+
+    def _without_text(self, which: Split) -> int:
+        rows = self._rows(which)
+        (column,) = rows.column_names
+        return sum(not text for batch in rows.iter(batch_size=1024) for text in batch[column])
 
     def _rows(self, split: Split) -> Any:
         """The text column of the data set that holds a split, shuffled and cut as configured; loaded once."""

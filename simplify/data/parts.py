@@ -26,7 +26,7 @@ from typing import IO
 import numpy as np
 from tokenizers import Tokenizer
 
-from simplify.data.sources import Source
+from simplify.data.source import Source
 from simplify.data.splits import SPLITS, Split
 from simplify.data.tokenisers import end_of_text, open_tokeniser
 from simplify.errors import DataError

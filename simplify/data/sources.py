@@ -1,55 +1,31 @@
-"""Documents: (name, text) pairs from the standard library, a folder, or a Hugging Face data set."""
+"""Opening what `data.source` names: the standard library, a folder of text, a data set in the formats of the hub."""
 
 from __future__ import annotations
 
 import os
 import sysconfig
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 from simplify.config import DataConfig
 from simplify.data.files import LocalFiles
+from simplify.data.folder import folder_source
+from simplify.data.source import Source, Survey, file_key
 from simplify.data.splits import Split, held_out
 from simplify.errors import DataError
 
 
-class Source(Protocol):
-    """Where documents come from. Iterating twice gives the same documents in the same order."""
-
-    def key(self) -> str:
-        """Text that changes when the documents may have changed; cheap."""
-        ...
-
-    def origin(self) -> str:
-        """The files that stand for a corpus of the hub: their folder, then what changes when they do. "": none do."""
-        ...
-
-    def size(self, split: Split) -> int:
-        """Number of places for documents in a split: some may be empty, or belong to the other split."""
-        ...
-
-    def mean_bytes(self) -> int:
-        """Bytes of a training document, roughly."""
-        ...
-
-    def documents(self, split: Split, first: int = 0, end: int | None = None) -> Iterator[str]:
-        """The texts of one split at the places first..end-1."""
-        ...
-
-
 @dataclass(frozen=True)
-class FolderSource:
-    """Text files below a folder, split by a stable hash of their relative names."""
+class LibrarySource:
+    """The Python files of the running interpreter's library, split by a stable hash of their relative names."""
 
     root: Path
     files: tuple[str, ...]
     val_fraction: float
 
     def key(self) -> str:
-        lines = [f"{name} {s.st_size} {s.st_mtime_ns}" for name in self.files for s in [(self.root / name).stat()]]
-        return "\n".join([str(self.root), str(self.val_fraction), *lines])
+        return file_key(self.root, self.files, self.val_fraction)
 
     def origin(self) -> str:
         return ""
@@ -60,6 +36,9 @@ class FolderSource:
     def mean_bytes(self) -> int:
         return sum((self.root / name).stat().st_size for name in self.files) // len(self.files)
 
+    def survey(self, beat: Callable[[str], None]) -> Survey:  # noqa: ARG002 - it is Python source, and no copies in it
+        return Survey(self, "by a hash of their names", {})
+
     def documents(self, split: Split, first: int = 0, end: int | None = None) -> Iterator[str]:
         for name in self.files[first:end]:
             if held_out(name, self.val_fraction) == (split == "val") and (text := self._read(name)):
@@ -69,10 +48,7 @@ class FolderSource:
         try:
             return (self.root / name).read_text(encoding="utf-8", errors="replace")
         except OSError as error:
-            raise DataError(
-                f"data.path={self.root}: {name} cannot be read: {error.strerror}; make it readable, or leave it out by "
-                "data.pattern"
-            ) from None
+            raise DataError(f"data.source=stdlib: {self.root / name} cannot be read: {error.strerror}") from None
 
 
 def open_source(config: DataConfig, files: LocalFiles | None = None) -> Source:
@@ -91,25 +67,10 @@ def open_source(config: DataConfig, files: LocalFiles | None = None) -> Source:
         )
     if config.source == "stdlib":
         return _stdlib(config)
-    root = Path(str(config.path)).expanduser()
-    if not root.is_dir():
-        raise DataError(f"data.path={config.path}: no such folder; valid: an existing folder of text files")
-    try:
-        found = [p.relative_to(root) for p in root.glob(str(config.pattern)) if p.is_file()]
-    except (NotImplementedError, ValueError) as error:
-        raise DataError(
-            f"data.pattern={config.pattern}: {error}; valid: a pattern relative to data.path, as in **/*.md"
-        ) from None
-    names = tuple(sorted(p.as_posix() for p in found))
-    if not any((root / name).stat().st_size for name in names):
-        raise DataError(
-            f"data.pattern={config.pattern}: {len(names)} files below data.path={config.path}, none with text in "
-            "it; valid: a pattern that matches text files, as in **/*.md"
-        )
-    return FolderSource(root.resolve(), names, config.val_fraction)
+    return folder_source(config)
 
 
-def _stdlib(config: DataConfig) -> FolderSource:
+def _stdlib(config: DataConfig) -> LibrarySource:
     """The running interpreter's library without tests, which some systems leave out."""
     root = Path(sysconfig.get_paths()["stdlib"]).resolve()
     skip = {"site-packages", "dist-packages", "test", "tests", "idle_test", "__pycache__", "lib-dynload"}
@@ -120,4 +81,4 @@ def _stdlib(config: DataConfig) -> FolderSource:
         files += [(here / name).as_posix() for name in names if name.endswith(".py")]
     if not files:
         raise DataError(f"data.source=stdlib: no Python files in {root}; use your own text: data=text data.path=DIR")
-    return FolderSource(root, tuple(sorted(files)), config.val_fraction)
+    return LibrarySource(root, tuple(sorted(files)), config.val_fraction)

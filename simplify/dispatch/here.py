@@ -74,6 +74,8 @@ def train_here(config: RunConfig, terms: Terms) -> Outcome:
             print(note, flush=True)
         if not terms.force and (done := folder.done()) is not None:
             return Outcome(folder, done, already_done=True)
+        if world.leads:
+            print(corpus.line(config.data.name), flush=True)
         world.micro_batch(config)  # said before anybody waits for anybody
         world.join()
         place = _Place(config, corpus, folder, world, terms)
@@ -146,7 +148,11 @@ class _Place:
             from simplify.training.run import train_run
         from simplify.training.task import Task
 
-        facts = {**provenance(self.terms.command), "identity": identity(self.config, self.corpus.facts.fingerprint)}
+        facts = {
+            **provenance(self.terms.command),
+            "identity": identity(self.config, self.corpus.facts.fingerprint),
+            "corpus": self.corpus.record(self.config.data.name),
+        }
         task = Task(
             *(self.config, self.folder, self.corpus.facts, batches, facts, self.corpus.tokeniser_path),
             origin=self.terms.origin or {},

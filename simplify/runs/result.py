@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from simplify.config import RunConfig
-from simplify.data.build import CorpusFacts
+from simplify.data.account import CorpusFacts
 from simplify.zoo.counts import count_parameters
 
 

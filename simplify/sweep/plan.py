@@ -54,6 +54,7 @@ class Plan:
     missing: Sequence[str]
     merged: int
     slips: Sequence[str] = ()
+    corpora: Sequence[str] = ()  # a line for each that is here
 
     @property
     def known(self) -> list[tuple[PlannedRun, RunFolder]]:
@@ -100,7 +101,7 @@ def make_plan(points: Sequence[Mapping[str, Any]], overlay: Path | None = None) 
             continue
         runs[identifier] = PlannedRun(point, config, folder, here.state(folder), parameters, fingerprint)
     slips = _slips(points, configs, axes) if wrong else []
-    return Plan(root, tuple(runs.values()), tuple(wrong), tuple(here.missing.values()), merged, slips)
+    return Plan(root, tuple(runs.values()), tuple(wrong), tuple(here.missing.values()), merged, slips, tuple(here.told))
 
 
 def _slips(
@@ -119,6 +120,7 @@ class Here:
 
     def __init__(self, root: Path) -> None:
         self.missing: dict[str, str] = {}  # by corpus
+        self.told: dict[str, None] = {}  # what each corpus is, once
         self._root, self._board, self._folders = root, Board(root), read_folders(root)
         self._known: dict[str, str | None] = {}
 
@@ -138,7 +140,9 @@ class Here:
             try:
                 corpus = ready_corpus(config.data, masked)
                 self._known[key] = corpus.facts.fingerprint if corpus else None
-                if corpus is None:
+                if corpus is not None:
+                    self.told[corpus.line(config.data.name)] = None
+                else:
                     words = [f"{k}={show(v)}" for k, v in point.items() if k.startswith("data.")]
                     command = " ".join([config.data.name, *words, *(["model.kind=encoder"] if masked else [])])
                     own = config.data.source == "files"  # on no hub

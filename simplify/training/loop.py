@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from simplify.config import RunConfig
-from simplify.data.build import CorpusFacts
+from simplify.data.account import CorpusFacts
 from simplify.errors import Interrupted, TrainingFailed
 from simplify.runs.folder import RunFolder
 from simplify.runs.history import with_reading

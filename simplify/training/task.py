@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from simplify.config import RunConfig
+from simplify.data.account import CorpusFacts
 from simplify.data.batches import Batches
-from simplify.data.build import CorpusFacts
 from simplify.runs.folder import RunFolder
 from simplify.training.world import World
 
