@@ -52,7 +52,7 @@ def test_status_shows_what_varies_and_words_choose(cli: Cli, runs: Path) -> None
     assert len(json.loads(cli("status", "--json", "block=sas", "block=pre_ln").out)) == 3
     assert len(json.loads(cli("status", "--json", "block.value=identity").out)) == 2  # a matrix by its kind
     for words, message in (
-        (["block.value=nil"], "block.value=nil: no run has that; found among 3 runs: {kind:"),
+        (["block.value=nil"], "block.value=nil: no run has that; found among 3 runs: dense, identity"),
         (["block=sos"], "block=sos: no run has that; found among 3 runs: pre_ln, sas"),
         (["optimiser.rl=1"], "optimiser.rl=1: did you mean optimiser.lr? no run has the setting optimiser.rl"),
         (["zzz"], "zzz: no run of that name or id in "),
@@ -60,6 +60,19 @@ def test_status_shows_what_varies_and_words_choose(cli: Cli, runs: Path) -> None
     ):
         done = cli("status", *words)
         assert done.code == 2 and message in done.err and done.err.count("\n") == 1, done.err
+
+
+def test_runs_are_chosen_by_path_too(cli: Cli, runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As `why .` is: from inside a run folder, where there is no runs/, and under another name elsewhere."""
+    one, *others = sorted(path for path in runs.iterdir() if not path.name.startswith("."))
+    moved = others[0].rename(runs.parent / "my best run")
+    monkeypatch.chdir(one)
+    assert [run["name"] for run in json.loads(cli("status", "--json", ".").out)] == [one.name]
+    out = cli("report", ".", "--out", str(runs.parent / "out"))
+    assert out.code == 0 and [*(runs.parent / "out").glob("*.html")], out.err
+    both = json.loads(cli("status", "--json", str(moved), f"../{others[1].name}/", "--run-root", "..").out)
+    assert {run["name"] for run in both} == {moved.name, others[1].name}
+    assert cli("status", ".", "seed=7").code == 2 and cli("status", "..").code == 2
 
 
 def test_words_of_the_other_verbs(cli: Cli, runs: Path) -> None:

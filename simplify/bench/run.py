@@ -127,6 +127,7 @@ class _Progress:
         self._rounds, over = rounds, ""
         if self._terms.rounds is None and seconds > 1.5 * self._terms.seconds:
             over = f", not the {self._terms.seconds:.0f} s that --seconds leaves for it: fewer decide nothing"
+            over += " (--rounds sets their number)"
         self.say(f"{rounds} rounds, about {short_time(seconds)}{over}", force=True)
 
     def done(self, finished: int) -> None:

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from simplify.cli.complete import complete_override
-from simplify.cli.options import Conf, Json, Overrides, Run, RunRoot, Select
+from simplify.cli.options import Chosen, Conf, Json, Overrides, Run, RunRoot, Select
 
 
 def sweep(
@@ -143,7 +143,7 @@ def paper(run_root: RunRoot = None, as_json: Json = False) -> None:
     paper_command(run_root, as_json)
 
 
-def cancel(words: Select = None, run_root: RunRoot = None) -> None:
+def cancel(words: Chosen = None, run_root: RunRoot = None) -> None:
     """Take runs out of the queue, and ask those that are being trained to save and stop."""
     from simplify.cli.manage import cancel_command
 

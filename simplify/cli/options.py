@@ -77,8 +77,17 @@ Select = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="[FILE | RUN | KEY=VALUE]...",
-        help="a sweep file (scale=nano: that size alone), runs by name or id, settings such as block=sas,sas_p or "
-        "state=failed; none: all runs",
+        help="a sweep file (scale=nano: that size alone), runs by name, id or path, settings such as block=sas,sas_p "
+        "or state=failed; none: all runs",
+        show_default=False,
+    ),
+]
+Chosen = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="FILE | RUN | KEY=VALUE...",
+        help="a sweep file (scale=nano: that size alone), runs by name, id or path, settings such as block=sas,sas_p "
+        "or state=queued; at least one",
         show_default=False,
     ),
 ]

@@ -14,7 +14,7 @@ from simplify.choices import sweeps_dir
 from simplify.config import closest, nearest, show
 from simplify.display import near
 from simplify.errors import RunFolderError
-from simplify.runs.lookup import runs_named
+from simplify.runs.lookup import find_view, run_at, runs_named
 from simplify.runs.settings import flat
 from simplify.runs.state import STATES
 from simplify.runs.store import RunStore, RunView
@@ -48,7 +48,9 @@ def select(words: Sequence[str], run_root: Path | None) -> Selected:
         settings[key] = f"{settings[key]},{value}" if key in settings else value
     names = [word for word in words if not is_setting(word)]
     root = settings.pop("run_root", None) or (str(run_root) if run_root else None)
-    store = RunStore(root)
+    paths = [word for word in names if run_at(word)]
+    names = [word for word in names if word not in paths]
+    store = RunStore(root if root or names or not paths else find_view(paths[0], Path()).folder.path.parent)
     for note in store.notes():
         print(f"simplify: {note}", file=sys.stderr)
     has_file = any(word.endswith(_YAML) for word in names)
@@ -56,7 +58,9 @@ def select(words: Sequence[str], run_root: Path | None) -> Selected:
     elsewhere = f" run_root={root}" if root else ""
     sweeps, ids = _sweeps(names, store.root, scale, elsewhere)
     found = store.runs()
-    wanted = {run.run_id for sweep in sweeps for run in sweep.runs}
+    at = {view.run_id: view for view in (find_view(word, store.root) for word in paths)}
+    found = [*(run for run in found if run.run_id not in at), *at.values()]
+    wanted = {*at, *(run.run_id for sweep in sweeps for run in sweep.runs)}
     unstarted = {run.run_id: run.folder for sweep in sweeps for run in sweep.runs}
     for run in found:
         unstarted.pop(run.run_id, None)
@@ -64,7 +68,7 @@ def select(words: Sequence[str], run_root: Path | None) -> Selected:
         named = _unbegun(word, store.root, found)
         unstarted |= named
         wanted |= {run.run_id for run in runs_named(word, found, store.root)} if not named else set()
-    if names:
+    if names or at:
         found = [run for run in found if run.run_id in wanted]
     for key, value in settings.items():
         found = _with_setting(found, key, value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,9 +15,8 @@ _MOST = 8  # runs that an error names
 
 def find_view(word: str, root: Path) -> RunView:
     """The run that `word` names below `root`, also one that only waits. Raises RunFolderError if none or several."""
-    for path in (Path(word).expanduser(), root / word):
-        if (path / "run.json").is_file():  # wherever it was moved, and under whatever name
-            return RunStore(path.resolve().parent).view(path.resolve())
+    if (path := run_at(word)) or (path := run_at(str(root / word))):
+        return RunStore(path.parent).view(path)
     store = RunStore(root)
     named = runs_named(word, store.runs(), store.root)
     named = [run for run in named if run.name == word] or named
@@ -26,6 +26,12 @@ def find_view(word: str, root: Path) -> RunView:
             f"{word}: names {len(named)} runs in {store.root}: {names}; give more of the name or of the id at its end"
         )
     return named[0]
+
+
+def run_at(word: str) -> Path | None:
+    """The run folder at a path, wherever it was moved, and under whatever name; None where there is none."""
+    path = os.path.expanduser(word)  # and isfile, since Path's own raise for words longer than a file's name
+    return Path(path).resolve() if os.path.isfile(os.path.join(path, "run.json")) else None
 
 
 def runs_named(word: str, runs: Sequence[RunView], root: Path) -> list[RunView]:
