@@ -36,7 +36,7 @@ code=$?
 job=$SLURM_JOB_ID
 again=$code
 [ -z "${{SLURM_ARRAY_JOB_ID:-}}" ] || job=${{SLURM_ARRAY_JOB_ID}}_$SLURM_ARRAY_TASK_ID
-[ $code = 143 ] && [ "$(squeue -h -j $job -o %T)" = RUNNING ] && again=140
+[ $code = 143 ] && squeue -h -j $job -o %T | grep -qx RUNNING && again=140
 if [ $again = 138 ] || [ $again = 140 ]; then
     for pause in 1 2 4 8 16; do
         [ -e {folder}/${{SLURM_ARRAY_TASK_ID:-0}}.cancelled ] || scontrol requeue $job && break

@@ -51,6 +51,11 @@ def reason(lines: Sequence[str]) -> str:
     return next((_ended(match) for match in ends if not _CODE.match(match[3])), "")
 
 
+def ended_by_itself(lines: Sequence[str]) -> bool:
+    """Whether a process has ended with a code of its own: a run of ours says why then, wherever it can."""
+    return any((match := _TASK.match(line)) and _CODE.match(match[3]) for line in lines)
+
+
 def storage_cause(lines: Sequence[str]) -> str | None:
     """disk_full or storage, where a line says so."""
     text = "\n".join(lines)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from simplify.runs.files import storage_now
-from simplify.runs.job_output import own_word, reason, storage_cause, tail
+from simplify.runs.job_output import ended_by_itself, own_word, reason, storage_cause, tail
 from simplify.runs.last_word import LastWord
 from simplify.runs.ranks import first_rank_error
 from simplify.runs.scheduler import Told
@@ -89,6 +89,8 @@ def _without_a_word(state: str, where: str, has_attempt: bool, traces: Traces) -
         return _failed(cause, f"{ended}: {why}", traces.out)
     if not why and (now := storage_now(traces.folder)) is not None:
         return _failed(now[0], f"{ended} without a word; {now[1]}", traces.out)
+    if begun and not why and ended_by_itself(lines):
+        return _failed("storage", f"{ended}, and it could write nothing: was its disk full or read-only?", traces.out)
     if begun:
         return _failed("killed", f"{ended}{f': {why}' if why else ' without a word'}", traces.out)
     if (ours := own_word(lines)) is not None:
