@@ -95,6 +95,8 @@ NOISE = """\
 srun: Job step aborted: Waiting up to 6 seconds for job step to finish.
 srun: error: n1: task 0: Exited with exit code 2
 srun: launch/slurm: _step_signal: Terminating StepId=5.0
+slurmstepd-n1: error: *** STEP 5.0 ON n1 CANCELLED AT 2026-11-25T13:22:08 DUE TO JOB REQUEUE ***
+srun: got SIGCONT
 srun: Force Terminated StepId=5.0
 """
 

@@ -11,8 +11,8 @@ _LAST_LINES = 20
 _TAIL = 64 * 1024
 # Said at every end, whatever it was.
 _NOISE = re.compile(
-    r"^(srun|slurmstepd): (error: )?"
-    r"(job step|launch|complete|force terminated|terminating|timed out waiting|spank|mpi|\*\*\*|waiting|forcing)",
+    r"^(srun|slurmstepd(-\S+)?): (error: )?"
+    r"(job step|launch|complete|force terminated|terminating|timed out|got sig|spank|mpi|\*\*\*|waiting|forcing)",
     re.IGNORECASE,
 )
 _TASK = re.compile(r"^srun: error: (\S+): tasks? (\S+): (.+)$")

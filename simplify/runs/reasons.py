@@ -81,10 +81,11 @@ def waiting(reason: str, job: str, parallel: int | None) -> str:
     if (match := _LIMIT.match(reason)) is None:
         return ""
     what = _of_what(match[3])[0]
+    setting = f" (cluster.{'qos' if match[1] == 'QOS' else 'account'})"
     if match[2] == "Grp":
-        return f"until others have ended: {_who(match[1])} lets all its jobs together have only so {what}"
+        return f"until others have ended: {_who(match[1])} lets all its jobs together have only so {what}{setting}"
     whose = "an account" if match[3].endswith(("PerAccount", "PerAccountLimit")) else "one user"
-    return f"until others of yours have ended: {_who(match[1])} lets {whose} have only so {what}"
+    return f"until others of yours have ended: {_who(match[1])} lets {whose} have only so {what}{setting}"
 
 
 def is_submit_limit(text: str) -> bool:
