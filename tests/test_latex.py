@@ -19,7 +19,11 @@ from simplify.compare.latex import escaped, latex_table, with_formulas
 Cli = Callable[..., Any]
 NEEDED = "SIMPLIFY_NEED_TEX"  # set where the absence of TeX is a failure and no reason to skip
 IS_NEEDED = bool(os.environ.get(NEEDED))  # before tests lose the shell's own variables
-LABELS = {"pre_ln": "Pre-LN & 100% {of} it_all #1 ~^\\", "projection=identity": "no $W_P$", "projection=dense": ""}
+LABELS = {
+    "pre_ln": "Pre-LN & 100% {of} it_all #1 ~^\\",
+    "projection=identity": "no $W_P$",
+    "projection=dense": "\N{GREEK SMALL LETTER LAMDA}",
+}
 DOCUMENT = r"""\documentclass{article}
 \usepackage{booktabs}
 \usepackage[textwidth=%sin]{geometry}
@@ -86,7 +90,7 @@ def test_what_stands_in_it(found: Comparison) -> None:
     assert (
         cells["sas"][1] == "$+8.5000$"
         and cells["sas\\_p"][1].endswith(r"^{\dagger}$")
-        and cells["parallel"][0] == "diverged"
+        and cells[r"$\lambda$"][0] == "diverged"
     )
     assert not {"worse", "better", "not decided", "tokens/s"} & set(re.findall(r"[\w/]+(?: decided)?", body))
     assert "(" not in "".join(row[3] for row in rows)  # parameters without their percentages
@@ -102,4 +106,6 @@ def test_what_a_paper_should_not_print_is_refused_in_words(found: Comparison) ->
 
 def test_any_text_is_shown_as_it_is() -> None:
     assert escaped("a_b 50% & {#} $") == r"a\_\allowbreak{}b 50\% \& \{\#\} \$"
+    assert with_formulas("$\\frac{$ 5%") == r"\$\textbackslash{}frac\{\$ 5\%" and with_formulas("$5%$") == r"$5\%$"
+    assert escaped("\N{GREEK SMALL LETTER BETA}\N{GREEK CAPITAL LETTER DELTA}\N{MINUS SIGN}") == r"$\beta$$\Delta$$-$"
     assert with_formulas("no $W_P$ & b_c") == r"no $W_P$ \& b\_\allowbreak{}c" and with_formulas("5$") == r"5\$"

@@ -15,7 +15,7 @@ from conftest import TINY
 from wandb_stub import WandbStub
 
 from simplify.errors import UserError
-from simplify.publish.publish import Published, publish
+from simplify.publish.publish import Published, grouped_by, publish
 from simplify.publish.spec import report_spec
 from simplify.runs.store import RunStore
 
@@ -57,13 +57,22 @@ def test_what_a_report_shows() -> None:
         ("seconds", "val/loss"),
     ]
     assert all((line["groupBy"], line["groupAgg"]) == ("block.value.name", "mean") for line in lines)
-    (bars,) = (panel["config"] for panel in panels(spec) if panel["viewType"] == "Bar Chart")
-    assert (bars["metrics"], bars["groupBy"]) == (["tokens_per_sec"], "block.value.name")
     (size,) = (panel["config"] for panel in panels(spec) if panel["viewType"] == "Scatter Plot")
     assert (size["xAxis"], size["yAxis"]) == ("summary:parameters", "summary:val/loss")
     (grid,) = (block for block in spec["blocks"] if block["type"] == "panel-grid")
     (runs,) = grid["metadata"]["runSets"]
     assert runs["filters"]["filters"][0]["value"] == ids
+
+
+def test_charts_are_grouped_by_what_alone_tells_variants_apart() -> None:
+    def config(block: str = "pre_ln", w: Any = None, lr: float = 1.0, seed: int = 0) -> dict[str, Any]:
+        return {"block": {"name": block, "w": w}, "optimiser": {"lr": lr}, "seed": seed, "train": {"log_every": seed}}
+
+    kinds = [{"kind": "dense", "init": "normal"}, {"kind": "identity"}]
+    assert grouped_by([config("sas"), config(seed=1)]) == "block.name" == grouped_by([config(), config(seed=1)])
+    assert grouped_by([config(w=kind) for kind in kinds]) == "words.block.w"
+    assert grouped_by([config(), config(lr=2.0)]) == "optimiser.lr"
+    assert grouped_by([config(w=kinds[0], lr=2.0), config(w=kinds[1])]) is None
 
 
 def test_published_twice_is_one_report(spawn: Spawn, stub: WandbStub, here: Path) -> None:

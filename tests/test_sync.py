@@ -175,8 +175,8 @@ def test_an_offline_run_with_all_that_belongs_to_it(sync: Callable[..., str], st
     about = json.loads((done / "run.json").read_text())
     assert stored.plain_config["block"] == about["config"]["block"]
     assert stored.plain_config["created"] == about["created"]
-    words = stored.plain_config["words"]
-    assert words["block.projection"] == "identity" and all(isinstance(word, str) for word in words.values())
+    words = stored.plain_config["words"]["block"]
+    assert words["projection"] == "identity" and all(isinstance(word, str) for word in words.values())
 
 
 def test_a_sync_that_was_killed_goes_on(spawn: Spawn, sync: Callable[..., str], stub: WandbStub, done: Path) -> None:

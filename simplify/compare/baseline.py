@@ -102,7 +102,7 @@ def is_meant(variant: Variant, words: str) -> bool:
 
     Keys may be short, as tables print them, and commas may stand between: "projection=dense, lr=0.001".
     """
-    if words in (variant.name, variant.label, variant.printed):
+    if _is_named(variant, words):
         return True
     return all(any(_is(variant, full, value) for full in _full(variant, key)) for key, value in _pairs(words))
 
@@ -114,9 +114,16 @@ def _pairs(words: str) -> list[tuple[str, str]]:
     return [(key, value) for key, _, value in pairs]
 
 
+def _is_named(variant: Variant, words: str) -> bool:
+    """Whether words are a variant's name or parts of it, as it is printed or labelled: `no W_P, lr=0.001`."""
+    names = (variant.name, variant.label, variant.printed)
+    parts = {part for name in names for part in name.split(", ")}
+    return words in names or all(word.strip() in parts for word in words.split(","))
+
+
 def _sets_block(variant: Variant, words: str) -> bool:
     """Whether words name a variant by settings inside its block."""
-    if words in (variant.name, variant.label, variant.printed):
+    if words != variant.block and _is_named(variant, words):
         return True
     return any(full.startswith("block.") for key, _ in _pairs(words) for full in _full(variant, key))
 

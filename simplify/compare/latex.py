@@ -7,6 +7,7 @@ symmetric. Labels may hold formulas between dollars; everything else is text, wh
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -37,6 +38,8 @@ _TEXT = {
     ">": "\\textgreater{}",
     "|": "\\textbar{}",
     "=": "=\\allowbreak{}",
+    "\N{MINUS SIGN}": "$-$",
+    "\N{MULTIPLICATION SIGN}": "$\\times$",
 }
 # How wide letters are against those at 10 pt: Computer Modern's small sizes are wider than in proportion.
 _SIZES = {"normalsize": 1.0, "small": 0.925, "footnotesize": 0.85, "scriptsize": 0.8}
@@ -122,16 +125,29 @@ def _plain(cell: str) -> str:
 
 
 def escaped(text: str) -> str:
-    """Any text as TeX shows it."""
-    return "".join(_TEXT.get(c, c) for c in text)
+    """Any text as TeX shows it; Greek letters as formulas, since its text fonts have none."""
+    return "".join(_TEXT.get(c) or _greek(c) for c in text)
+
+
+def _greek(letter: str) -> str:
+    words = unicodedata.name(letter, "").split()
+    if words[:1] != ["GREEK"] or words[2:3] != ["LETTER"] or len(words) != 4:
+        return letter
+    name = words[3].lower().replace("lamda", "lambda")
+    return f"$\\{name if words[1] == 'SMALL' else name.capitalize()}$"
 
 
 def with_formulas(label: str) -> str:
     """A label, in which what stands between dollars is a formula."""
     parts = label.split("$")
-    if len(parts) % 2 == 0:  # one dollar has no other
+    formulas = parts[1::2]
+    if len(parts) % 2 == 0 or any(part.count("{") != part.count("}") for part in formulas):  # TeX would stop at it
         return escaped(label)
-    return "".join(f"${part}$" if place % 2 else escaped(part) for place, part in enumerate(parts))
+    return "".join(f"${_formula(part)}$" if place % 2 else escaped(part) for place, part in enumerate(parts))
+
+
+def _formula(text: str) -> str:
+    return re.sub(r"(?<!\\)([%&#])", r"\\\1", text)
 
 
 def _fit(columns: Sequence[_Column], width: float) -> tuple[str, float | None]:

@@ -8,11 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from simplify.runs.settings import varied_words
+from simplify.runs.settings import NO_PART, varied_words
 
-# Settings that are no part of a run's identity, or seeds: they tell no variant from another.
-_TRAIN = ("log_every", "val_every", "checkpoint_every", "checkpoint_minutes", "micro_batch", "device", "compile")
-_NO_PART = {"seed", "model.seed", "data.seed", *(f"train.{name}" for name in (*_TRAIN, "compile_mode", "precision"))}
 _LONG = 60  # characters from which names leave out what is usual among the variants
 _MATHS = re.compile(r"\$([^$]*)\$")
 
@@ -31,8 +28,8 @@ def names_of(configs: Sequence[Mapping[str, Any]]) -> Names:
 
     Of variants that differ in so much that a name is a line of its own, what most of them share is left out too.
     """
-    told = varied_words([{key: value for key, value in config.items() if key != "seed"} for config in configs])
-    unsaid = _NO_PART | _repeated(told)
+    told = varied_words(configs)
+    unsaid = NO_PART | _repeated(told)
     cells = [{key: value for key, value in row.items() if key not in unsaid} for row in told]
     blocks = [str(config["block"]["name"]) for config in configs]
     names, usual = [name_of(*pair) for pair in zip(cells, blocks, strict=True)], dict[str, str]()

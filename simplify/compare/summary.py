@@ -39,13 +39,11 @@ def show_siblings(folder: RunFolder, result: dict[str, Any]) -> None:
         return
     table = Table(title="the same but for the block, on the same batches", title_justify="left")
     table.add_column("run")
-    for name in ("validation loss", "difference", "parameters", "tokens/s"):
+    for name in ("validation loss", "difference", "parameters"):
         table.add_column(name, justify="right")
     for sibling in found:
         other, mine = sibling.result, sibling.name == folder.path.name
         gap = "-" if mine else f"{other['val/loss'] - result['val/loss']:+.4f}"
-        speed = f"{other['tokens_per_sec']:,.0f}" if other["tokens_per_sec"] else "-"
-        row = (sibling.name, f"{other['val/loss']:.4f}", gap, f"{other['parameters']:,}", speed)
+        row = (sibling.name, f"{other['val/loss']:.4f}", gap, f"{other['parameters']:,}")
         table.add_row(*row, style="bold" if mine else None)
     console().print(table)
-    console().print("tokens/s of runs at different times: a hint, no benchmark", style="dim")

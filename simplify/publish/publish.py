@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 from simplify.errors import UserError
 from simplify.publish.spec import Axis, library, report_spec
 from simplify.runs.mirror import Asked, asked, look_up
+from simplify.runs.settings import NO_PART, flat, varied_words
 from simplify.runs.store import RunView
 from simplify.runs.wandb_client import connect, entity_of, find, settings, talking, tear_down
 from simplify.runs.wandb_client import library as client
@@ -55,11 +56,27 @@ def publish(
             ids = [copy.wandb_id for copy in there.values() if copy.exists]
             if not ids:
                 raise UserError("report --wandb: W&B has none of the runs; simplify sync uploads them")
-            spec = report_spec(home.project, home.entity, title, lines, table_markdown, ids, baseline, axis)
+            by = grouped_by([run.config for run in wanted])
+            spec = report_spec(home.project, home.entity, title, lines, table_markdown, ids, baseline, axis, by)
             url = _put(server, home, name, spec, table_markdown, files)
     finally:
         tear_down()
     return Published(url, len(ids), [r.name for r in runs if r.run_id not in there or not there[r.run_id].exists])
+
+
+def grouped_by(configs: Sequence[Mapping[str, Any]]) -> str | None:
+    """The setting that alone tells variants apart, as a chart can group by it; None where several do.
+
+    Grouped by one of several, lines would be means over different variants.
+    """
+    keys = {key for row in varied_words(configs) for key in row} - NO_PART
+    key = keys.pop() if keys else "block"
+    if keys:
+        return None
+    if "." not in key:
+        return f"{key}.name"
+    is_group = any(isinstance(flat(config).get(key), Mapping) for config in configs)
+    return f"words.{key}" if is_group else key
 
 
 @dataclass(frozen=True)

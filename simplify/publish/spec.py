@@ -22,16 +22,18 @@ def report_spec(
     wandb_ids: Sequence[str],
     baseline: str | None = None,
     axis: Axis = "step",
+    by: str | None = "block.name",
 ) -> Any:
-    """The `wr.Report` on the runs with these W&B ids: the question, the table, losses, speed and size by block.
+    """The `wr.Report` on the runs with these W&B ids: the question, the table, losses and size.
 
-    `baseline` is the block that the table compares with. `axis` is what the two charts of losses are drawn
-    against; two more show the validation loss against the other axes. Raises UserError without the extra.
+    `baseline` is the block that the table compares with. `axis` is what the two charts of losses are drawn against; two
+    more show the validation loss against the other axes. `by` is the setting with a line for each of its values; None:
+    each run has its own. Raises UserError without the extra.
     """
     wr = library()
     told = [*lines, *([f"Compared with {baseline}."] if baseline else [])]
     runs = wr.Runset(project=project, name="runs", filters=f"Metric('ID') in {list(wandb_ids)!r}")
-    panels = [make(wr, _place(wr, number)) for number, make in enumerate(_panels(axis))]
+    panels = [make(wr, _place(wr, number)) for number, make in enumerate(_panels(axis, by))]
     blocks = [
         *(wr.P(text=line) for line in told),
         wr.H2(text="Result"),
@@ -51,23 +53,17 @@ def library() -> Any:
     return found
 
 
-def _panels(axis: Axis) -> list[Any]:
+def _panels(axis: Axis, by: str | None) -> list[Any]:
     """Functions that make a panel, in reading order, two a row."""
     shown = [(metric, axis) for metric in _LOSSES]
     shown += [("val/loss", other) for other in _AXES if other != axis]
-    return [*(_curves(metric, below) for metric, below in shown), _speed, _size]
+    return [*(_curves(metric, below, by) for metric, below in shown), _size]
 
 
-def _curves(metric: str, axis: str) -> Any:
-    """A loss by block: the mean over the runs of a block, and the range they span."""
-    return lambda wr, place: wr.LinePlot(
-        title=f"{_LOSSES[metric]} over {axis}", x=axis, y=[metric], layout=place, **_by_block(wr)
-    )
-
-
-def _speed(wr: Any, place: Any) -> Any:
-    title = "throughput, tokens a second"
-    return wr.BarPlot(title=title, metrics=["tokens_per_sec"], layout=place, **_by_block(wr))
+def _curves(metric: str, axis: str, by: str | None) -> Any:
+    """A loss: the mean over the runs of a group, and the range they span."""
+    title = f"{_LOSSES[metric]} over {axis}"
+    return lambda wr, place: wr.LinePlot(title=title, x=axis, y=[metric], layout=place, **_grouped(wr, by))
 
 
 def _size(wr: Any, place: Any) -> Any:
@@ -75,8 +71,10 @@ def _size(wr: Any, place: Any) -> Any:
     return wr.ScatterPlot(title="parameters and validation loss", x=x, y=y, layout=place)
 
 
-def _by_block(wr: Any) -> dict[str, Any]:
-    return {"groupby": wr.Config("block.name"), "groupby_aggfunc": "mean", "groupby_rangefunc": "minmax"}
+def _grouped(wr: Any, by: str | None) -> dict[str, Any]:
+    if by is None:
+        return {}
+    return {"groupby": wr.Config(by), "groupby_aggfunc": "mean", "groupby_rangefunc": "minmax"}
 
 
 def _place(wr: Any, number: int) -> Any:

@@ -8,6 +8,9 @@ from typing import Any
 from simplify.runs.words import as_word, words_of
 
 _GROUPS = ("block", "model", "data", "optimiser", "cluster")
+_TRAIN = ("log_every", "val_every", "checkpoint_every", "checkpoint_minutes", "micro_batch", "device", "compile")
+# Settings that are no part of a run's identity, or seeds: they tell no variant from another.
+NO_PART = {"seed", "model.seed", "data.seed", *(f"train.{name}" for name in (*_TRAIN, "compile_mode", "precision"))}
 _UNSHOWN = ("cluster", "wandb", "run_root")  # they cannot change a result
 
 
@@ -73,10 +76,14 @@ def as_cells(configs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return cells
 
 
-def as_words(config: Mapping[str, Any]) -> dict[str, str]:
-    """The settings that are settings themselves, each in its word: what a chart can group runs by."""
-    layers = layers_of(config)
-    return {key: as_word(value, layers) for key, value in flat(config).items() if isinstance(value, Mapping)}
+def as_words(config: Mapping[str, Any]) -> dict[str, dict[str, str]]:
+    """The settings that are settings themselves, each in its word below its group: what a chart can group runs by."""
+    found: dict[str, dict[str, str]] = {}
+    for key, value in flat(config).items():
+        if isinstance(value, Mapping):
+            group, _, name = key.partition(".")
+            found.setdefault(group, {})[name] = as_word(value, layers_of(config))
+    return found
 
 
 def layers_of(config: Mapping[str, Any]) -> int | None:
