@@ -187,8 +187,9 @@ def test_the_same_texts_give_the_same_wordpiece() -> None:
         (["languini"], ["data=languini: is on no hub and not on this machine", "prepare languini --from DIR"]),
         (["pile", "--from", "nowhere"], ["--from nowhere: no such folder; valid: "]),
         (["pile", "--from", "."], ["holds no data; valid: files of one of .parquet"]),
+        (["pile", "--from", "tokens"], ["train.bin holds tokens", "simplify train data=text data.path=input.txt"]),
         (["pile", "--from", "mixed"], ["holds files of several formats (json, parquet)"]),
-        (["pile", "--from", "torn"], ["cannot be loaded: ", "torn/b.jsonl", "JSON parse error", "in row 1; look at"]),
+        (["pile", "--from", "torn"], ["torn/b.jsonl, after row 1: cannot be read: line 2 is no JSON", "repair it or"]),
         (["pile", "--from", "column"], ["data.text_column=text: not in --from", "valid: n, words"]),
         (["languini", "--from", "column", "data.text_column=n"], ["data.text_column=n: no text in --from"]),
         (["text", "data.path=.", "--from", "column"], ["has no meaning with data.source=folder"]),
@@ -200,13 +201,22 @@ def test_the_same_texts_give_the_same_wordpiece() -> None:
 def test_what_cannot_be_prepared_is_one_line(
     cli: Cli, here: Path, words: list[str], parts_of_it: list[str], offline: Path
 ) -> None:
+    (here / "tokens").mkdir()
+    (here / "tokens" / "train.bin").write_bytes(bytes(99))
     for name in ("mixed", "column", "torn"):
         (here / name).mkdir()
         (here / name / "a.jsonl").write_text('{"n": 1, "words": "a b c"}\n')
     (here / "mixed" / "b.parquet").write_text("")
     (here / "torn" / "b.jsonl").write_text('{"n": 1, "words": "a b c"}\n{"n": 2, "words": "a b')
     if words[-1] == ".":
-        for name in ("mixed/a.jsonl", "mixed/b.parquet", "column/a.jsonl", "torn/a.jsonl", "torn/b.jsonl"):
+        for name in (
+            "mixed/a.jsonl",
+            "mixed/b.parquet",
+            "column/a.jsonl",
+            "torn/a.jsonl",
+            "torn/b.jsonl",
+            "tokens/train.bin",
+        ):
             (here / name).unlink()
     done = cli("data", "prepare", *words)
     assert done.code == 2 and done.err.count("\n") == 1, done.err

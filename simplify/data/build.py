@@ -90,12 +90,17 @@ def _build(config: DataConfig, source: Source, aside: Path, masked: bool, worker
         _finish(aside, joined, source, dtype, account)
 
 
+def origin_hash(source: Source) -> str:
+    """Changes when files that stand for a corpus of the hub do."""
+    return hashlib.sha256(source.origin().encode("utf-8", "surrogateescape")).hexdigest()
+
+
 def _begin(source: Source, aside: Path, step: int) -> None:
     """An empty folder, unless one was begun for the same documents, cut alike, by the same tokeniser library."""
     plan = {
         "sizes": {split: source.size(split) for split in SPLITS},
         "documents_a_part": step,
-        "origin": hashlib.sha256(source.origin().encode("utf-8", "surrogateescape")).hexdigest(),
+        "origin": origin_hash(source),
         "tokenizers": importlib.metadata.version("tokenizers"),
     }
     try:
@@ -169,7 +174,8 @@ def _finish(aside: Path, joined: Joined, source: Source, dtype: np.dtype[np.unsi
         unigram_entropy=float(-(shares * np.log(shares)).sum()),
     )
     folder = source.origin().partition("\n")[0] or None
-    beside = {"dtype": dtype.name, "sha256": checked.sha256, "from": folder, "account": asdict(account)}
+    files = {"from": folder, "files": origin_hash(source)}
+    beside = {"dtype": dtype.name, "sha256": checked.sha256, **files, "account": asdict(account)}
     _write(aside / "meta.json", json.dumps({**asdict(facts), **beside}, indent=1))
 
 

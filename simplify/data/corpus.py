@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from simplify.config import DataConfig
 from simplify.data.account import Account, CorpusFacts, corpus_line, corpus_record
-from simplify.data.build import build_once
+from simplify.data.build import build_once, origin_hash
 from simplify.data.files import FULL_DISK, LocalFiles
 from simplify.data.joined import read_all
 from simplify.data.source import Source
@@ -42,6 +42,7 @@ class Corpus:
     facts: CorpusFacts
     account: Account = field(default_factory=Account)
     origin: str | None = None  # the folder of the files that stand for it, where `prepare --from` read some
+    files: str | None = None  # of these files names, sizes and times, hashed
 
     def tokens(self, split: Split) -> NDArray[np.unsignedinteger]:
         """All tokens of a split, mapped read-only."""
@@ -121,6 +122,11 @@ def open_corpus(config: DataConfig, masked: bool = False, files: LocalFiles | No
             f"--from {files.folder}: data={config.name} was prepared from {corpus.origin or 'the hub'}; to prepare it "
             f"anew remove {folder}"
         )
+    if files is not None and corpus.files not in (None, origin_hash(source)):
+        raise DataError(
+            f"--from {files.folder}: has other files by now than data={config.name} was prepared from; to prepare it "
+            f"anew remove {folder}, to use it as it is leave out --from"
+        )
     return corpus
 
 
@@ -154,4 +160,4 @@ def _opened(folder: Path) -> Corpus:
     facts = CorpusFacts(**{fact.name: stored[fact.name] for fact in fields(CorpusFacts)})
     account = stored.get("account") or {}
     chosen = Account(**{**account, "notes": tuple(account.get("notes", ()))})
-    return Corpus(folder, facts, chosen, stored.get("from"))
+    return Corpus(folder, facts, chosen, stored.get("from"), stored.get("files"))

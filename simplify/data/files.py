@@ -6,19 +6,17 @@ and what `datasets` writes by save_to_disk.
 
 from __future__ import annotations
 
-import contextlib
 import errno
-import glob
 import json
-import logging
 import os
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from simplify.data.splits import Split
+from simplify.data.rows import PACKED, all_rows, columns
+from simplify.data.splits import TEST_WORDS, VAL_WORDS, Split, by_names
+from simplify.data.walk import walk
 from simplify.display import is_terminal
 from simplify.errors import DataError
 
@@ -31,13 +29,10 @@ _FORMATS = {
     ".arrow": "arrow",
     ".txt": "text",
 }
-_PACKED = (".gz", ".zst", ".bz2", ".xz")
 _PACKABLE = ("json", "text")  # Parquet and Arrow pack inside
 _SAVED = "a saved data set"
-_VAL_WORDS = ("validation", "valid", "val", "dev")
 # JSON files that lie beside data and are none.
 _NO_DATA = re.compile(r"(tokenizer|special_tokens|added_tokens|vocab|config|dataset_info|state|dataset_dict).*\.json")
-_OPTIONS: dict[str, dict[str, Any]] = {"text": {"sample_by": "document", "encoding_errors": "replace"}}
 
 
 @dataclass(frozen=True)
@@ -48,6 +43,7 @@ class LocalFiles:
     kind: str
     train: tuple[str, ...]
     val: tuple[str, ...]
+    left_out: dict[str, int] = field(default_factory=dict)  # by reason
 
     @property
     def column(self) -> str | None:
@@ -56,55 +52,40 @@ class LocalFiles:
 
     def origin(self) -> str:
         """The folder, then names, sizes and times of what is read."""
-        paths = sorted(p for p in self.folder.rglob("*") if p.is_file())
-        return "\n".join([str(self.folder), *(f"{p} {s.st_size} {s.st_mtime_ns}" for p in paths for s in [p.stat()])])
+        saved = self.folder.rglob("*") if self.kind == _SAVED else ()
+        names = sorted(str(p.relative_to(self.folder)) for p in saved) if saved else (*self.train, *self.val)
+        paths = [self.folder / name for name in (*names, "tokenizer.json")]
+        there = [(p, p.stat()) for p in paths if p.is_file()]
+        return "\n".join([str(self.folder), *(f"{p} {at.st_size} {at.st_mtime_ns}" for p, at in there)])
 
-    def load(self, split: Split) -> Any:
-        """The data set of one split. Raises whatever `datasets` raises."""
+    def load(self, split: Split, column: str) -> Any:
+        """The data set of one split: all columns where `datasets` saved it, else the one alone, None where it is not.
+
+        Raises whatever `datasets` raises, and from DataError.
+        """
         datasets = import_datasets(offline=True)
         names = self.train if split == "train" else self.val
-        with _file_named():
-            return self._load(datasets, names, split)
-
-    def _load(self, datasets: Any, names: Sequence[str], split: Split) -> Any:
         if self.kind == _SAVED:
             saved = datasets.load_from_disk(str(self.folder))
             return saved[names[0]] if isinstance(saved, datasets.DatasetDict) else saved
-        paths = [glob.escape(str(self.folder / name)) for name in names]
-        return datasets.load_dataset(self.kind, data_files={split: paths}, split=split, **_OPTIONS.get(self.kind, {}))
+        files = [(self.folder / name, (self.folder / name).stat()) for name in names]
+        wanted = {
+            "files": tuple((str(path), at.st_size, at.st_mtime_ns) for path, at in files),
+            "kind": self.kind,
+            "column": column,
+        }
+        features = datasets.Features({column: datasets.Value("large_string")})
+        return datasets.Dataset.from_generator(all_rows, features=features, gen_kwargs=wanted)
+
+    def columns(self) -> list[str]:
+        """The names of the first file's columns."""
+        return columns(self.folder / self.train[0], self.kind)
 
     def __str__(self) -> str:
         if self.kind == _SAVED:
             return f"{self.folder}: {_SAVED}, validation: {self.val[0] if self.val else 'a share of it'}"
         val = f"{len(self.val)} to validate on" if self.val else "a share of the documents to validate on"
         return f"{self.folder}: {self.kind}, {len(self.train)} files to train on, {val}"
-
-
-class _Heard(logging.Handler):
-    """Keeps what is logged."""
-
-    def __init__(self) -> None:
-        super().__init__(logging.ERROR)
-        self.lines: list[str] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.lines.append(record.getMessage())
-
-
-@contextlib.contextmanager
-def _file_named() -> Iterator[None]:
-    """`datasets` logs which file it cannot read, and raises an error that does not say so: here that says it."""
-    log, heard = logging.getLogger("datasets"), _Heard()
-    before = list(log.handlers)
-    log.handlers[:] = [heard]
-    try:
-        yield
-    except Exception as error:
-        if not heard.lines:
-            raise
-        raise ValueError(re.sub(r"<class '(?:\w+\.)*(\w+)'>", r"\1", heard.lines[-1])) from error
-    finally:
-        log.handlers[:] = before
 
 
 def import_datasets(offline: bool) -> Any:
@@ -136,41 +117,35 @@ def local_files(folder: Path) -> LocalFiles:
         return _saved_splits(folder)
     if (folder / "state.json").is_file():
         return LocalFiles(folder, _SAVED, ("train",), ())
-    found = {name: kind for name in _names(folder) if (kind := _kind(name)) is not None}
+    walked = walk(folder, f"--from {folder}", ("**",), lambda parts: _kind(parts[-1]) is not None)
+    found = {name: kind for name in walked.names if (kind := _kind(name)) is not None}
     kinds = sorted(set(found.values()))
+    if not kinds and "train.bin" in {Path(name).name for name in walked.others}:
+        raise DataError(
+            f"--from {folder}: train.bin holds tokens, as nanoGPT makes them, not text; give the text that they "
+            "were made of, as in simplify train data=text data.path=input.txt"
+        )
     if len(kinds) != 1:
         what = f"holds files of several formats ({', '.join(kinds)})" if kinds else "holds no data"
         raise DataError(
             f"--from {folder}: {what}; valid: files of one of {', '.join(_FORMATS)}, "
-            f"text and JSON also with {', '.join(_PACKED)}, or a folder written by datasets' save_to_disk"
+            f"text and JSON also with {', '.join(PACKED)}, or a folder written by datasets' save_to_disk"
         )
-    named = any(_says(name, ("train",)) for name in found)  # else a name such as test.txt means nothing
-    val = tuple(name for name in found if named and _says(name, _VAL_WORDS))
-    train = tuple(name for name in found if name not in val and not (named and _says(name, ("test",))))
-    return LocalFiles(folder, kinds[0], train, val)
+    named = by_names(list(found))
+    left_out = {**walked.left_out, **({"test by name": len(named.test)} if named.test else {})}
+    return LocalFiles(folder, kinds[0], named.train, named.val, left_out)
 
 
 def _saved_splits(folder: Path) -> LocalFiles:
     names = json.loads((folder / "dataset_dict.json").read_text())["splits"]
     train = "train" if "train" in names else names[0]
-    val = tuple(name for name in (*_VAL_WORDS, "test") if name in names and name != train)
+    val = tuple(name for name in (*VAL_WORDS, *TEST_WORDS) if name in names and name != train)
     return LocalFiles(folder, _SAVED, (train,), val[:1])
 
 
-def _names(folder: Path) -> list[str]:
-    """Files below a folder, in order; none that is hidden."""
-    paths = (p.relative_to(folder) for p in folder.rglob("*") if p.is_file())
-    return sorted(p.as_posix() for p in paths if not any(part.startswith(".") for part in p.parts))
-
-
 def _kind(name: str) -> str | None:
-    file = name.rsplit("/", 1)[-1]
-    packed = next((suffix for suffix in _PACKED if file.endswith(suffix)), "")
+    file = name.rsplit("/", 1)[-1].lower()
+    packed = next((suffix for suffix in PACKED if file.endswith(suffix)), "")
     file = file.removesuffix(packed)
     kind = None if _NO_DATA.fullmatch(file) else _FORMATS.get(Path(file).suffix)
     return None if packed and kind not in _PACKABLE else kind
-
-
-def _says(name: str, words: tuple[str, ...]) -> bool:
-    """Whether one of `words` is a word of a file's name or of its folders'."""
-    return bool(set(re.split(r"[^a-z]+", name.lower())) & set(words))

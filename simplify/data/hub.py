@@ -69,7 +69,7 @@ class HubSource:
     def survey(self, beat: Callable[[str], None]) -> Survey:
         """Count rows without text, and documents that are in both splits; these stay where the data set has them."""
         empty = sum(self._without_text(which) for which in (SPLITS if self._own_val else SPLITS[:1]))
-        left_out = {"rows without text": empty} if empty else {}
+        left_out = {**(self._files.left_out if self._files else {}), **({"rows without text": empty} if empty else {})}
         if self._in_stretches:
             share = f"{self._config.val_fraction:.3g}"
             return Survey(self, f"the last {share} of each", left_out, whole=False)
@@ -103,12 +103,13 @@ class HubSource:
         """The text column of the data set that holds a split, shuffled and cut as configured; loaded once."""
         which: Split = split if self._own_val else "train"
         if which not in self._loaded:
-            rows, name = self._data_set(which)
-            column = (self._files and self._files.column) or self._config.text_column
-            if column not in rows.column_names:
-                raise DataError(
-                    f"data.text_column={column}: not in {name}; valid: {', '.join(map(str, rows.column_names))}"
-                )
+            column = str((self._files and self._files.column) or self._config.text_column)
+            rows, name = self._data_set(which, column)
+            there = rows.column_names
+            if self._files and there == [column] and rows.data.column(0).null_count == len(rows):
+                there = self._files.columns()
+            if column not in there:
+                raise DataError(f"data.text_column={column}: not in {name}; valid: {', '.join(map(str, there))}")
             if getattr(rows.features[column], "dtype", None) not in ("string", "large_string"):
                 raise DataError(f"data.text_column={column}: no text in {name}, but {rows.features[column]}")
             limit = self._config.max_documents if which == "train" else self._config.max_val_documents
@@ -117,12 +118,12 @@ class HubSource:
             self._loaded[which] = rows.select_columns([column])
         return self._loaded[which]
 
-    def _data_set(self, which: Split) -> tuple[Any, str]:
+    def _data_set(self, which: Split, column: str) -> tuple[Any, str]:
         """A data set and what it is called. Raises DataError where it cannot be had."""
         config = self._config
         if self._files is not None:
             with _told(f"--from {self._files.folder}", "look at the files"):
-                return self._files.load(which), f"--from {self._files.folder}"
+                return self._files.load(which, column), f"--from {self._files.folder}"
         if config.source == "files":
             raise DataError(
                 f"data={config.name}: is on no hub and not on this machine; simplify data prepare {config.name} --from "
@@ -150,16 +151,19 @@ def _told(what: str, advice: str) -> Iterator[None]:
         )
     try:
         yield
-    except DataError:
-        raise
     except Exception as error:  # the hub's client raises many kinds, for the network and for the name
         cause: BaseException | None = error
+        first: BaseException = error
         while cause is not None:
+            if isinstance(cause, DataError):  # which `datasets` wraps
+                raise cause from None
+            first = cause
             if isinstance(cause, OSError) and cause.errno in FULL_DISK:
                 raise DataError(
                     f"{what}: no space for its Arrow copy: {cause.strerror}; make space, or set HF_HOME to a folder "
                     "with space, then run the same command again"
                 ) from None
             cause = cause.__cause__ or cause.__context__
-        reason = " ".join(str(error).split())[:300]
-        raise DataError(f"{what}: cannot be loaded: {type(error).__name__}: {reason}; {advice}") from None
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+        under = "" if first is error else " ".join(f": {type(first).__name__}: {first}".split())[:300]
+        raise DataError(f"{what}: cannot be loaded: {reason}{under}; {advice}") from None
