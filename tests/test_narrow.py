@@ -208,8 +208,8 @@ def test_a_report_is_in_parts_or_a_list(cli: Cli, screen: Screen) -> None:
     names = [line.split("  ")[0] for line in plain[2:9]]
     assert "v_skipinit, mlp_branch=0.5, lr=0.001" in names
 
-    split = screen("report", columns=110)
-    assert max(len(line) for line in split if "/" not in line) <= 110
+    split = screen("report", columns=95)
+    assert max(len(line) for line in split if "/" not in line) <= 95
     assert sum(line.startswith("variant ") for line in split) == 3
     assert all(sum(line.startswith(f"{name}  ") for line in split) == 3 for name in names)
     assert [line.split()[-1] for line in split if line.startswith("variant ")] == ["loss", "verdict", "tokens/s"]
