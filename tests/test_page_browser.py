@@ -165,3 +165,20 @@ def test_what_is_still_trained_cuts_no_finished_curve(browser: Browser, tmp_path
     browser.click("#legend button[data-name=pre_ln]")
     assert chart(browser, "a")["ends"] == [[1, 2]]  # where nothing has ended, the others decide
     assert browser.problems == []
+
+
+def test_single_runs_are_drawn_on_demand(browser: Browser, tmp_path: Path) -> None:
+    runs = [([1, 2, 3], [3.0, 2.0, 1.0]), ([1, 2, 4], [3.4, 2.4, 1.4])]
+    mean = Curve("sas", [1, 2, 3], [3.2, 2.2, 1.2], [3.0, 2.0, 1.0], [3.4, 2.4, 1.4], runs=runs)
+    shape = with_views("a", "A", "", "loss", [View("step", "step", [mean, Curve("mine", [1, 3], [2.0, 1.0])])])
+    write_page([Section("", panels=[shape])], "T", "", tmp_path / "a.html")
+    browser.open((tmp_path / "a.html").as_uri())
+    drawn = "panelFrame.all[0].lines.map(({ runs }) => runs.map((place) => panelFrame.all[0].u.data[place]))"
+    assert browser.run(drawn) == [[], []]
+    browser.click("#single")
+    assert browser.run(drawn) == [[[3, 2, 1], [3.4, 2.4, None]], []]  # cut to the common range
+    browser.click("#common")
+    assert browser.run(drawn)[0][1] == [3.4, 2.4, None, 1.4] and browser.run("location.hash") == "#common=off&runs=on"
+    browser.open((tmp_path / "a.html").as_uri() + "#runs=on")
+    assert len(browser.run(drawn)[0]) == 2 and browser.run("document.querySelector('#single').checked")
+    assert browser.problems == []

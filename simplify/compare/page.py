@@ -147,7 +147,13 @@ class _Data:
             "low": column(curve.low),
             "high": column(curve.high),
             **({"partial": True} if curve.partial else {}),
+            **({"runs": [self._points(x, y) for x, y in curve.runs]} if curve.runs else {}),
         }
+
+    def _points(self, x: Values, y: Values) -> list[int | None]:
+        """The columns of a single run."""
+        one = self._curve(Curve("", x, y))
+        return [one["x"], one["y"]]
 
 
 def _short(value: float | None) -> float | None:

@@ -19,6 +19,7 @@ class Curve:
     `partial`: of runs that have not ended, so that where it ends says nothing: it does not limit a common range.
     `style`: how its line looks, the same for one name in all panels; None: as its name's place among the others has it.
     `label`: its name where formulas can be set, these between dollars; empty: the name.
+    `runs`: x and y of each run behind a mean, which the page draws as thin lines on demand.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Curve:
     style: Style | None = None
     partial: bool = False
     label: str = ""
+    runs: Sequence[tuple[Values, Values]] = ()
 
     def __post_init__(self) -> None:
         if (self.low is None) != (self.high is None):

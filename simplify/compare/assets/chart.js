@@ -12,10 +12,13 @@ const chart = (() => {
     const series = columns.map(() => ({}));
     const bands = [];
     const few = lines.every(({ y }) => columns[y].filter((v) => v != null).length <= FEW);
-    for (const { name, raw, y, low, high } of lines) {
+    for (const { name, runs, raw, y, low, high } of lines) {
       const [colour, width] = [colourOf(name), widthOf(name)];
       const points = { show: few, filter: few ? null : alone(columns[y]), size: 5 + width, fill: colour };
       series[y] = { stroke: colour, width, dash: dashOf(name), points, pxAlign: 0 };
+      for (const run of runs) {
+        series[run] = { stroke: `${colour}90`, width: 1, dash: dashOf(name), points: { show: few, size: 3 }, pxAlign: 0 };
+      }
       if (raw) series[raw] = { stroke: `${colour}48`, width: 1, points: { show: false }, pxAlign: 0 };
       if (low) {
         for (const edge of [low, high]) series[edge] = { width: 0, points: { show: false }, pxAlign: 0 };
@@ -131,7 +134,7 @@ const chart = (() => {
     const logs = { logX: chosen.logX.has(panel.key), logY: chosen.logY.has(panel.key) };
     const shown = looks.curvesOf(view).filter(({ name }) => !chosen.hidden.has(name));
     const common = Boolean(view.key) && chosen.common;
-    const { kept, range } = curves.prepared(shown, { weight, common, ...logs });
+    const { kept, range } = curves.prepared(shown, { weight, common, single: chosen.single, ...logs });
     const { columns, lines } = curves.joined(kept);
     const zoom = zoomOf(drawn, view, columns);
     drawn.u?.destroy();

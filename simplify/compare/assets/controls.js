@@ -2,7 +2,7 @@
 
 // The bar at the top: x axis, smoothing, common range, and the legend. Acts on all charts.
 const controls = (() => {
-  const { element, swatch, names, panels } = looks;
+  const { element, swatch, names, panels, several } = looks;
   const { chosen, axes, WEIGHTS } = state;
   const all = document.getElementById("controls");
   const HINT =
@@ -35,17 +35,21 @@ const controls = (() => {
   function addControls(changed) {
     const chosenAxes = panels.some(({ views }) => views[0].key);
     const smooth = panels.some((panel) => panel.smooth);
-    all.hidden = !chosenAxes && !smooth;
+    all.hidden = !chosenAxes && !smooth && !several;
     if (chosenAxes) segments("x axis", "axis", axes, changed);
     const weights = WEIGHTS.map((weight) => [weight, weight ? String(weight) : "off"]);
     if (smooth) segments("smoothing", "weight", weights, changed);
-    if (!chosenAxes) return;
-    const [label, box] = [element("label", "check", " common range"), element("input", "")];
-    Object.assign(box, { type: "checkbox", id: "common" });
-    label.title = "cut all curves that are shown to the x range that they share";
+    if (chosenAxes) check("common", "common range", "cut all curves that are shown to the x range that they share", changed);
+    if (several) check("single", "single runs", "a thin line for each run behind a mean", changed);
+  }
+
+  function check(key, text, title, changed) {
+    const [label, box] = [element("label", "check", ` ${text}`), element("input", "")];
+    Object.assign(box, { type: "checkbox", id: key });
+    label.title = title;
     label.prepend(box);
     box.addEventListener("change", () => {
-      chosen.common = box.checked;
+      chosen[key] = box.checked;
       changed();
     });
     all.append(label);
@@ -79,8 +83,7 @@ const controls = (() => {
     for (const input of all.querySelectorAll("[type=radio]")) {
       input.checked = String(chosen[input.name]) === input.value;
     }
-    const box = document.getElementById("common");
-    if (box) box.checked = chosen.common;
+    for (const box of all.querySelectorAll("[type=checkbox]")) box.checked = chosen[box.id];
     for (const button of legend.children) {
       button.setAttribute("aria-pressed", String(!chosen.hidden.has(button.dataset.name)));
     }

@@ -1,7 +1,8 @@
 "use strict";
 
 // What is drawn of curves: smoothed, cut, and joined to the columns that uPlot wants. Knows nothing of the page.
-// A curve is {name, x, y, low, high}, with low and high null where it has no band; in its columns null is a gap.
+// A curve is {name, x, y, low, high, runs}, with low and high null where it has no band; in its columns null is a gap.
+// `runs` are the single runs behind a mean, {x, y} each.
 const curves = (() => {
   // Exponential moving average over the points, its start put right; gaps stay gaps.
   function smoothed(values, weight) {
@@ -19,7 +20,7 @@ const curves = (() => {
     if (kept.length === curve.x.length) return curve;
     const pick = (values) => values && kept.map((i) => values[i]);
     const [x, y, low, high, raw] = [curve.x, curve.y, curve.low, curve.high, curve.raw].map(pick);
-    return { name: curve.name, partial: curve.partial, x, y, low, high, raw };
+    return { ...curve, x, y, low, high, raw };
   }
 
   // The x range in which every curve has values: [largest first x, smallest last x]. Empty curves do not count, nor
@@ -37,32 +38,39 @@ const curves = (() => {
 
   // Curves as they are drawn; `range` is the range they were cut to, null where nothing had to go, and "none" where
   // they have no x in common and nothing was cut.
-  function prepared(all, { weight, common, logX, logY }) {
-    let kept = all;
+  function prepared(all, { weight, common, logX, logY, single }) {
+    let kept = all.map((curve) => ({ ...curve, runs: single ? curve.runs : [] }));
     if (weight) {
       kept = kept.map((curve) => {
         const [y, low, high] = [curve.y, curve.low, curve.high].map((values) => values && smoothed(values, weight));
-        return { ...curve, y, low, high, raw: curve.y };
+        const runs = curve.runs.map((run) => ({ ...run, y: smoothed(run.y, weight) }));
+        return { ...curve, y, low, high, runs, raw: curve.y };
       });
     }
-    if (logX) kept = kept.map((curve) => where(curve, (x) => x > 0));
+    const everywhere = (curve, wanted) => {
+      const [cut, runs] = [where(curve, wanted), curve.runs.map((run) => where(run, wanted))];
+      return cut === curve && runs.every((run, i) => run === curve.runs[i]) ? curve : { ...cut, runs };
+    };
+    if (logX) kept = kept.map((curve) => everywhere(curve, (x) => x > 0));
     let range = null;
     if (common) {
       const [first, last] = shared(kept);
-      const cut = kept.map((curve) => where(curve, (x) => x >= first && x <= last));
+      const cut = kept.map((curve) => everywhere(curve, (x) => x >= first && x <= last));
       if (first > last) range = "none";
       else if (cut.some((curve, i) => curve !== kept[i])) [kept, range] = [cut, [first, last]];
     }
     const positive = (values) => values && values.map((v) => (v > 0 ? v : null));
     // A band that reaches below the positive numbers goes down to the edge of a log axis.
-    if (logY) kept = kept.map((c) => ({ ...c, y: positive(c.y), high: positive(c.high), raw: positive(c.raw) }));
+    const above = (c) => ({ ...c, y: positive(c.y), high: positive(c.high), raw: positive(c.raw) });
+    if (logY) kept = kept.map((c) => ({ ...above(c), runs: c.runs.map(above) }));
     return { kept, range };
   }
 
-  // All x, then the raw curves, then each curve's y and, where it has a band, low and high. A curve that has no point
-  // at an x of another one is drawn through (undefined). `lines` says which column is what; 0 is none.
+  // All x, the single runs, the raw curves, then each curve's y and, where it has a band, low and high. A curve that
+  // has no point at an x of another one is drawn through (undefined). `lines` says which column is what; 0 is none.
   function joined(all) {
-    const places = [...new Set(all.flatMap(({ x }) => x))].sort((a, b) => a - b);
+    const places = [...new Set(all.flatMap(({ x, runs }) => [...x, ...runs.flatMap((run) => run.x)]))];
+    places.sort((a, b) => a - b);
     const index = new Map(places.map((x, i) => [x, i]));
     const columns = [places];
     const add = ({ x }, values) => {
@@ -73,7 +81,10 @@ const curves = (() => {
       });
       return columns.push(column) - 1;
     };
-    const lines = all.map((curve) => ({ name: curve.name, raw: add(curve, curve.raw) }));
+    const lines = all.map(({ name, runs }) => ({ name, runs: runs.map((run) => add(run, run.y)) }));
+    all.forEach((curve, i) => {
+      lines[i].raw = add(curve, curve.raw);
+    });
     all.forEach((curve, i) => {
       for (const part of ["y", "low", "high"]) lines[i][part] = add(curve, curve[part]);
     });

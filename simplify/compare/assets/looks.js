@@ -36,12 +36,13 @@ const looks = (() => {
   };
   const curvesOf = (view) => {
     const column = (place) => (place === null ? null : data.columns[place]);
-    return view.curves.map(({ name, partial, ...parts }) => {
+    return view.curves.map(({ name, partial, runs = [], ...parts }) => {
       const [x, y, low, high] = [parts.x, parts.y, parts.low, parts.high].map(column);
-      return { name, partial, x, y, low, high };
+      return { name, partial, x, y, low, high, runs: runs.map((one) => ({ x: column(one[0]), y: column(one[1]) })) };
     });
   };
 
-  const of = { panels: data.panels, names: [...styles.keys()] };
+  const several = data.panels.some(({ views }) => views.some((view) => view.curves.some(({ runs }) => runs)));
+  const of = { panels: data.panels, names: [...styles.keys()], several };
   return { ...of, element, theme, colourOf, widthOf, dashOf, swatch, viewOf, curvesOf };
 })();
