@@ -39,7 +39,15 @@ def make_run(
     about |= {"device": {"kind": "cuda", "name": device, "precision": "bf16"}, "versions": {"torch": "2"}}
     (folder / "run.json").write_text(json.dumps(about))
     rows = [
-        {"step": step, "tokens": 128 * step, "seconds": float(step), "train/loss": loss + 0.1, "val/loss": loss}
+        {
+            "step": step,
+            "tokens": 128 * step,
+            "seconds": float(step),
+            "train/loss": loss + 0.1,
+            "val/loss": loss,
+            "lr": 1e-3,
+            "grad_norm": 1.0,
+        }
         for step, loss in losses
     ]
     metrics = MetricsFile(folder / "metrics.jsonl")

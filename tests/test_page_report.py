@@ -16,6 +16,26 @@ FIXTURES = (browser,)
 AXES = ("step", "tokens", "flops", "seconds", "device_hours")
 
 
+PANELS = "panelFrame.all.map(({ panel }) => panel.key)"
+SINGLE = "panelFrame.all.find(({ panel }) => panel.key === 'val/loss').lines.map(({ runs }) => runs.length)"
+TOO_WIDE = (
+    "[...document.querySelectorAll('.wide')].filter((one) => one.scrollWidth > one.clientWidth)"
+    ".map((one) => one.textContent.slice(0, 40))"
+)
+
+
+def assert_runs_are_listed(browser: Browser, here: Path) -> None:
+    """Each run with its id, seed and folder, and the command that made the page."""
+    text = browser.run(
+        "[...document.querySelectorAll('section.part')].slice(-2).map((part) => part.textContent).join()"
+    )
+    folders = [path for path in (here / "runs").iterdir() if not path.name.startswith(".")]
+    assert len(folders) == 9
+    for folder in folders:
+        assert folder.name[-10:] in text and f"runs/{folder.name}" in text
+    assert "simplify report --figure gains" in text
+
+
 def test_the_report_opens_and_its_axes_switch(browser: Browser, cli: Cli, here: Path) -> None:
     """No error on the console, every axis draws, the common range cuts by FLOPs, and a screenshot is kept."""
     for seed in range(3):
@@ -43,6 +63,17 @@ def test_the_report_opens_and_its_axes_switch(browser: Browser, cli: Cli, here: 
     assert max(last for _, last in cut["ends"]) == min(last for _, last in whole["ends"])
     assert "common range" in cut["note"] and len({round(last) for _, last in whole["ends"]}) == 2  # sas is sas_p here
     browser.click("#controls input[value=step]")
-    assert browser.run("document.querySelectorAll('td .swatch').length") == 3
+    assert browser.run("document.querySelectorAll('td .swatch').length") == 2 * 3  # what it learns, and what it costs
+    titles = browser.run("[...document.querySelectorAll('h2')].map((head) => head.textContent)")
+    assert titles == ["Answer", "Loss", "Training", "Gains of the layers", "Runs", "Made by"]
+    assert [panel for panel in browser.run(PANELS) if panel in ("grad_norm", "lr", "tokens_per_sec")] == [
+        "grad_norm",
+        "lr",
+    ]
+    browser.click("#single")
+    assert browser.run(SINGLE) == [3, 3, 3]
+    assert_runs_are_listed(browser, here)
+    browser.window(1280, 2600)
+    assert browser.run(TOO_WIDE) == []  # no column is behind a scroll bar
     browser.picture(ROOT / "build" / "screenshots" / "report.png")
     assert browser.problems == []

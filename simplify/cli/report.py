@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shlex
+import sys
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -20,7 +22,7 @@ from simplify.sweep.report import Report
 
 if TYPE_CHECKING:
     from simplify.compare.comparison import Comparison
-    from simplify.compare.report import ReportOptions
+    from simplify.compare.options import ReportOptions
 
 _WORDS = ("variant", "verdict")  # columns of the table that hold no numbers
 _PARTS = 3  # that a table is split in at most; then a list is easier to read
@@ -101,7 +103,7 @@ def _refuse_empty(found: Comparison, chosen: Selected, typed: str | None) -> Non
 def _options(found: Comparison, chosen: Selected, wish: Report) -> ReportOptions:
     from simplify import __version__
     from simplify.compare.draw import Look
-    from simplify.compare.report import FigureWish, ReportOptions
+    from simplify.compare.options import FigureWish, ReportOptions
     from simplify.compare.shared import Asked
     from simplify.compare.speed import choose
     from simplify.compare.tables import PaperNumbers
@@ -124,6 +126,7 @@ def _options(found: Comparison, chosen: Selected, wish: Report) -> ReportOptions
     title = chosen.title if chosen.sweeps or chosen.title != f"all runs of {chosen.store.root}" else "All runs"
     shown = {"x": wish.x, "figures": figures, "labels": wish.labels, "columns": wish.columns, "look": look}
     told = {"question": question, "asked": asked, "unstarted": chosen.unstarted, "about": about}
+    told["command"] = shlex.join(["simplify", *sys.argv[1:]])
     return ReportOptions(title, **told, **shown, paper=paper, speed=speed)
 
 

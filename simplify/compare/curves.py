@@ -26,7 +26,7 @@ AXES = {
     "device_hours": "device hours",
 }
 TIMED = ("seconds", "device_hours")
-_KEYS = ("seconds", "tokens", "train/loss", "val/loss")
+_KEYS = ("seconds", "tokens", "train/loss", "val/loss", "grad_norm", "lr", "tokens_per_sec")
 _GRID = 400  # points at which curves against time are compared
 
 
@@ -60,7 +60,7 @@ class Logged:
         self._read: dict[str, dict[str, Array]] = {}
 
     def columns(self, run: RunView) -> dict[str, Array]:
-        """step, seconds, tokens, train/loss, val/loss of each logged row."""
+        """step and _KEYS of each logged row."""
         if run.run_id not in self._read:
             self._read[run.run_id] = read_columns(run.folder.metrics_path, _KEYS)
         return self._read[run.run_id]
@@ -94,10 +94,22 @@ def on_axis(line: Line, variant: Variant, axis: str, logged: Logged) -> Line | N
 
 def mean_line(variant: Variant, logged: Logged, metric: str, timed: bool) -> Line | None:
     """A variant's metric against step, or against its runs' own seconds: mean and standard deviation over runs."""
+    series = _of_runs(variant, logged, metric)
+    return _joined(series, timed) if series else None
+
+
+def single_lines(variant: Variant, logged: Logged, metric: str, timed: bool) -> list[Line]:
+    """The same for each of its runs, where there are several."""
+    series = _of_runs(variant, logged, metric)
+    return [_joined([one], timed) for one in series] if len(series) > 1 else []
+
+
+def _of_runs(variant: Variant, logged: Logged, metric: str) -> list[tuple[Array, Array, Array]]:
     series = [logged.series(run, metric) for run in variant.drawn]
-    series = [one for one in series if len(one[0])]
-    if not series:
-        return None
+    return [one for one in series if len(one[0])]
+
+
+def _joined(series: Sequence[tuple[Array, Array, Array]], timed: bool) -> Line:
     return _over_time(series) if timed else _over_steps([(steps, values) for steps, _, values in series])
 
 

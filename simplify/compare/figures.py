@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from simplify.compare.comparison import Comparison
@@ -17,6 +18,7 @@ from simplify.compare.curves import (
     gap_line,
     mean_line,
     on_axis,
+    single_lines,
     smoothed,
     thinned,
 )
@@ -27,6 +29,15 @@ from simplify.runs.metrics import read_metrics
 from simplify.runs.store import RunView
 
 LOSSES = {"val/loss": "validation loss", "train/loss": "training loss"}
+# Of training, beside the loss: title, unit, and what is to be known of it.
+_MEASURES = {
+    "grad_norm": ("gradient norm", "norm", "Before clipping. One batch a point, so noisy."),
+    "lr": ("learning rate", "rate", ""),
+    "tokens_per_sec": (
+        *("speed", "tokens a second"),
+        "As each run saw it: what else the machine did then is in it. simplify bench compares speeds.",
+    ),
+}
 MOST_CURVES = 60  # more can be told apart in no picture; the table has them all
 MOST_PRINTED = 16  # and on paper fewer
 _POINTS = 60_000  # of all curves of a panel together: a page stays below 5 MB
@@ -41,30 +52,48 @@ def shown(found: Comparison) -> list[Variant]:
 
 def loss_panel(found: Comparison, metric: str, axis: str, logs: tuple[bool, bool] = (False, False)) -> Panel:
     """A loss against every axis, mean and standard deviation over seeds. `logs`: whether x and y are logarithmic."""
-    variants = shown(found)
-    most = max(60, _POINTS // (8 * max(len(variants), 1)))
-    lines: dict[tuple[str, bool], Line] = {}
-    for variant in variants:
-        for timed in (False, True):
-            line = mean_line(variant, found.logged, metric, timed)
-            if line is not None:
-                lines[variant.name, timed] = thinned(line, most)
-    views = [View(key, label, _curves(variants, lines, key, found.logged)) for key, label in AXES.items()]
+    views = _views(found, metric)
     told = "Mean over seeds, the band one standard deviation. Against seconds and device hours: each run's own time."
     told += " One batch a point, so noisy." if metric == "train/loss" else " Over the fixed validation set."
     look = {"smooth": metric == "train/loss", "focus": 0.0 if logs[0] else 0.1, "log_x": logs[0], "log_y": logs[1]}
     return with_views(metric, LOSSES[metric], told, _UNIT, views, axis, **look)
 
 
+def measure_panels(found: Comparison, axis: str) -> list[Panel]:
+    """What else was logged of training, against every axis; without what no run has logged."""
+    panels: list[Panel] = []
+    for metric, (title, unit, told) in _MEASURES.items():
+        views = _views(found, metric)
+        if any(view.curves for view in views):
+            panels.append(with_views(metric, title, told, unit, views, axis, smooth=metric == "grad_norm"))
+    return panels
+
+
+def _views(found: Comparison, metric: str) -> list[View]:
+    """A metric against every axis: each variant's mean, with its single runs."""
+    variants = shown(found)
+    most = max(60, _POINTS // (8 * max(len(variants), 1)))
+    fewer = max(30, _POINTS // (8 * max(sum(len(variant.drawn) for variant in variants), 1)))
+    lines: dict[tuple[str, bool], list[Line]] = {}  # the mean, then the single runs
+    for variant in variants:
+        for timed in (False, True):
+            line = mean_line(variant, found.logged, metric, timed)
+            if line is not None:
+                single = single_lines(variant, found.logged, metric, timed)
+                lines[variant.name, timed] = [thinned(line, most), *(thinned(one, fewer) for one in single)]
+    return [View(key, label, _curves(variants, lines, key, found.logged)) for key, label in AXES.items()]
+
+
 def _curves(
-    variants: Sequence[Variant], lines: Mapping[tuple[str, bool], Line], axis: str, logged: Logged
+    variants: Sequence[Variant], lines: Mapping[tuple[str, bool], Sequence[Line]], axis: str, logged: Logged
 ) -> list[Curve]:
     found: list[Curve] = []
     for variant in variants:
-        line = lines.get((variant.name, axis in TIMED))
-        line = None if line is None else on_axis(line, variant, axis, logged)
-        if line is not None:
-            found.append(_curve(variant, line))
+        of_it = lines.get((variant.name, axis in TIMED), ())
+        placed = [line for line in (on_axis(line, variant, axis, logged) for line in of_it) if line is not None]
+        if placed:
+            runs = [(line.x.tolist(), line.y.tolist()) for line in placed[1:]]
+            found.append(replace(_curve(variant, placed[0]), runs=runs))
     return found
 
 

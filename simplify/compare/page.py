@@ -28,6 +28,7 @@ class Table:
     title: str
     rows: Sequence[Sequence[str]]
     notes: Sequence[str] = ()
+    folded: bool = False  # shows its title alone until it is clicked
 
 
 @dataclass(frozen=True)
@@ -92,10 +93,13 @@ def _table(table: Table) -> str:
     body = "\n".join(f"<tr>{row}</tr>" for row in rows)
     title = f"<h3>{escape(table.title)}</h3>\n" if table.title else ""
     notes = "".join(f"<li>{escape(note)}</li>" for note in table.notes)
-    return (
-        f'{title}<div class="wide" tabindex="0"><table>\n<thead><tr>{head}</tr></thead>\n'
+    shown = (
+        f'<div class="wide" tabindex="0"><table>\n<thead><tr>{head}</tr></thead>\n'
         f"<tbody>\n{body}\n</tbody>\n</table></div>" + (f'\n<ul class="notes">{notes}</ul>' if notes else "")
     )
+    if table.folded:
+        return f"<details><summary>{escape(table.title)}</summary>\n{shown}</details>"
+    return title + shown
 
 
 def _is_text(cells: Sequence[str]) -> bool:
