@@ -1,6 +1,6 @@
 """A small storm: lanes, runs and the processes that runs are forked from are killed at random moments.
 
-The real lanes, queue and forks; only the training is a tenth of a second's sleep. benchmarks/storm.py has the
+The real lanes, queue and forks; only the training is a sleep. benchmarks/storm.py has the
 large form, of real runs.
 """
 
@@ -23,7 +23,7 @@ from simplify.runs.folder import RunFolder
 from simplify.runs.queue import Job, Queue
 from simplify.runs.state import Board
 
-RUNS, SECONDS = 30, 6.0
+RUNS, SECONDS = 16, 6.0
 IDS = [f"{number:010x}" for number in range(RUNS)]
 # A package of our name that runs come from: it steps aside for the real one, and trains nothing.
 STUB = f"""
@@ -57,7 +57,7 @@ def train(words):
                 beside = other != folder.path and is_training(facts, other) and facts.attempt["lane"] == lane
                 if beside:
                     (folder.path / f"beside {{other.name}}").touch()
-            time.sleep(0.1)
+            time.sleep(0.4)
             folder.end("done", {{"step": 1}})
             folder.end_attempt("done")
     except AlreadyRunning:
@@ -119,8 +119,8 @@ def test_every_run_is_done_once(here: Path, seed: int) -> None:
     retry(queue, jobs)
     end = time.monotonic() + SECONDS
     while time.monotonic() < end and queue.waiting():
-        time.sleep(dice.uniform(0, 0.6))
-        for pid in targets(queue, dice.choice(("lane", "lane and run", "nursery", "all")), dice):
+        time.sleep(dice.uniform(0, 0.4))
+        for pid in targets(queue, dice.choice(("lane", "lane", "lane and run", "nursery", "all")), dice):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         retry(queue, jobs)
