@@ -103,7 +103,7 @@ def test_no_verb_ends_in_a_traceback(cli: Cli, runs: Path) -> None:
         shutil.rmtree(runs)
         shutil.copytree(whole, runs)
 
-    @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(st.sampled_from(files), st.integers(0, 2**32), JUNK, st.sampled_from([VERBS[:3], VERBS[3:]]))
     def one(path: Path, seed: int, junk: Any, verbs: tuple[list[str], ...]) -> None:
         restore()
@@ -111,7 +111,7 @@ def test_no_verb_ends_in_a_traceback(cli: Cli, runs: Path) -> None:
         for verb in verbs:
             answers(*verb)
 
-    @settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @settings(max_examples=3, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(st.integers(0, 2**32), JUNK)
     def many(seed: int, junk: Any) -> None:
         restore()

@@ -50,7 +50,7 @@ def dead_process() -> dict[str, Any]:
 @pytest.mark.usefixtures("simplify")
 def test_a_lane_dies_before_its_run_is_forked(cli: Callable[..., Result], here: Path) -> None:
     """The order already lies in the pipe. The run is trained once, by the next lane, and the other one too."""
-    assert cli("sweep", *TINY, "train.steps=60", "seed=0,1").code == 0
+    assert cli("sweep", *TINY, "train.steps=30", "seed=0,1").code == 0
     until(lambda: Queue(here / "runs").claims())
     nursery = until(lambda: [p for p in background(here) if b"cli.nursery" in Path(f"/proc/{p}/cmdline").read_bytes()])
     os.kill(nursery[0], signal.SIGSTOP)
@@ -62,7 +62,7 @@ def test_a_lane_dies_before_its_run_is_forked(cli: Callable[..., Result], here: 
     spans: list[tuple[str, str]] = []
     for folder in folders(here):
         (attempt,) = job(folder)["attempts"]
-        assert [row["step"] for row in rows(folder)] == list(range(1, 61))
+        assert [row["step"] for row in rows(folder)] == list(range(1, 31))
         spans.append((attempt["started"], attempt["ended"]))
     (_, first), (second, _) = sorted(spans)
     assert first <= second  # one lane, one after the other

@@ -23,7 +23,7 @@ from simplify.runs.folder import RunFolder
 from simplify.runs.queue import Job, Queue
 from simplify.runs.state import Board
 
-RUNS, SECONDS = 16, 6.0
+RUNS, SECONDS = 12, 4.0
 IDS = [f"{number:010x}" for number in range(RUNS)]
 # A package of our name that runs come from: it steps aside for the real one, and trains nothing.
 STUB = f"""

@@ -203,7 +203,6 @@ class Waiting(Shape):
 class RecordedRun(Shape):
     """A run in a sweep's record."""
 
-    model_config = ConfigDict(extra="forbid")
     run_id: Id
     folder: Name
     point: dict[str, Any]
@@ -212,7 +211,6 @@ class RecordedRun(Shape):
 class SweepRecord(Shape):
     """A sweep's record (`simplify.sweep.record.Record`)."""
 
-    model_config = ConfigDict(extra="forbid")
     name: Name
     file: str | None
     scale: str

@@ -57,8 +57,9 @@ def asked_for() -> list[Asked]:
     """The sweep files of the paper in its order: figures, then tables."""
     files = sorted(path for path in paper_dir().glob("*.yaml") if _NAME.match(path.stem))
     kept, key = cache_dir() / "paper.json", _key(files)
-    data = read_json(kept, Paper) or {}
-    if data.get("key") != key:
+    ours = (read_json(kept) or {}).get("key") == key  # another version's is none of ours, and not damaged
+    data = read_json(kept, Paper) if ours else None
+    if data is None:
         data = {"key": key, "asked": [asdict(_read(path)) for path in files]}
         with contextlib.suppress(OSError):  # then they are composed again
             kept.parent.mkdir(parents=True, exist_ok=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -94,5 +94,7 @@ def dropped(record: Record | None, kept: set[str]) -> list[Recorded]:
 
 
 def _record(data: Mapping[str, Any]) -> Record:
+    known = {field.name: data[field.name] for field in fields(Record)}  # a later version may have written more
     lists = {key: tuple(data[key]) for key in ("words", "question", "command")}
-    return Record(**{**data, **lists, "runs": tuple(Recorded(**run) for run in data["runs"])})
+    runs = tuple(Recorded(run["run_id"], run["folder"], run["point"]) for run in data["runs"])
+    return Record(**{**known, **lists, "runs": runs})
