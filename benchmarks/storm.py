@@ -4,9 +4,9 @@
 
 A storm is a sweep of tiny runs on two lanes. At random moments something is killed with SIGKILL: a lane, a lane
 with its run, the process that runs are forked from, or everything; after each kill, `simplify retry`. When its time
-is over the rest is trained in peace. A line a storm, with a hash of all final losses, which is the same for each; the
-exit code is 1 where a run is missing, was trained beside another one on its lane, was done twice, has a row twice or
-not at all, or another loss than in the storm before.
+is over, and ten kills are done, the rest is trained in peace. A line a storm, with a hash of all final losses, which
+is the same for each; the exit code is 1 where a run is missing, was trained beside another one on its lane, was done
+twice, has a row twice or not at all, or another loss than in the storm before.
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ SETTINGS = (
     *("train.batch_tokens=128", f"train.steps={STEPS}", "train.val_sequences=16", "train.log_every=1"),
     *("train.checkpoint_every=7", "wandb.mode=disabled", "cluster.cpu_threads=1"),
 )
+LEAST = 10  # kills, however slow the machine
 KINDS = ("lane", "lane and run", "nursery", "all")
 
 
@@ -105,7 +106,7 @@ class Storm:
         """The sweep, the kills, and the rest in peace."""
         self.simplify("sweep", *SETTINGS, f"seed=range(0,{runs})", "cluster.lanes=2", "--yes")
         end = time.monotonic() + seconds
-        while time.monotonic() < end:
+        while (time.monotonic() < end or self.kills.total() < LEAST) and Queue(self.root).waiting():
             time.sleep(self.dice.choice((self.dice.uniform(0, 2), self.dice.uniform(2, 12))))
             self.strike(self.dice.choice(KINDS))
             self.simplify("retry")
