@@ -91,7 +91,7 @@ def test_published_twice_is_one_report(spawn: Spawn, stub: WandbStub, here: Path
     second = put("Second")
     (report,) = stub.reports.values()
     assert report["displayName"] == "Second" and second.url.rpartition("--")[2] == first.url.rpartition("--")[2]
-    assert len(panels(report["spec"])) == 6
+    assert len(panels(report["spec"])) == 5
     assert stub.files["table.md"].decode() == TABLE and stub.files["loss.png"] == picture.read_bytes()
     assert {(kept["artifactTypeName"], kept["state"]) for kept in stub.artifacts} == {("report", "COMMITTED")}
     small = stub.runs["report-mine-123456"]
@@ -108,7 +108,7 @@ def test_the_command_uploads_and_publishes(spawn: Spawn, stub: WandbStub, here: 
     assert f"W&B report: {stub.url}" in out and "(1 run)" in out
     assert stub.files["table.md"] == (here / "report" / "table.md").read_bytes()
     assert stub.files["loss.png"] == (here / "report" / "loss.png").read_bytes()
-    assert "minus" not in report["displayName"] and len(panels(report["spec"])) == 6
+    assert "minus" not in report["displayName"] and len(panels(report["spec"])) == 5
 
 
 def test_without_any_run_there(stub: WandbStub) -> None:
@@ -119,5 +119,5 @@ def test_without_any_run_there(stub: WandbStub) -> None:
 
 def test_without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "wandb_workspaces.reports.v2", None)
-    with pytest.raises(UserError, match=r"pip install 'simplify-blocks\[report\]'"):
+    with pytest.raises(UserError, match=r"pip install '\.\[report\]' in simplify's folder"):
         publish("mine", "Title", [], TABLE, [], [])

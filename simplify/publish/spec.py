@@ -49,7 +49,9 @@ def library() -> Any:
     try:
         import wandb_workspaces.reports.v2 as found
     except ImportError:
-        raise UserError("report --wandb: needs wandb-workspaces; pip install 'simplify-blocks[report]'") from None
+        raise UserError(
+            "report --wandb: needs wandb-workspaces; install the extra: pip install '.[report]' in simplify's folder"
+        ) from None
     return found
 
 
