@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import errno
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from conftest import TINY, Result, run_folder
 
 from simplify.runs.files import read_json, storage_failure, write_json
 from simplify.runs.metrics import MetricsFile, read_metrics
@@ -52,3 +54,22 @@ def test_metrics_survive_torn_lines_and_go_back(tmp_path: Path) -> None:
     file.append({"step": 4})
     lines = (tmp_path / "metrics.jsonl").read_text().splitlines()
     assert [json.loads(line)["step"] for line in lines] == [1, 2, 3, 4]
+
+
+def test_what_the_disk_refuses_has_one_cause_from_the_first_file_on(cli: Callable[..., Result], here: Path) -> None:
+    """Also before the first step: the folder, the attempt, the files that are cut back."""
+    words = [*TINY, "train.steps=1"]
+    assert cli("train", *words).code == 0
+    folder = run_folder(here)
+    (folder / "done.json").unlink()
+    (folder / "metrics.jsonl").rename(folder / "kept")
+    (folder / "metrics.jsonl").mkdir()
+    for attempts in (2, 3):
+        done = cli("train", *words)
+        error = json.loads((folder / "error.json").read_text())
+        assert done.code == 1 and error["cause"] == "storage" and str(folder) in error["message"]
+        told = json.loads((folder / "job.json").read_text())["attempts"]
+        assert len(told) == attempts and told[-1]["how"] == "failed"
+    (folder / "metrics.jsonl").rmdir()
+    (folder / "kept").rename(folder / "metrics.jsonl")
+    assert cli("train", *words).code == 0 and not (folder / "error.json").exists()

@@ -158,7 +158,10 @@ def retry(
     ] = None,
     run_root: RunRoot = None,
 ) -> None:
-    """Train failed and lost runs again, from their checkpoints; named by id, also stopped and cancelled ones."""
+    """Train failed and lost runs again, from their checkpoints; named by id, also stopped and cancelled ones.
+
+    Also starts lanes that are missing, and names the sweeps of which runs wait in no queue.
+    """
     from simplify.cli.manage import retry_command
 
     retry_command(words or [], run_root, change or [], sys.argv)
