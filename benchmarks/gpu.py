@@ -38,7 +38,7 @@ from simplify.bench.statistics import compare, median
 from simplify.bench.work import TrainingStep, build_variant
 from simplify.compose import compose_run
 from simplify.config import RunConfig
-from simplify.display import quiet_meter
+from simplify.display.progress import quiet_meter
 from simplify.training.device import choose_device
 from simplify.zoo.counts import TRAINING_FLOPS, count_flops
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import math
 import os
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from simplify.display import tell_aside
 from simplify.errors import RunFolderError, TryAgain
 
 _SAY_AFTER = 3.0  # seconds
@@ -51,7 +51,7 @@ def _wait(lock: FileLock, path: Path, what: str, patience: float) -> None:
             raise TryAgain(f"{what} is locked by {holder}; nothing was changed, the same command goes on then")
         if not said:
             said = True
-            print(f"waiting: {what} is locked by {holder}", file=sys.stderr, flush=True)
+            tell_aside(f"waiting: {what} is locked by {holder}")
 
 
 def _holder(path: Path) -> tuple[str, bool]:

@@ -6,10 +6,11 @@ import functools
 import os
 import re
 import subprocess
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from simplify.display import tell_aside
 
 CPU = "cpu"
 VISIBLE = "CUDA_VISIBLE_DEVICES"
@@ -132,12 +133,12 @@ def _ask(words: Sequence[str]) -> list[str] | None:
             try:
                 out, _ = process.communicate(timeout=short)
             except subprocess.TimeoutExpired:
-                print(f"waiting for {words[0]}, which lists the GPUs", file=sys.stderr, flush=True)
+                tell_aside(f"waiting for {words[0]}, which lists the GPUs")
                 out, _ = process.communicate(timeout=long - short)
             finally:
                 process.kill()
     except subprocess.SubprocessError:
-        print(f"{words[0]}: no answer within {long:.0f} s; going on without GPUs", file=sys.stderr, flush=True)
+        tell_aside(f"{words[0]}: no answer within {long:.0f} s; going on without GPUs")
         return []
     except OSError:
         return None

@@ -34,7 +34,7 @@ from simplify.bench.statistics import (
 from simplify.bench.work import TrainingStep, Variant
 from simplify.compare.speed import choose, remarks, speed_table
 from simplify.compose import compose_run
-from simplify.display import quiet_meter
+from simplify.display.progress import quiet_meter
 from simplify.errors import ConfigError
 from simplify.runs.benches import read_benches
 

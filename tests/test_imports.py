@@ -18,17 +18,17 @@ ROOMS: dict[str, set[str]] = {
     "errors": set(),
     "display": set(),
     "choices": {"errors"},
-    "locks": {"errors"},
-    "machine": set(),
+    "locks": {"display", "errors"},
+    "machine": {"display"},
     "program": set(),
     "config": {"errors"},
     "compose": {"choices", "config", "errors"},
     "zoo": {"config"},
     "data": {"config", "display", "errors"},
-    "runs": {"choices", "config", "data", "locks", "program", "zoo", "errors"},
+    "runs": {"choices", "config", "data", "display", "locks", "program", "zoo", "errors"},
     "training": {"config", "data", "display", "errors", "runs", "zoo"},
-    "dispatch": {"config", "data", "errors", "machine", "program", "runs", "training"},
-    "sweep": {"choices", "compose", "config", "data", "errors", "machine", "program", "runs", "zoo"},
+    "dispatch": {"config", "data", "display", "errors", "machine", "program", "runs", "training"},
+    "sweep": {"choices", "compose", "config", "data", "display", "errors", "machine", "program", "runs", "zoo"},
     "bench": {"config", "display", "errors", "program", "runs", "training", "zoo"},
     "diagnose": {"compare", "config", "data", "errors", "training", "zoo"},
     "finetune": {"config", "data", "errors", "locks", "runs", "training", "zoo"},
@@ -46,6 +46,8 @@ KNOWN_ONLY_BY = {
     "omegaconf": {"compose/base.py", "compose/grammar.py", "compose/resolve.py", "compose/zoo.py"},
     "wandb": {"runs/wandb_client.py"},
     "wandb_workspaces": {"publish/spec.py"},
+    "rich.markup": set(),  # what is shown is text: a bracket in a path is a bracket
+    "rich.progress": {"display/progress.py"},
     "typer": {"cli/app.py", "cli/complete.py", "cli/many_runs.py", "cli/one_run.py", "cli/options.py"},
     "matplotlib": {"compare/picture.py", "compare/draw.py", "compare/speed_chart.py"},
     "tokenizers": {
@@ -84,6 +86,23 @@ def test_imports_go_one_way(path: Path) -> None:
     for library, knowers in KNOWN_ONLY_BY.items():
         if any(n == library or n.startswith(library + ".") for n in names):
             assert inside.as_posix() in knowers, f"{inside} imports {library}, known only by {knowers}"
+    if room != "display":
+        assert not printed(path), f"{inside} shows something by itself; use tell, say, console of simplify.display"
+
+
+def printed(path: Path) -> set[str]:
+    """The ways that a file takes around `display`, where no word that is lost can end any work."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Name) and node.id in ("print", "redirect_stdout"):  # also as an argument
+            found.add(node.id)
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("Console", "input"):
+            found.add(ast.unparse(node.func))
+        if isinstance(node, ast.Call) and getattr(node.func, "attr", "") in ("Console", "redirect_stdout"):
+            found.add(ast.unparse(node.func))
+        if isinstance(node, ast.Attribute) and ast.unparse(node).strip("_") in ("sys.stdout", "sys.stderr"):
+            found.add(ast.unparse(node))
+    return found
 
 
 def loaded(*words: str, env: dict[str, str] | None = None, code: str = "") -> set[str]:

@@ -10,7 +10,7 @@ import torch
 from simplify.bench.memory import certain_bytes, free_bytes, peak_apart, peak_here
 from simplify.bench.work import Variant, build_variant, settle
 from simplify.config import RunConfig
-from simplify.display import Meter
+from simplify.display.progress import Meter
 from simplify.errors import ConfigError
 from simplify.training.compiling import wants_compiling
 from simplify.training.device import Device, choose_device, out_of_memory

@@ -8,7 +8,6 @@ answers a plan, which has no torch: for the device of each of the whole run conf
 
 from __future__ import annotations
 
-import contextlib
 import json
 import sys
 import time
@@ -18,6 +17,7 @@ import torch
 
 from simplify.bench.statistics import median
 from simplify.config import RunConfig, validate
+from simplify.display import answer_alone, attach, tell
 from simplify.errors import ConfigError
 from simplify.training.device import Device, choose_device
 
@@ -29,15 +29,15 @@ _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 def main() -> None:
     """Answer the configurations on stdin."""
-    answers = sys.stdout
+    attach()
     for data in json.load(sys.stdin):
         try:
-            with contextlib.redirect_stdout(sys.stderr):
+            with answer_alone():
                 speed = matmul_ceiling(choose_device(validate(RunConfig, data), None))["flops_per_second"]
             answer: dict[str, float | str] = {"step_seconds": 1e12 / speed}
         except ConfigError as error:  # no such device or precision here
             answer = {"error": error.lines[0]}
-        print(json.dumps(answer), file=answers, flush=True)
+        tell(json.dumps(answer))
 
 
 def matmul_ceiling(device: Device) -> dict[str, Any]:

@@ -20,6 +20,7 @@ import torch
 
 from simplify.bench.work import TrainingStep, Variant, settle
 from simplify.config import RunConfig, validate
+from simplify.display import answer_alone, attach, tell
 from simplify.program import program
 from simplify.training.device import choose_device, out_of_memory
 from simplify.training.timing import Noise
@@ -32,14 +33,14 @@ _STEPS = 2
 
 def main() -> None:
     """Answer for the configuration on stdin."""
-    answers = sys.stdout
-    with contextlib.redirect_stdout(sys.stderr):
+    attach()
+    with answer_alone():
         try:
             answer = {"bytes": _steps_here(validate(RunConfig, json.load(sys.stdin)))}
         except Exception as error:  # the bench goes on without this number
             reason = "out of memory" if out_of_memory(error) else str(error).strip() or type(error).__name__
             answer = {"error": reason.splitlines()[0]}
-    print(json.dumps(answer), file=answers, flush=True)
+    tell(json.dumps(answer))
 
 
 def peak_apart(config: RunConfig) -> dict[str, Any]:

@@ -12,7 +12,8 @@ from simplify.bench.record import Asked, Measured, entry, work_of
 from simplify.bench.rounds import Terms, Times, measure
 from simplify.bench.work import Mode, Variant, modes
 from simplify.config import RunConfig
-from simplify.display import Meter, short_time
+from simplify.display import short_time
+from simplify.display.progress import Meter
 from simplify.runs.folder import now
 from simplify.runs.provenance import provenance
 from simplify.training.device import Device, out_of_memory

@@ -5,31 +5,42 @@ Nothing heavy is imported before a verb needs it: `--help` stays under 0.3 s.
 
 from __future__ import annotations
 
-import contextlib
 import sys
 
-from simplify.errors import SimplifyError
+from simplify.display import attach, parting, tell_aside
+from simplify.errors import SimplifyError, of_the_machine
 from simplify.program import heed_signals
 
-_NAMED = 10  # files
+_NAMED = 10  # small files that cannot be read are named one by one up to here
 
 
 def main() -> None:
     """Run the command line; intended errors become one line each on standard error."""
     heed_signals()
-    from simplify.cli.app import app
-
+    attach()
+    code: object = 0
     try:
+        from simplify.cli.app import app
+
         app(prog_name="simplify")  # also as `python -m simplify`: completion goes by this name
+    except SystemExit as ended:
+        code = ended.code
     except SimplifyError as error:
-        for line in str(error).splitlines():
-            print(f"simplify: {line}", file=sys.stderr)
-        sys.exit(error.exit_code)
-    except BrokenPipeError:
-        sys.stderr.close()  # the reader (head, less) has left; that is no error of ours
-        sys.exit(0)
+        code = _told(error)
+    except OSError as error:
+        known = of_the_machine(error)
+        if known is None:
+            raise
+        code = _told(known)
     finally:
         _name_what_was_left_out()
+    sys.exit(code or parting())
+
+
+def _told(error: SimplifyError) -> int:
+    for line in str(error).splitlines():
+        tell_aside(f"simplify: {line}")
+    return error.exit_code
 
 
 def _name_what_was_left_out() -> None:
@@ -40,6 +51,5 @@ def _name_what_was_left_out() -> None:
 
     lines = left_out()
     more = [f"{len(lines) - _NAMED} more files that cannot be read"] if len(lines) > _NAMED else []
-    with contextlib.suppress(OSError, ValueError):  # nobody listens
-        for line in [*lines[:_NAMED], *more]:
-            print(line, file=sys.stderr, flush=True)  # no "simplify: ": that is what ends a command
+    for line in [*lines[:_NAMED], *more]:
+        tell_aside(line)  # no "simplify: ": that is what ends a command

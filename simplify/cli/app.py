@@ -8,6 +8,7 @@ import typer
 
 from simplify.cli import many_runs, one_run
 from simplify.cli.options import WithKeys, WithSettings
+from simplify.display import tell
 
 app = typer.Typer(
     name="simplify",
@@ -23,7 +24,7 @@ def _version(wanted: bool) -> None:
     if wanted:
         from simplify import __version__
 
-        print(f"simplify {__version__}")
+        tell(f"simplify {__version__}")
         raise typer.Exit
 
 

@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.markup import escape
 from rich.table import Table
 
 from simplify.bench.record import ONLY, Asked
@@ -16,7 +15,8 @@ from simplify.choices import GROUPS, overlay_dir
 from simplify.compare.speed import Speed, choose, remarks, speed_table
 from simplify.compose import axes, compose_points
 from simplify.config import RunConfig, nearest
-from simplify.display import console, meter, quiet_meter
+from simplify.display import console, tell
+from simplify.display.progress import meter, quiet_meter
 from simplify.errors import ConfigError
 from simplify.program import loading
 from simplify.runs.benches import Bench, keep_bench
@@ -55,7 +55,7 @@ def bench_command(
         record = run_bench(configs, Asked(base, kinds, rounds, seconds), command, progress)
     bench = keep_bench(record, root)
     if as_json:
-        print(json.dumps({"file": str(bench.path), **record}))
+        tell(json.dumps({"file": str(bench.path), **record}))
     else:
         _show(bench)
 
@@ -113,12 +113,12 @@ def _show(bench: Bench) -> None:
     if speed.modes:
         _print_table(speed)
     for line in (*remarks(speed), *speed.footnotes, *_apart(record)):
-        print(line)
+        tell(line)
     picture = bench.path.with_suffix(".png")
     if speed.modes and len(speed.entries) > 1:
         draw_speed(speed, picture)
-        print(f"picture: {picture}")
-    print(f"numbers: {bench.path}", flush=True)
+        tell(f"picture: {picture}")
+    tell(f"numbers: {bench.path}")
 
 
 def _print_table(speed: Speed) -> None:
@@ -128,7 +128,7 @@ def _print_table(speed: Speed) -> None:
         shown.add_column(name, justify="left" if name in ("work", "block", "verdict") else "right")
     for row, after in itertools.zip_longest(rows[1:], rows[2:]):
         again = after is None or after[0] != row[0]
-        shown.add_row(*(escape(cell) for cell in row), end_section=again)
+        shown.add_row(*row, end_section=again)
     console().print(shown)
 
 

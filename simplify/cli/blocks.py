@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from simplify.choices import choices, first_line, overlay_dir
 from simplify.compose import compose_zoo
@@ -48,7 +48,7 @@ def _zoo(found: dict[str, RunConfig | ConfigError], folder: Path | None) -> None
     out = console()
     rows = list(_rows(found, folder))
     out.print(_table(_sizes(found), rows) if out.width >= _WIDE else _list(_sizes(found), rows))
-    out.print(_FLOPS_NOTE, style="dim", highlight=False)
+    out.print(_FLOPS_NOTE, style="dim")
 
 
 _WIDE = 140  # columns from which the table is readable
@@ -85,10 +85,11 @@ def _table(title: str, rows: Sequence[_Row]) -> Table:
     for row in rows:
         table.add_row(
             row.name,
-            *(escape(cell) for cell in (row.what, row.differs)),
+            row.what,
+            row.differs,
             row.parameters,
             row.flops,
-            escape(row.reference),
+            row.reference,
         )
     return table
 
@@ -100,7 +101,7 @@ def _list(title: str, rows: Sequence[_Row]) -> Table:
     table.add_column("what it is, what differs from pre_ln, reference", overflow="fold", ratio=1)
     for row in rows:
         said = "\n".join(text for text in (row.what, row.differs, row.reference) if text not in ("", "-"))
-        table.add_row(f"[bold]{row.name}[/]\n{row.parameters}  {row.flops}", escape(said))
+        table.add_row(Text.assemble((row.name, "bold"), f"\n{row.parameters}  {row.flops}"), said)
     return table
 
 
@@ -136,26 +137,26 @@ def _sizes(found: dict[str, RunConfig | ConfigError]) -> str:
 
 def _detail(run: RunConfig, folder: Path | None) -> None:
     out, name = console(), run.block.name
-    out.print(f"{name}: {first_line('block', name, folder)}", style="bold", markup=False)
-    out.print(_sizes({name: run}) + "\n", style="dim", markup=False, highlight=False)
+    out.print(f"{name}: {first_line('block', name, folder)}", style="bold")
+    out.print(_sizes({name: run}) + "\n", style="dim")
     for line in draw(run.block):
-        out.print(line, markup=False, highlight=False)
+        out.print(line)
     out.print()
     out.print(_aligned(list(equations(run.block, run.model).items())))
-    out.print("[x] stands for a trained gain that is x at first\n", style="dim", markup=False, highlight=False)
+    out.print("[x] stands for a trained gain that is x at first\n", style="dim")
     out.print(_parts([run]))
-    out.print(_FLOPS_NOTE + "\n", style="dim", markup=False, highlight=False)
-    out.print(_memory(run), markup=False)
+    out.print(_FLOPS_NOTE + "\n", style="dim")
+    out.print(_memory(run))
 
 
 def _side_by_side(runs: Sequence[RunConfig]) -> None:
     """Only what differs."""
     out, names = console(), [run.block.name for run in runs]
-    out.print(_sizes({run.block.name: run for run in runs}) + "\n", style="dim", markup=False, highlight=False)
+    out.print(_sizes({run.block.name: run for run in runs}) + "\n", style="dim")
     for run in runs:
         out.print(run.block.name, style="bold")
         for line in draw(run.block):
-            out.print(line, markup=False, highlight=False)
+            out.print(line)
         out.print()
     said = [equations(run.block, run.model) for run in runs]
     table = Table(title="equations that differ", title_justify="left", show_header=True)
@@ -165,17 +166,17 @@ def _side_by_side(runs: Sequence[RunConfig]) -> None:
     for key in dict.fromkeys(key for equation in said for key in equation):
         lines = [equation.get(key, "-") for equation in said]
         if len(set(lines)) > 1:
-            table.add_row(key, *(escape(line) for line in lines))
+            table.add_row(key, *lines)
     out.print(table)
     parts = _parts(runs, only_differing=True)
     out.print(parts if parts.row_count else "all parts have the same parameters and FLOPs")
-    out.print(_FLOPS_NOTE, style="dim", markup=False, highlight=False)
+    out.print(_FLOPS_NOTE, style="dim")
 
 
 def _aligned(lines: Sequence[tuple[str, str]]) -> Table:
     grid = Table.grid(padding=(0, 2))
     for key, text in lines:
-        grid.add_row(escape(key), "=", escape(text))
+        grid.add_row(key, "=", text)
     return grid
 
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 import functools
 import re
 import shutil
-import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from simplify.display import is_terminal
+from simplify.display import agreed, can_ask, tell
 from simplify.errors import ConfigError, UserError
 from simplify.runs.folder import root_path
 from simplify.runs.queue import Queue, read_job
@@ -44,22 +43,22 @@ def clean_command(run_root: Path | None, yes: bool, checkpoints: bool) -> None:
     root = root_path(str(run_root) if run_root else None)
     found = [waste for waste in _find(root, checkpoints) if waste.paths]
     if not found:
-        print(f"{root}: nothing to remove")
+        tell(f"{root}: nothing to remove")
         return
     for waste in found:
-        print(f"{waste.before / 2**20:10,.1f} MiB  {len(waste.paths)} {waste.what}")
+        tell(f"{waste.before / 2**20:10,.1f} MiB  {len(waste.paths)} {waste.what}")
     if not yes:
-        if not (is_terminal() and sys.stdin.isatty()):
+        if not can_ask():
             raise ConfigError("clean: nothing was removed; --yes removes all of the above")
-        if input("remove all of this? [y/N] ").strip().lower() not in ("y", "yes"):
-            print("nothing was removed")
+        if not agreed("remove all of this?"):
+            tell("nothing was removed")
             return
     went, problems = 0, list[str]()
     for waste in found:
         problems += [problem for path in waste.paths if (problem := _remove(path))]
         went += waste.before - waste.size
     total = sum(len(waste.paths) for waste in found)
-    print(f"removed: {total - len(problems)} of {total}, {went / 2**20:,.1f} MiB")
+    tell(f"removed: {total - len(problems)} of {total}, {went / 2**20:,.1f} MiB")
     if problems:
         raise UserError(f"clean: {problems[0]}; {len(problems)} not removed: repair it, then the same command again")
 

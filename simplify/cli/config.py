@@ -10,6 +10,7 @@ import yaml
 
 from simplify.compose import compose_run
 from simplify.config import Settings, differing, show
+from simplify.display import tell
 from simplify.zoo.counts import count_parameters
 
 
@@ -18,11 +19,11 @@ def config_command(overrides: list[str], conf: Path | None, config: Path | None,
     run = compose_run(overrides, conf, config)
     if diff:
         for line in difference(run):
-            print(line)
+            tell(line)
         return
-    print(yaml.safe_dump(run.model_dump(mode="json"), sort_keys=False), end="")
+    tell(yaml.safe_dump(run.model_dump(mode="json"), sort_keys=False), end="")
     total = count_parameters(run.block, run.model, run.data.vocab_size)
-    print(f"# parameters: {total:,} ({total / 1e6:.1f}M)")
+    tell(f"# parameters: {total:,} ({total / 1e6:.1f}M)")
 
 
 def difference(settings: Settings, prefix: str = "") -> Iterator[str]:

@@ -11,6 +11,7 @@ from simplify.compose import compose_run
 from simplify.config import DataConfig, nearest
 from simplify.data.corpus import Corpus, open_corpus, ready_corpus
 from simplify.data.files import local_files
+from simplify.display import tell
 from simplify.errors import ConfigError, DataError
 from simplify.machine import cores
 
@@ -48,7 +49,7 @@ def prepare_corpus(asked: Asked) -> None:
     masked = config.model.kind == "encoder"
     files = local_files(asked.files) if asked.files is not None else None
     if files is not None:
-        print(f"data: {files}", flush=True)
+        tell(f"data: {files}")
     if asked.check and files is None:
         corpus = _ready(config.data, masked)
     else:
@@ -56,12 +57,12 @@ def prepare_corpus(asked: Asked) -> None:
     if asked.check:
         corpus.check()
     facts = corpus.facts
-    print(corpus.line(config.data.name))
+    tell(corpus.line(config.data.name))
     entries = corpus.tokeniser().get_vocab_size()
     unused = f" of data.vocab_size={config.data.vocab_size}" if entries < config.data.vocab_size else ""
-    print(f"vocabulary {entries:,}{unused}")
+    tell(f"vocabulary {entries:,}{unused}")
     checked = ", checked" if asked.check else ""
-    print(f"fingerprint {facts.fingerprint}{checked}; {corpus.folder}")
+    tell(f"fingerprint {facts.fingerprint}{checked}; {corpus.folder}")
     if not facts.val_tokens:
         raise DataError(
             f"data={config.data.name}: none of these documents is held out, so no run can be validated; prepare "
@@ -90,4 +91,4 @@ def prepare_tasks(asked: Asked) -> None:
     from simplify.finetune.prepare import prepare_glue
 
     for line in prepare_glue(asked.files, asked.check):
-        print(line, flush=True)
+        tell(line)

@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from simplify.compare.difference import ABSENT, APART, Code, Difference, Final, Item, Losses, Point, difference
 from simplify.config import show
-from simplify.display import console
+from simplify.display import console, tell
 from simplify.errors import RunFolderError
 from simplify.runs.folder import RunFolder, root_path
 from simplify.runs.lookup import find_run
@@ -29,7 +28,7 @@ def diff_command(first: str, second: str, run_root: Path | None, as_json: bool) 
         raise RunFolderError(f"{second}: names the same run as {first}: {runs[0].path}; valid: another run")
     found = difference(*runs)
     if as_json:
-        print(json.dumps(_as_data(runs, found), indent=2, default=str))
+        tell(json.dumps(_as_data(runs, found), indent=2, default=str))
     else:
         _print(runs, found)
 
@@ -103,7 +102,7 @@ def _table(title: str, items: Sequence[Item], style: str = "") -> Table:
     for name in (title, "A", "B"):
         table.add_column(name, overflow="fold", style=style)
     for item in items:
-        table.add_row(*(escape(text) for text in (item.key, _shown(item.first), _shown(item.second))))
+        table.add_row(item.key, _shown(item.first), _shown(item.second))
     return table
 
 
@@ -127,7 +126,7 @@ def _attempts(starts: Sequence[int]) -> str:
 
 
 def _say(out: Console, text: str, style: str | None = None) -> None:
-    out.print(text, style=style, markup=False, highlight=False)
+    out.print(text, style=style)
 
 
 def _as_data(runs: tuple[RunFolder, RunFolder], found: Difference) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from simplify.compose import compose_run
 from simplify.config import ClusterConfig, differing
 from simplify.dispatch.site import Look, Site, look_at_site, look_from_node
 from simplify.dispatch.slurm import refuse_without_slurm
-from simplify.display import console
+from simplify.display import console, tell
 from simplify.errors import ConfigError, TrainingFailed
 from simplify.machine import VISIBLE, listed_gpus, slots, threads_of_a_lane
 from simplify.runs.folder import run_root
@@ -37,10 +37,10 @@ def doctor_command(words: Sequence[str], conf: Path | None, write: str | None, j
     site = look_at_site()
     _show_partitions(site)
     for line in facts(site):
-        print(line)
+        tell(line)
     look = look_from_node(config.cluster, root) if job else None
     if look is not None:
-        print(_seen(look, root))
+        tell(_seen(look, root))
     if write is not None:
         _write(write, config.cluster, site, overlay_dir(conf), look)
     if look is not None and look.problem:
@@ -105,14 +105,14 @@ def _write(name: str, cluster: ClusterConfig, site: Site, overlay: Path | None, 
     head = f"# Slurm cluster {site.settings.get('ClusterName', '?')}, partition {settings.get('partition', '?')}\n"
     path.write_text(head + yaml.safe_dump(settings, sort_keys=False), encoding="utf-8")
     more = "" if folder.parent in (conf_dir(), overlay) else f" --conf {shlex.quote(str(folder.parent))}"
-    print(f"{path}: written; use it with cluster={name}{more}")
+    tell(f"{path}: written; use it with cluster={name}{more}")
 
 
 def _show_machine() -> None:
     found, said = slots(None), os.environ.get(VISIBLE)
     there = len(listed_gpus())
     narrowed = "" if said is None else f" ({VISIBLE}={said}, and {there or 'no'} GPU{'s' if there != 1 else ''} here)"
-    print(
+    tell(
         f"this machine: {threads_of_a_lane(1)} cores; one lane on each of: "
         f"{', '.join(slot.device for slot in found)}{narrowed}"
     )

@@ -6,6 +6,7 @@ import json
 import sys
 from pathlib import Path
 
+from simplify.display import tell
 from simplify.errors import DataError
 from simplify.program import loading
 from simplify.runs.folder import root_path
@@ -32,10 +33,10 @@ def eval_command(run: str, text: str, stride: int | None, root: Path | None, as_
             "perplexity": found.perplexity,
             "bits_per_byte": found.bits_per_byte,
         }
-        print(json.dumps(numbers, indent=1))
+        tell(json.dumps(numbers, indent=1))
         return
-    print(f"{folder.path.name} at step {trained.step} on {found.tokens:,} tokens, {found.bytes:,} bytes:")
-    print(
+    tell(f"{folder.path.name} at step {trained.step} on {found.tokens:,} tokens, {found.bytes:,} bytes:")
+    tell(
         f"{found.nats_per_token:.4f} nats a token, perplexity {found.perplexity:.2f}, "
         f"{found.bits_per_byte:.4f} bits a byte"
     )

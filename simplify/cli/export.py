@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from simplify.display import tell
 from simplify.program import loading
 from simplify.runs.folder import root_path
 from simplify.runs.lookup import find_run
@@ -25,6 +26,6 @@ def export_command(run: str, target: Path, root: Path | None) -> None:
     restored = restore_run(folder, config)
     write_model(restored, folder.path.name, target)
     auto = "AutoModelForCausalLM" if config.model.kind == "decoder" else "AutoModelForMaskedLM"
-    print(f"exported step {restored.step} of {folder.path.name}: {target}")
+    tell(f"exported step {restored.step} of {folder.path.name}: {target}")
     for name in (auto, "AutoTokenizer"):
-        print(f"  {name}.from_pretrained({str(target)!r}, trust_remote_code=True)")
+        tell(f"  {name}.from_pretrained({str(target)!r}, trust_remote_code=True)")

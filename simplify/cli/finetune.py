@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +12,8 @@ from simplify.cli.finetune_table import other_recipes_line, print_rows
 from simplify.cli.select import is_setting
 from simplify.compare.statistics import mean_sd
 from simplify.config import RunConfig
-from simplify.display import console, meter
+from simplify.display import answer_alone, console, tell, work_counts
+from simplify.display.progress import meter
 from simplify.errors import ConfigError, RunFolderError
 from simplify.finetune.kept import Kept, Row, row_of
 from simplify.finetune.recipe import Recipe, read_recipe
@@ -39,11 +38,11 @@ def finetune_command(words: Sequence[str], glue: str | None, root: Path | None, 
         raise ConfigError(f"--glue {glue}: has no use with --show, which reads results alone; valid: one of the two")
     told = glue or os.environ.get("SIMPLIFY_GLUE")  # then what is there is compared with it
     if not show and (told or any(kept.missing(tasks, seeds) for kept, _ in runs)):
-        with contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():
+        with answer_alone(as_json):
             _work(runs, tasks, seeds, glue, bool(told))
     rows = [row_of(kept, tasks, seeds) for kept, _ in runs]
     if as_json:
-        print(json.dumps([_plain(row) for row in rows], indent=1))
+        tell(json.dumps([_plain(row) for row in rows], indent=1))
     else:
         _print([kept for kept, _ in runs], rows, tasks, recipe, count)
     return 1 if any(row.failed for row in rows) else 0
@@ -83,6 +82,7 @@ def _work(
         return
     with loading("torch"):
         from simplify.training.signals import StopRequest
+    work_counts()
     with StopRequest() as stop:
         for kept, config in runs:
             _work_on(kept, config, tasks, seeds, found, stop)
@@ -138,9 +138,9 @@ def _print(runs: Sequence[Kept], rows: Sequence[Row], tasks: Sequence[GlueTask],
         out.print(f"by a recipe of its own, not the paper's: finetune/{recipe.folder} in the run folders")
     for kept, row in zip(runs, rows, strict=True):
         if not row.numbers and not row.failed and (other := other_recipes_line(kept)):
-            out.print(other, markup=False, highlight=False)
+            out.print(other)
         for line in row.failed:
-            out.print(f"{row.run}: failed, and in no mean: {line}", highlight=False)
+            out.print(f"{row.run}: failed, and in no mean: {line}")
     for task in tasks:
         if len({one for row in rows for one in row.data.get(task.name, ())}) > 1:
             out.print(f"{task.name}: these results are of different data; compare only what was trained on the same")

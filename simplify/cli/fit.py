@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from simplify.display import console, wrapped
 
@@ -38,12 +38,12 @@ def framed(
     style: Callable[[str, int], str | None] = lambda head, row: None,  # noqa: ARG005
 ) -> Table:
     """A table in a frame; the columns `right` hold numbers; `style` says one for a head and a row's number."""
-    table = Table(title=escape(title), title_justify="left")
+    table = Table(title=title, title_justify="left")
     for head in columns:
-        table.add_column(escape(head), justify="right" if head in right else "left", no_wrap=head not in prose)
+        table.add_column(head, justify="right" if head in right else "left", no_wrap=head not in prose)
     for number, row in enumerate(zip(*columns.values(), strict=True)):
         styles = (style(head, number) for head in columns)
-        table.add_row(*(f"[{s}]{escape(text)}[/]" if s else escape(text) for s, text in zip(styles, row, strict=True)))
+        table.add_row(*(Text(text, style=said or "") for said, text in zip(styles, row, strict=True)))
     return table
 
 
@@ -51,7 +51,7 @@ def say_gone(gone: Sequence[str], command: str = "") -> None:
     """Which columns are not shown, if any; `command` has all with --json, where it is not the one that was typed."""
     if gone:
         said = f"not shown on so narrow a screen: {', '.join(gone)} ({f'{command} --json'.strip()} has all)"
-        console().print(said, markup=False, highlight=False, emoji=False)
+        console().print(said)
 
 
 def without(columns: Columns, *heads: str) -> Columns:
@@ -124,7 +124,7 @@ def plain(lines: Sequence[Sequence[str]], left: Sequence[str] = ()) -> Table:
     """A table without a frame; all columns but the first and those named hold numbers."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for place, head in enumerate(lines[0]):
-        table.add_column(escape(head), justify="left" if not place or head in left else "right", overflow="fold")
+        table.add_column(head, justify="left" if not place or head in left else "right", overflow="fold")
     for line in lines[1:]:
-        table.add_row(*map(escape, line))
+        table.add_row(*line)
     return table

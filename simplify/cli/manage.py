@@ -14,6 +14,7 @@ from simplify.dispatch.asked import Asked
 from simplify.dispatch.cancel import Cancelled, cancel
 from simplify.dispatch.launch import Started
 from simplify.dispatch.local import dispatch, wake_lanes
+from simplify.display import tell
 from simplify.errors import ConfigError, TryAgain, UserError
 from simplify.runs.files import writing
 from simplify.runs.folder import RunFolder, root_path
@@ -35,7 +36,7 @@ def cancel_command(words: Sequence[str], run_root: Path | None) -> None:
     chosen = select(words, run_root)
     active = [run for run in chosen.runs if run.state in ("queued", "running", "unknown")]
     if not active:
-        print("nothing to cancel: none of them waits or is being trained")
+        tell("nothing to cancel: none of them waits or is being trained")
         return
     with writing(chosen.store.root):
         say_cancelled(cancel(Queue(chosen.store.root), {run.run_id for run in active}))
@@ -44,10 +45,10 @@ def cancel_command(words: Sequence[str], run_root: Path | None) -> None:
 def say_cancelled(found: Cancelled) -> None:
     """What a cancellation came to. Raises TryAgain where some could not be told."""
     if found.dequeued:
-        print(f"{len(found.dequeued)} taken out of the queue")
+        tell(f"{len(found.dequeued)} taken out of the queue")
     if found.asked_to_stop:
         names = ", ".join(found.asked_to_stop)
-        print(f"{len(found.asked_to_stop)} asked to stop, to save after the step at hand, and then cancelled: {names}")
+        tell(f"{len(found.asked_to_stop)} asked to stop, to save after the step at hand, and then cancelled: {names}")
     if found.out_of_reach:
         raise TryAgain("\n".join(f"{name}: {reason}" for name, reason in found.out_of_reach.items()))
 
@@ -59,7 +60,7 @@ def retry_command(words: Sequence[str], run_root: Path | None, changes: Sequence
     again = [run for run in chosen.runs if run.state in (_AGAIN_BY_NAME if by_name else _AGAIN)]
     if not again:
         states = counted([run.state for run in chosen.runs])
-        print(f"nothing to train again: none has failed or is lost ({states})")
+        tell(f"nothing to train again: none has failed or is lost ({states})")
         _say_unqueued(chosen, words)
         if any(run.waits_for_lane for run in chosen.runs):  # its lanes may have been killed
             with writing(chosen.store.root):
@@ -77,9 +78,9 @@ def retry_command(words: Sequence[str], run_root: Path | None, changes: Sequence
     with writing(chosen.store.root):
         added, started = dispatch_all(chosen.store.root, runs, Asked(command, sweep, corpora=corpora))
     names = ", ".join(run.name for run in again[:8]) + (", ..." if len(again) > 8 else "")
-    print(f"{added} run{'s'[: added != 1]} queued again: {names}")
+    tell(f"{added} run{'s'[: added != 1]} queued again: {names}")
     if unknown:
-        print(_UNKNOWN.format(", ".join(unknown)))
+        tell(_UNKNOWN.format(", ".join(unknown)))
     _say_unqueued(chosen, words)
     if started is not None:
         say_started(started)
@@ -93,7 +94,7 @@ def _say_unqueued(chosen: Selected, words: Sequence[str]) -> None:
         if left:
             root = chosen.store.root
             elsewhere = [] if root == root_path(None) else [f"run_root={root}"]
-            print(
+            tell(
                 f"{record.name}: {len(left)} of its runs have not begun and wait in no queue (cancelled before they "
                 "began, or a file of the queue was lost); they come back with "
                 f"{shlex.join([*command_of(record), *elsewhere])}"
@@ -135,4 +136,4 @@ def say_started(started: Started) -> None:
         raise UserError(f"lanes: {started.problem}; what is queued stays queued")
     if started.alive:
         plural = "lane works" if started.alive == 1 else "lanes work"
-        print(f"{started.alive} {plural} in the background; this shell may be closed")
+        tell(f"{started.alive} {plural} in the background; this shell may be closed")

@@ -13,8 +13,10 @@ import json
 import os
 import select
 import sys
+from pathlib import Path
 from typing import Any
 
+from simplify.display import print_into
 from simplify.program import heed_signals, loading
 from simplify.runs.process import process
 
@@ -70,10 +72,7 @@ def _be_a_run(order: dict[str, Any], answers: int) -> None:
     """In the new process: say who it is, and print into the run's own log."""
     _answer(answers, f"pid {os.getpid()} {process(os.getpid())['born']}")
     os.close(answers)
-    log = os.open(order["log"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-    for stream in (1, 2):
-        os.dup2(log, stream)
-    os.close(log)
+    print_into(Path(order["log"]))
 
 
 def _code_of(pid: int, ended: int, orders: int) -> str:

@@ -7,11 +7,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.markup import escape
 from rich.table import Table
 
 from simplify.cli.table import counted
-from simplify.display import console, near, say, wrapped
+from simplify.display import console, near, say, tell, wrapped
 from simplify.runs.store import RunStore
 from simplify.sweep.paper import Asked, asked_for, mark_of_view, paper_dir, states_of
 from simplify.sweep.record import Record, records
@@ -29,7 +28,7 @@ def paper_command(run_root: Path | None, as_json: bool) -> None:
     rows = [row_of(one, states, _others(one, sweeps, marks)) for one in asked]
     if as_json:
         each = [{"shown": shown, **row} for one, row in zip(asked, rows, strict=True) for shown in one.shown]
-        print(json.dumps(each, indent=2, ensure_ascii=False))
+        tell(json.dumps(each, indent=2, ensure_ascii=False))
         return
     for one, row in zip(asked, rows, strict=True):
         row["shown"] = list(one.shown)
@@ -38,10 +37,10 @@ def paper_command(run_root: Path | None, as_json: bool) -> None:
     if screen.width >= _WIDE and longest <= screen.width // 3:
         screen.print(_table(rows, max(longest, screen.width // 4)))
     else:
-        print("\n".join(_list(rows, screen.width)))
+        tell("\n".join(_list(rows, screen.width)))
     scales = dict.fromkeys(scale for one in asked for scale in one.marks)
     say(f"runs: of the scales {', '.join(scales)}; a file's runs are started by simplify sweep FILE [scale=nano]")
-    print(f"status: of the runs in {store.root}")
+    tell(f"status: of the runs in {store.root}")
 
 
 def _others(asked: Asked, sweeps: Sequence[Record], marks: Mapping[str, str | None]) -> int:
@@ -107,7 +106,7 @@ def _table(rows: list[dict[str, Any]], wide: int) -> Table:
         note = f"Note: {row['note']}\n" if row["note"] else ""
         asks = f"{row['question']}\n{note}{row['file']}"
         cells = (row["cost"], row["hours"] or "-", row["finding"], row["status"])
-        table.add_row("\n".join(row["shown"]), *map(escape, (asks, _runs(row), *cells)))
+        table.add_row("\n".join(row["shown"]), asks, _runs(row), *cells)
     return table
 
 

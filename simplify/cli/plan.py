@@ -20,11 +20,11 @@ def show_plan(plan: Plan, estimate: Estimate, gone: Sequence[Recorded], question
     """The question, the runs, and what they cost on this machine."""
     screen = console()
     for paragraph in paragraphs(question):  # the file's own breaks are for its own width
-        screen.print(paragraph, style="dim", markup=False, highlight=False)
+        screen.print(paragraph, style="dim")
     print_runs_of(plan, estimate.times, summary(plan, gone))
     for line in (cost(estimate, lanes), *busy(estimate), *_dropped(gone)):
         if line:
-            screen.print(line, markup=False, highlight=False)
+            screen.print(line)
 
 
 def summary(plan: Plan, gone: Sequence[Recorded]) -> str:

@@ -19,7 +19,7 @@ from simplify.cli.fit import (
     without_repeated,
 )
 from simplify.config import DepthGain, RunConfig, Settings
-from simplify.display import console, short_time
+from simplify.display import console, short_time, tell
 from simplify.runs.words import words_of
 from simplify.sweep.plan import Plan
 from simplify.sweep.steps import Time
@@ -32,7 +32,7 @@ def print_runs_of(plan: Plan, ahead: Sequence[Time | None], title: str) -> None:
     screen, whole = console(), _columns(plan, ahead)
     found = fitted(whole, screen.width)
     if found is None:
-        print("\n".join([title, *_listed(with_short_heads(whole), screen.width)]))
+        tell("\n".join([title, *_listed(with_short_heads(whole), screen.width)]))
         return
     columns, gone = found
     screen.print(framed(columns, title, right=("parameters", "time")))

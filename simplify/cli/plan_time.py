@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-
+from simplify.display import tell_aside
 from simplify.machine import slots
 from simplify.runs.store import RunStore
 from simplify.sweep.estimate import Estimate, Terms, estimate_times
@@ -49,4 +48,4 @@ def _is_local(run: PlannedRun) -> bool:
 
 
 def _say_aside(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)  # --json has standard output for itself
+    tell_aside(text)  # --json has standard output for itself

@@ -7,14 +7,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.markup import escape
 from rich.table import Table
 
 from simplify.choices import choices, overlay_dir
 from simplify.cli.select import is_setting
 from simplify.compose import compose_run, compose_zoo
 from simplify.config import RunConfig, nearest
-from simplify.display import console
+from simplify.display import console, tell
 from simplify.errors import ConfigError, RunFolderError
 from simplify.program import loading
 from simplify.runs.files import write_json
@@ -93,7 +92,7 @@ def _at_start(overrides: Sequence[str], conf: Path | None, seeds: int, sequences
     with loading("torch"):
         from simplify.diagnose.run import probe_at_start
 
-    found = probe_at_start(configs, seeds, sequences, lambda text: print(f"probe: {text}", flush=True))
+    found = probe_at_start(configs, seeds, sequences, lambda text: tell(f"probe: {text}"))
     config = next(iter(configs.values()))
     told = f"at initialisation, {f'mean over {seeds} seeds' if seeds > 1 else 'one seed'}; {_batch(config, sequences)}"
     _show(found, told, out or _folder(list(configs), *configs.values()))
@@ -124,10 +123,10 @@ def _show(found: Mapping[str, Sequence[Reading]], told: str, out: Path) -> None:
     for name in rows[0]:
         shown.add_column(name, justify="left" if name == "measure" else "right")
     for row in rows[1:]:
-        shown.add_row(*(escape(cell) for cell in row))
+        shown.add_row(*row)
     console().print(shown)
     for name, value in collapsed(found).items():
-        print(f"{name}: rank collapse: two tokens of the last layer have a cosine of {value:.4f} on average")
+        tell(f"{name}: rank collapse: two tokens of the last layer have a cosine of {value:.4f} on average")
     try:
         out.mkdir(parents=True, exist_ok=True)
         write_json(out / "probe.json", {"what": told, "readings": {name: list(r) for name, r in found.items()}})
@@ -138,4 +137,4 @@ def _show(found: Mapping[str, Sequence[Reading]], told: str, out: Path) -> None:
         raise RunFolderError(
             f"--out={out}: cannot be written: {error.strerror or error}; valid: a folder to write to"
         ) from None
-    print(f"picture: {out / 'probe.png'}\npage:    {out / 'probe.html'}\nnumbers: {out / 'probe.json'}", flush=True)
+    tell(f"picture: {out / 'probe.png'}\npage:    {out / 'probe.html'}\nnumbers: {out / 'probe.json'}")

@@ -15,7 +15,7 @@ from simplify.cli.fit import first_that_fits, framed, listed, parts, plain, plai
 from simplify.cli.report_wish import Shown, wished
 from simplify.cli.select import Selected, select
 from simplify.config import nearest
-from simplify.display import console, is_bounded, near, say
+from simplify.display import console, is_bounded, near, say, tell
 from simplify.errors import ConfigError, RunFolderError
 from simplify.sweep.file import paragraphs, read_sweep
 from simplify.sweep.report import Report
@@ -72,7 +72,7 @@ def _publish(chosen: Selected, wish: Report, options: ReportOptions, files: Sequ
     kept = [path for path in files if path.suffix != ".md"]
     done = publish(name, options.title, options.question, table, kept, chosen.runs, wish.baseline, axis)
     missing = f"; not there: {', '.join(done.missing)}" if done.missing else ""
-    print(f"W&B report: {done.url} ({done.shown} run{'s'[: done.shown != 1]}{missing})", flush=True)
+    tell(f"W&B report: {done.url} ({done.shown} run{'s'[: done.shown != 1]}{missing})")
 
 
 def _report_of(chosen: Selected) -> Report:
@@ -149,7 +149,7 @@ def _print_table(rows: Sequence[Sequence[str]], title: str) -> None:
 
     screen, heads = console(), rows[0]
     if not is_bounded():
-        print("\n".join([title, *aligned(rows)]))
+        tell("\n".join([title, *aligned(rows)]))
         return
     columns = {head: [row[i] for row in rows[1:]] for i, head in enumerate(heads)}
     if first_that_fits([(columns, [])], screen.width) is not None:
@@ -165,7 +165,7 @@ def _print_table(rows: Sequence[Sequence[str]], title: str) -> None:
         (row[0], [f"{head}: {text}" for head, text in zip(heads[1:], row[1:], strict=True) if text != NONE])
         for row in rows[1:]
     ]
-    print("\n".join(listed(told, screen.width)))
+    tell("\n".join(listed(told, screen.width)))
 
 
 def _print_unfinished(found: Comparison, unstarted: Sequence[str]) -> None:
@@ -180,6 +180,6 @@ def _print_unfinished(found: Comparison, unstarted: Sequence[str]) -> None:
 
 def _print_files(files: Sequence[Path], out: Path) -> None:
     pictures = sorted({path.stem for path in files if path.suffix == ".svg"})
-    print(f"page:    {out / 'index.html'}")
+    tell(f"page:    {out / 'index.html'}")
     say(f"figures: {', '.join(pictures)} in {out}, each as .png, .svg and .pdf")
     say(f"table:   {out / 'table.md'}, {out / 'table.tex'}; numbers: {out / 'report.json'}")

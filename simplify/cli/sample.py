@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
+from simplify.display import is_heard, tell, tell_aside
 from simplify.program import loading
 from simplify.runs.folder import root_path
 from simplify.runs.lookup import find_run
@@ -22,11 +22,13 @@ def sample_command(
         from simplify.training.sample import sample_text
 
     restored = restore_run(folder, config)
-    pieces = sample_text(restored, prompt, tokens, temperature, top_k, seed, lambda text: print(text, file=sys.stderr))
+    pieces = sample_text(restored, prompt, tokens, temperature, top_k, seed, lambda text: tell_aside(text))
     started = False
     try:
         for piece in pieces:
-            print(piece if started else prompt + piece, end="", flush=True)
+            tell(piece if started else prompt + piece, end="")
             started = True
+            if not is_heard():
+                break
     finally:  # also after Ctrl-C: the shell's prompt gets a line of its own
-        print("" if started else prompt, flush=True)
+        tell("" if started else prompt)

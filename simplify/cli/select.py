@@ -5,14 +5,13 @@ from __future__ import annotations
 import dataclasses
 import os
 import shlex
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from simplify.choices import sweeps_dir
 from simplify.config import closest, nearest, show
-from simplify.display import near
+from simplify.display import near, tell_aside
 from simplify.errors import RunFolderError
 from simplify.runs.lookup import find_view, run_at, runs_named
 from simplify.runs.settings import flat
@@ -52,7 +51,7 @@ def select(words: Sequence[str], run_root: Path | None) -> Selected:
     names = [word for word in names if word not in paths]
     store = RunStore(root if root or names or not paths else find_view(paths[0], Path()).folder.path.parent)
     for note in store.notes():
-        print(f"simplify: {note}", file=sys.stderr)
+        tell_aside(f"simplify: {note}")
     has_file = any(word.endswith(_YAML) for word in names)
     scale = settings.pop("scale", None) if has_file else None
     elsewhere = f" run_root={root}" if root else ""

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 from pydantic.fields import FieldInfo
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from simplify.choices import GROUPS, choices, first_line, overlay_dir
 from simplify.config import RunConfig, Settings, differing, nearest, show
@@ -90,11 +90,11 @@ def _group_of(key: str) -> str:
 
 def _print_names(title: str, names: dict[str, list[str]]) -> None:
     out = console()
-    out.print("\n".join(wrapped(title, out.width)), style="bold", highlight=False, markup=False)
+    out.print("\n".join(wrapped(title, out.width)), style="bold")
     wide = max(map(len, names))
     for head, its in names.items():
         for line in wrapped(" ".join(its), min(out.width, _WIDE), f" {head:{wide}} ", " " * (wide + 2)):
-            out.print(line, highlight=False, markup=False)
+            out.print(line)
     out.print()
 
 
@@ -104,14 +104,14 @@ def _print_rows(title: str, rows: Iterable[Row]) -> None:
     if out.width >= _WIDE:
         out.print(_table(title, known))
     else:
-        out.print("\n".join(wrapped(title, out.width)), style="bold", highlight=False, markup=False)
+        out.print("\n".join(wrapped(title, out.width)), style="bold")
         for key, value, line in known:
             beside = len(key) + len(value) + 3 <= out.width
-            out.print(f" [cyan]{escape(key)}[/]{f'  {escape(value)}' if value and beside else ''}", highlight=False)
+            out.print(Text.assemble(" ", (key, "cyan"), f"  {value}" if value and beside else ""))
             if not beside:
-                out.print(f"{_BELOW}{value}", highlight=False, markup=False)
+                out.print(f"{_BELOW}{value}")
             for text in wrapped(line, out.width, _BELOW, _BELOW):
-                out.print(text, highlight=False, markup=False)
+                out.print(text)
     out.print()
 
 
@@ -164,5 +164,5 @@ def _table(title: str, rows: Sequence[Row]) -> Table:
         table.add_column(no_wrap=True, style="cyan")
     table.add_column(overflow="fold")
     for key, value, line in rows:
-        table.add_row(*map(escape, (key, value, line) if values else (key, line)))
+        table.add_row(*((key, value, line) if values else (key, line)))
     return table

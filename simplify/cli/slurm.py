@@ -11,6 +11,7 @@ from simplify.data.corpus import open_corpus
 from simplify.dispatch.asked import Asked
 from simplify.dispatch.batch import Request, Runs, script, test_only
 from simplify.dispatch.slurm import Submitted, refuse_without_slurm, requests, submit
+from simplify.display import tell
 from simplify.errors import ConfigError, TryAgain
 from simplify.runs.code import save_patch
 from simplify.runs.files import writing
@@ -33,20 +34,20 @@ def submit_one(config: RunConfig, command: list[str], force: bool) -> None:
     state = found[0].state if found else "new"
     if state in ("queued", "running", "unknown"):
         note = f" ({found[0].note})" if found[0].note else ""
-        print(f"{folder.path.name}: is {state} already{note}; simplify logs -f {folder.run_id}{where} shows it")
+        tell(f"{folder.path.name}: is {state} already{note}; simplify logs -f {folder.run_id}{where} shows it")
         return
     if state == "done" and not force:
-        print(f"already done: {folder.path} (--force runs it again)")
+        tell(f"already done: {folder.path} (--force runs it again)")
         return
     with writing(root):
         if force and folder.path.exists():
-            print(f"--force: the old folder is now {folder.set_aside()}")
+            tell(f"--force: the old folder is now {folder.set_aside()}")
         save_patch(root)
         submitted = submit(root, [(folder, config)], Asked(command, corpora={folder.run_id: corpus.facts.fingerprint}))
     say_submitted(submitted)
     if submitted.added:
         typed = f"{folder.run_id}{where}"
-        print(f"{folder.path.name}: simplify status {typed}, simplify logs -f {typed}")
+        tell(f"{folder.path.name}: simplify status {typed}, simplify logs -f {typed}")
 
 
 def say_submitted(submitted: Submitted) -> None:
@@ -57,9 +58,7 @@ def say_submitted(submitted: Submitted) -> None:
     if submitted.jobs:
         plural = "job" if len(submitted.jobs) == 1 else "jobs"
         runs = "1 run" if submitted.added == 1 else f"{submitted.added} runs"
-        print(
-            f"{runs} submitted to Slurm as {plural} {', '.join(submitted.jobs)}; this shell may be closed", flush=True
-        )
+        tell(f"{runs} submitted to Slurm as {plural} {', '.join(submitted.jobs)}; this shell may be closed")
     if submitted.problems:
         raise ConfigError(*dict.fromkeys([*submitted.problems, *submitted.unknown]))
     if submitted.unknown:
@@ -72,11 +71,11 @@ def show_slurm_plan(root: Path, runs: Runs, label: str) -> None:
     found = requests(runs)
     for number, request in enumerate(found, start=1):
         text = script(arrays_folder(root) / "TOKEN", len(request.runs), request, f"{label[:40]}.TOKEN", None)
-        print(f"\n{_heading(number, len(found), request)}")
+        tell(f"\n{_heading(number, len(found), request)}")
         for line in text.splitlines():
-            print(f"    {line}".rstrip())
-        print(test_only(text))
-    print(hours_asked(found))
+            tell(f"    {line}".rstrip())
+        tell(test_only(text))
+    tell(hours_asked(found))
 
 
 def _heading(number: int, total: int, request: Request) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shlex
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Any
 from simplify.cli.eta import Eta
 from simplify.cli.select import Selected, select
 from simplify.cli.table import counted, print_runs
-from simplify.display import say, short_time
+from simplify.display import is_heard, say, short_time, tell, tell_aside
 from simplify.errors import RunFolderError
 from simplify.machine import slots
 from simplify.runs.files import is_full
@@ -28,12 +27,12 @@ def status_command(words: Sequence[str], run_root: Path | None, as_json: bool) -
     """How the chosen runs stand."""
     chosen = select(words, run_root)
     if as_json:
-        print(json.dumps([run.row() for run in chosen.runs], indent=1))
+        tell(json.dumps([run.row() for run in chosen.runs], indent=1))
         return
     states = [*(run.state for run in chosen.runs), *("new" for _ in chosen.unstarted)]
     if not states:
         none = "no runs here" if words else "no runs yet (--run-root DIR looks elsewhere)"
-        print(f"{chosen.title}: {none}")
+        tell(f"{chosen.title}: {none}")
         return
     print_runs(chosen.runs, f"{chosen.title}: {counted(states)}", chosen.unstarted)
     if needs := Eta(chosen.store).of(chosen.runs):
@@ -89,23 +88,23 @@ def why_command(word: str, run_root: Path | None) -> None:
     """Why a run stands as it does, and what to type."""
     run = find_view(word, root_path(str(run_root) if run_root else None))
     said = cause(run) if run.state in ("failed", "lost") else run.note
-    print(f"{run.name}: {run.state}" + (f": {said}" if said else ""))
+    tell(f"{run.name}: {run.state}" + (f": {said}" if said else ""))
     for number, attempt in enumerate((run.facts.job or {}).get("attempts", []), start=1):
         error = f": {attempt['error'].get('message')}" if attempt.get("error") else ""
         ended = _how_it_ended(attempt, run)
         where = f"process {attempt['pid']} on {attempt['host']}"
         where += f", job {attempt['slurm']} on {attempt['node']}" if attempt.get("slurm") else ""
-        print(f"attempt {number}: {attempt['started']}, {where}, from step {attempt['from_step']}{ended}{error}")
+        tell(f"attempt {number}: {attempt['started']}, {where}, from step {attempt['from_step']}{ended}{error}")
     for line in (run.facts.error or {}).get("traceback", []):
-        print(f"    {line}")
+        tell(f"    {line}")
     if run.last:
         shown = {k: v for k, v in run.last.items() if k in ("step", "train/loss", "val/loss", "grad_norm", "lr")}
-        print("last metrics: " + ", ".join(f"{key} {value:.6g}" for key, value in shown.items() if value is not None))
+        tell("last metrics: " + ", ".join(f"{key} {value:.6g}" for key, value in shown.items() if value is not None))
     for label, path in (("log", run.folder.log), ("metrics", run.folder.metrics_path), ("Slurm's output", run.out)):
         if path is not None and path.exists():
-            print(f"{label}: {path}")
+            tell(f"{label}: {path}")
     for line in _what_to_type(run):
-        print(line)
+        tell(line)
 
 
 def _how_it_ended(attempt: Mapping[str, Any], run: RunView) -> str:
@@ -162,15 +161,14 @@ def logs_command(word: str, run_root: Path | None, follow: bool) -> None:
             f"terminal; its numbers are in {run.folder.metrics_path}"
         )
     if not run.folder.log.exists():
-        print(
+        tell_aside(
             f"{run.name}: {run.state}{f' ({run.note})' if run.note else ''}; waiting for its first line",
-            file=sys.stderr,
         )
     position = 0
     while True:
         active = follow and _is_active(run)  # asked before reading: what it writes last is not missed
         position = _print_from(run.folder.log, position)
-        if not active:
+        if not active or not is_heard():
             return
         time.sleep(0.5)
 
@@ -188,6 +186,5 @@ def _print_from(log: Path, position: int) -> int:
     except OSError:
         return position
     whole = data.rfind(b"\n") + 1 or len(data)  # no half of a character
-    sys.stdout.write(data[:whole].decode("utf-8", "replace"))
-    sys.stdout.flush()
+    tell(data[:whole].decode("utf-8", "replace"), end="")
     return position + whole

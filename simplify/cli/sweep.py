@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import shlex
 import sys
@@ -14,7 +13,7 @@ from simplify.cli.plan import device_hours, plan_as_data, show_plan
 from simplify.cli.plan_time import estimate, lanes_of
 from simplify.cli.question import Options, Question, read_question
 from simplify.config import RunConfig
-from simplify.display import is_terminal, say
+from simplify.display import agreed, answer_alone, can_ask, say, tell, work_counts
 from simplify.errors import ConfigError
 from simplify.runs.code import code_hash, git_state, save_patch, snapshot
 from simplify.runs.files import writing
@@ -34,14 +33,14 @@ _LONG = 24 * 3600.0  # device-seconds from which it asks
 def sweep_command(words: Sequence[str], options: Options) -> None:
     """Words without `=`: one sweep file. The others are settings and axes, which win over the file's."""
     question = read_question(words, options.conf)
-    with contextlib.redirect_stdout(sys.stderr) if options.as_json else contextlib.nullcontext():
+    with answer_alone(options.as_json):
         plan = _plan(question, options)  # tells of a corpus that it prepares
         ahead = estimate(plan, options.measure)
     todo = _todo(plan, options.retry)
     record = read_record(record_path(plan.root, question.name))
     gone = [] if plan.missing else dropped(record, {folder.run_id for _, folder in plan.known})
     if options.as_json:
-        print(json.dumps(plan_as_data(plan, ahead, gone), indent=2))
+        tell(json.dumps(plan_as_data(plan, ahead, gone), indent=2))
         return
     show_plan(plan, ahead, gone, header(question.file) if question.file else [], lanes_of(plan))
     for line in plan.corpora:
@@ -59,6 +58,7 @@ def sweep_command(words: Sequence[str], options: Options) -> None:
         return
     _refuse_slips(question, plan, options)
     _ask(question, todo, plan, ahead, options.yes)
+    work_counts()
     with writing(plan.root):
         kept = _cancel_dropped(plan, gone, options.yes)
         _dispatch(question, plan, todo, options, kept)
@@ -114,9 +114,9 @@ def _ask(
     much = f"{len(todo)} runs" + (f", about {device_hours(long)}" if long > _LONG else "")
     smaller = [name for name in question.source.scales if name != question.scale]
     hint = f"; scale={smaller[0]} asks the same question in small" if smaller and question.scale == PAPER else ""
-    if not (is_terminal() and sys.stdin.isatty()):
+    if not can_ask():
         raise ConfigError(f"sweep: {much} to be trained; --yes trains that much without asking{hint}")
-    if input(f"train {much}{hint}? [y/N] ").strip().lower() not in ("y", "yes"):
+    if not agreed(f"train {much}{hint}?"):
         raise ConfigError(f"sweep: not started; narrow it with settings such as seed=0, or answer y{hint}")
 
 
@@ -135,10 +135,10 @@ def _cancel_dropped(plan: Plan, gone: Sequence[Recorded], yes: bool) -> list[Rec
 
     names = ", ".join(f"{run.name} ({run.state})" for run in active[:8]) + ", ..." * (len(active) > 8)
     if not yes:
-        if not (is_terminal() and sys.stdin.isatty()):
-            print(f"{len(active)} dropped runs go on: {names}; --yes cancels them, or simplify cancel with their names")
+        if not can_ask():
+            tell(f"{len(active)} dropped runs go on: {names}; --yes cancels them, or simplify cancel with their names")
             return kept
-        if input(f"no longer asked for: {names}; cancel? [y/N] ").strip().lower() not in ("y", "yes"):
+        if not agreed(f"no longer asked for: {names}; cancel?"):
             return kept
     say_cancelled(cancel(Queue(plan.root), {run.run_id for run in active}))
     return []
@@ -177,10 +177,10 @@ def _dispatch(
         taken = (
             "nothing is left to train: another command has taken it on meanwhile" if todo else "nothing new to train"
         )
-        print(taken + more)
+        tell(taken + more)
     else:
         shown = shlex.quote(str(question.file)) if question.file else question.name
         runs = f"{added} run{'s'[: added != 1]}"
-        print(f"{runs} queued; simplify status {shown} shows them, simplify watch {shown} stays with them")
+        tell(f"{runs} queued; simplify status {shown} shows them, simplify watch {shown} stays with them")
     if started is not None and (added or counts.get("queued") or counts.get("running")):
         say_started(started)

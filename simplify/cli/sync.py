@@ -8,6 +8,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from simplify.cli.select import Selected, select
+from simplify.display import tell
 from simplify.errors import AlreadyRunning
 from simplify.runs.store import RunView
 from simplify.runs.upload import Uploaded, upload
@@ -25,7 +26,7 @@ def sync_command(
 def sync(chosen: Selected, project: str | None, entity: str | None, disabled_too: bool = False) -> None:
     """The same for runs that were chosen already. Raises UploadError at the first run that cannot be uploaded."""
     if not chosen.runs:
-        print(f"{chosen.title}: no run to upload")
+        tell(f"{chosen.title}: no run to upload")
         return
     root = chosen.store.root
     locks = root / ".locks"
@@ -43,7 +44,7 @@ def sync(chosen: Selected, project: str | None, entity: str | None, disabled_too
         for run in chosen.runs:
             done = upload(server, run, groups.get(run.run_id), project, entity, disabled_too)
             found.append(done)
-            print(f"{run.name:{width}}  {_told(run, done)}", flush=True)
+            tell(f"{run.name:{width}}  {_told(run, done)}")
         _total(found)
     finally:
         tear_down()
@@ -68,7 +69,7 @@ def _total(found: Sequence[Uploaded]) -> None:
     rows, skipped = sum(done.rows for done in found), sum(bool(done.skipped) for done in found)
     urls = [done.url for done in found if done.url]
     where = f"; {urls[0] if len(urls) == 1 else urls[0].rpartition('/runs/')[0]}" if urls else ""
-    print(f"{_counted(len(found), 'run')}: {_counted(rows, 'row')} uploaded, {skipped} skipped{where}")
+    tell(f"{_counted(len(found), 'run')}: {_counted(rows, 'row')} uploaded, {skipped} skipped{where}")
 
 
 def _counted(number: int, what: str) -> str:

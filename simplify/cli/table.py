@@ -20,7 +20,7 @@ from simplify.cli.fit import (
     without,
     without_repeated,
 )
-from simplify.display import console, is_bounded, say, short_time
+from simplify.display import console, is_bounded, say, short_time, tell
 from simplify.runs.settings import varied_words
 from simplify.runs.store import RunView
 
@@ -160,7 +160,7 @@ def print_runs(runs: Sequence[RunView], title: str, unbegun: Sequence[str] = ())
         say_gone(gone, "simplify status")
     else:
         say(title)
-        print("\n".join(_listed(rows, screen.width)))
+        tell("\n".join(_listed(rows, screen.width)))
     if unbegun:
         say(f"not begun, and in no queue: {', '.join(unbegun[:8])}{', ...' if len(unbegun) > 8 else ''}")
 
@@ -176,9 +176,9 @@ def _listed(rows: Sequence[dict[str, str]], width: int) -> list[str]:
 
 
 def _print_plainly(rows: Sequence[dict[str, str]], title: str) -> None:
-    print(title)
+    tell(title)
     names = list(rows[0]) if rows else []
     widths = {name: max(len(name), *(len(row[name]) for row in rows)) for name in names}
     for row in [dict(zip(names, names, strict=True)), *rows] if rows else []:
         parts = (t.rjust(widths[n]) if n in RIGHT else t.ljust(widths[n]) for n, t in row.items())
-        print("  ".join(parts).rstrip())
+        tell("  ".join(parts).rstrip())

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from simplify.config import RunConfig, validate
+from simplify.display import tell, work_counts
 from simplify.errors import ConfigError, Interrupted
 
 if TYPE_CHECKING:
@@ -75,11 +76,12 @@ def train_and_show(
     from simplify.compare.summary import show_result, show_siblings
     from simplify.dispatch.here import Terms, train_here
 
+    work_counts()
     outcome = train_here(run, Terms(command, force, origin, max_stalled, asked))
     if not outcome.result:
         return
     if outcome.already_done:
-        print(f"already done: {outcome.folder.path} (--force runs it again)", flush=True)
+        tell(f"already done: {outcome.folder.path} (--force runs it again)")
     show_result(outcome.folder, outcome.result)
     show_siblings(outcome.folder, outcome.result)
     picture = outcome.folder.path / "loss.png"
@@ -87,6 +89,6 @@ def train_and_show(
         try:
             draw_loss(outcome.folder, outcome.result)
         except OSError as error:  # the run is done and safe; only the picture is missing
-            print(f"loss.png: not drawn: {error.strerror or error}", flush=True)
+            tell(f"loss.png: not drawn: {error.strerror or error}")
             return
-    print(f"loss curve: {picture}", flush=True)
+    tell(f"loss curve: {picture}")

@@ -9,7 +9,6 @@ from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.live import Live
-from rich.markup import escape
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
@@ -20,7 +19,8 @@ from simplify.cli.select import select
 from simplify.cli.status import cause
 from simplify.cli.table import PROSE, as_columns, cells, counted, fitted, is_setting, print_runs
 from simplify.compare.textplot import COLOURS, Curve, text_plot
-from simplify.display import REDRAW_HZ, console, is_terminal, short_time, wrapped
+from simplify.display import console, is_terminal, reader_left, short_time, tell, wrapped
+from simplify.display.progress import REDRAW_HZ
 from simplify.errors import TrainingFailed, TryAgain
 from simplify.runs.queue import Queue
 from simplify.runs.store import RunStore, RunView
@@ -51,8 +51,10 @@ def watch(store: RunStore, run_ids: Sequence[str], title: str, unbegun: Sequence
     try:
         runs = _live(store, run_ids, title, news) if is_terminal() else _plain(store, run_ids, title, news)
     except KeyboardInterrupt:
-        print("\nno longer watching; the runs go on (simplify status shows them, simplify cancel stops them)")
+        tell("\nno longer watching; the runs go on (simplify status shows them, simplify cancel stops them)")
         raise SystemExit(130) from None
+    if reader_left():  # `| head` has what it wanted; the runs go on
+        return
     left = {run.run_id for run in runs}
     gone = [*unbegun, *(name for run_id, name in names.items() if run_id not in left)]
     states = [*(run.state for run in runs), *("new" for _ in gone)]
@@ -124,8 +126,8 @@ def _plain(store: RunStore, run_ids: Sequence[str], title: str, news: _News) -> 
             lines = [f"{title}: {counted([run.state for run in runs])}{f'; {needs}' if needs else _longest(runs)}"]
         for line in lines:
             said = time.monotonic()
-            print(line, flush=True)
-        if not patience.left(runs):
+            tell(line)
+        if reader_left() or not patience.left(runs):
             return runs
         time.sleep(_LOOK_EVERY)
 
@@ -144,7 +146,7 @@ def _live(store: RunStore, run_ids: Sequence[str], title: str, news: _News) -> l
             for line in news.since(runs):
                 live.console.print(line, highlight=False, markup=False)
             live.update(_picture(runs, (title, eta.of(runs)), curves, screen.size.width, screen.size.height))
-            if not patience.left(runs):
+            if reader_left() or not patience.left(runs):
                 return runs
             time.sleep(_LOOK_EVERY)
 
@@ -161,16 +163,16 @@ def _picture(
     coloured = [run for run in ranked if run.state in ("running", "done")][:_CURVES]
     colours = {run.run_id: colour for run, colour in zip(coloured, COLOURS, strict=False)}
     columns, bar = _moving(ranked, width)
-    table = Table(title=escape(f"{title}: {counted([run.state for run in runs])}"), title_justify="left")
+    table = Table(title=f"{title}: {counted([run.state for run in runs])}", title_justify="left")
     for name in columns:
-        table.add_column(escape(name), no_wrap=name not in PROSE and ", " not in name)
+        table.add_column(name, no_wrap=name not in PROSE and ", " not in name)
         if name == "state" and bar:
             table.add_column("", width=_BAR)
     for run, row in list(zip(ranked, zip(*columns.values(), strict=True), strict=True))[:room]:
         parts: list[RenderableType] = []
         for name, text in zip(columns, row, strict=True):
             colour = colours.get(run.run_id) if name in (RUN, "id") else None
-            parts.append(f"[{colour}]{escape(text)}[/]" if colour else escape(text))
+            parts.append(Text(text, style=colour or ""))
             if name == "state" and bar:
                 parts.append(ProgressBar(total=1.0, completed=run.share, width=_BAR))
         table.add_row(*parts)

@@ -28,7 +28,8 @@ from simplify.data.source import Source
 from simplify.data.splits import SPLITS
 from simplify.data.tokeniser_training import train_tokeniser
 from simplify.data.tokenisers import load_tokeniser, open_tokeniser
-from simplify.display import Meter, meter
+from simplify.display import tell
+from simplify.display.progress import Meter, meter
 from simplify.errors import DataError
 
 
@@ -39,7 +40,7 @@ def build_once(config: DataConfig, source: Source, folder: Path, masked: bool, w
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        print("data: another process is building this corpus; waiting for it", flush=True)
+        tell("data: another process is building this corpus; waiting for it")
         lock.acquire()
     try:
         if (folder / "meta.json").is_file():

@@ -14,6 +14,7 @@ from simplify.config import DataConfig
 from simplify.data.files import FULL_DISK, LocalFiles, import_datasets
 from simplify.data.source import Survey
 from simplify.data.splits import SPLITS, Split, held_out, stretch
+from simplify.display import tell
 from simplify.errors import DataError
 
 _FEW = 1000  # rows among which a held-out one may be missing by chance
@@ -132,7 +133,7 @@ class HubSource:
         setting = "train_set" if which == "train" else "val_set"
         name = str(getattr(config, setting))
         advice = f"check name and network, or use files that you have: simplify data prepare {config.name} --from DIR"
-        print(f"data: loading {name}", flush=True)
+        tell(f"data: loading {name}")
         with _told(f"data.{setting}={name}", advice):
             datasets = import_datasets(offline=Path(name).is_dir())
             chosen = config.train_files if which == "train" else None

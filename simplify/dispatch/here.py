@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from simplify.config import RunConfig
 from simplify.data.batches import Batches
 from simplify.data.corpus import Corpus, open_corpus
+from simplify.display import tell
 from simplify.errors import AlreadyRunning, Interrupted, RunFolderError, SimplifyError
 from simplify.program import loading
 from simplify.runs.code import save_patch
@@ -71,11 +72,11 @@ def train_here(config: RunConfig, terms: Terms) -> Outcome:
         folders = read_folders(root)
         folder = folders.find(identifier, folder_name(config, identifier))
         for note in folders.notes(identifier):
-            print(note, flush=True)
+            tell(note)
         if not terms.force and (done := folder.done()) is not None:
             return Outcome(folder, done, already_done=True)
         if world.leads:
-            print(corpus.line(config.data.name), flush=True)
+            tell(corpus.line(config.data.name))
         world.micro_batch(config)  # said before anybody waits for anybody
         world.join()
         place = _Place(config, corpus, folder, world, terms)
@@ -140,7 +141,7 @@ class _Place:
     def _clear(self) -> None:
         if self.terms.force and self.folder.path.exists():
             old = self.folder.set_aside()
-            print(f"--force: the old folder is now {old}", flush=True)
+            tell(f"--force: the old folder is now {old}")
         save_patch(self.folder.path.parent)
 
     def _train(self, batches: Batches, stop: StopRequest) -> dict[str, Any]:
@@ -172,9 +173,8 @@ def _check_predecessor(folder: RunFolder) -> None:
     if facts.attempt is None or is_local(facts.attempt) or not is_training(facts, folder.path):
         return
     first, end = _last_beat(folder), time.monotonic() + _SILENCE
-    print(
+    tell(
         f"{folder.path.name}: was trained on {facts.attempt['host']} a moment ago; waiting for a sign of life",
-        flush=True,
     )
     while time.monotonic() < end:
         time.sleep(1)

@@ -25,6 +25,8 @@ from filelock import FileLock, Timeout
 from simplify.dispatch.cancel import cancel, terminate
 from simplify.dispatch.judge import Verdict, Watched, judge
 from simplify.dispatch.nursery import Forked, Fresh, Nursery
+from simplify.display import tell
+from simplify.display.streams import Stream
 from simplify.errors import SimplifyError
 from simplify.program import environment_of_a_child
 from simplify.runs.facts import is_training, read_facts
@@ -103,7 +105,7 @@ class Lane:
         with contextlib.suppress(OSError):  # the disk may be full for both
             if said:
                 write_whole(words, said + "\n", sync=False)
-                print(f"{now()} lane {self._record['lane']}: {said}", flush=True)
+                tell(f"{now()} lane {self._record['lane']}: {said}")
 
     def _work(self) -> None:
         for job, path, claim in self._queue.orphans(self._record, self._is_alive):
@@ -145,7 +147,9 @@ class Lane:
         try:
             self._see_to_folder(job)
             with open(folder.log, "a", encoding="utf-8") as log:
-                print(f"--- {now()} lane {self._record['lane']}", file=log, flush=True)
+                head = Stream(log)
+                head.write(f"--- {now()} lane {self._record['lane']}\n")
+                head.flush()
                 words = ["job", str(path), self._record["lane"]]
                 child = self._nursery.start(job, words, log, self._child_environment(job))
         except OSError as error:

@@ -17,6 +17,7 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from simplify.display import tell
 from simplify.machine import Slot
 from simplify.program import environment_of_a_child, heed_signals, import_path, program
 from simplify.runs.process import process, this_process
@@ -116,4 +117,4 @@ def main() -> None:
         executor = submitit.LocalExecutor(folder)
         executor.update_parameters(timeout_min=_YEARS, tasks_per_node=1, stderr_to_stdout=True)
         job = executor.submit(work, root, slot["number"], slot["device"], slot["environment"])
-        print(job.job_id)  # the pid of its controller
+        tell(job.job_id)  # the pid of its controller

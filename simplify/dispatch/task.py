@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import sys
 import threading
 import time
 import traceback
@@ -21,6 +20,7 @@ from typing import Any
 
 from simplify.config import RunConfig, validate
 from simplify.dispatch.cancel import cancel
+from simplify.display import print_into, tell
 from simplify.errors import AlreadyRunning, Interrupted, RunFolderError, SimplifyError, TrainingFailed, UserError
 from simplify.program import forget_group
 from simplify.runs.files import storage_failure
@@ -87,7 +87,7 @@ def run_task(folder: Path, train: Train) -> None:
         if place.rank == 0 and not _goes_on(place, stop):
             raise
     except AlreadyRunning as other:  # the cluster believed a process dead that is not
-        print(other, flush=True)
+        tell(other)
     except Exception as error:
         if place.rank == 0:
             _note_failure(place, error)
@@ -99,7 +99,7 @@ def _place(folder: Path) -> Place | None:
     index = int(os.environ.get("SLURM_ARRAY_TASK_ID", "0"))
     job = array.job(index) if array else None
     if array is None or job is None:
-        print(f"{folder}: holds no run {index}; it was cancelled, or removed", flush=True)
+        tell(f"{folder}: holds no run {index}; it was cancelled, or removed")
         return None
     return Place(array, index, job, int(os.environ.get("SLURM_PROCID", "0")))
 
@@ -112,7 +112,7 @@ def _is_wanted(place: Place) -> bool:
             array.note_id(_own_id())  # its submitter died before it could
         return not array.cancelled(place.index).exists()
     if known != _own_id():
-        print(f"job {_own_id()}: the run was given up, or to job {known}; nothing to do", flush=True)
+        tell(f"job {_own_id()}: the run was given up, or to job {known}; nothing to do")
         return False
     array.reopen()
     return not array.cancelled(place.index).exists()
@@ -126,8 +126,8 @@ def _settle_in(place: Place) -> None:
         place.folder.path.mkdir(parents=True, exist_ok=True)
         if not (place.folder.path / "config.yaml").exists():
             place.folder.keep_config(job.config)
-        _print_into(place.folder.log)
-        print(f"--- job {place.element} on {os.environ.get('SLURM_JOB_NODELIST', '?')}", flush=True)
+        print_into(place.folder.log)
+        tell(f"--- job {place.element} on {os.environ.get('SLURM_JOB_NODELIST', '?')}")
     try:
         os.chdir(job.cwd)
     except OSError as error:
@@ -143,18 +143,9 @@ def _settle_in(place: Place) -> None:
         forget_group()  # sbatch hands the submitting shell's variables on
 
 
-def _print_into(log: Path) -> None:
-    """From here on everything this process prints goes into the run's log."""
-    handle = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-    sys.stdout.flush()
-    for stream in (1, 2):
-        os.dup2(handle, stream)
-    os.close(handle)
-
-
 def _goes_on(place: Place, stop: Interrupted) -> bool:
     """Have the job started again, unless somebody wants it to end; whether all is as it was wanted."""
-    print(stop, flush=True)
+    tell(stop)
     if place.array.cancelled(place.index).exists():
         return True
     if stop.signal in (signal.SIGTERM, signal.SIGINT):  # scancel's signal, and some sites' way to preempt
@@ -162,7 +153,7 @@ def _goes_on(place: Place, stop: Interrupted) -> bool:
         if "RUNNING" not in seen.out.split():
             return False
     problem = _requeue(place)
-    print(f"job {place.element}: {f'not requeued: {problem}' if problem else 'requeued'}", flush=True)
+    tell(f"job {place.element}: {f'not requeued: {problem}' if problem else 'requeued'}")
     if problem:
         why = f"{stop}; but Slurm was asked in vain to start the job again: {problem}"
         with contextlib.suppress(OSError):
@@ -180,7 +171,7 @@ def _requeue(place: Place) -> str:
         if not reply.code or any(word in reply.said for word in _ENDING):
             return ""
         refusals += not reply.silent
-        print(f"job {place.element}: not requeued yet: {reply.problem}", flush=True)
+        tell(f"job {place.element}: not requeued yet: {reply.problem}")
         if ended.wait(pause) or refusals > _REFUSALS or time.monotonic() > end:
             return reply.problem or f"scontrol ended with code {reply.code}"
         pause = min(2 * pause, _ONE_TRY)

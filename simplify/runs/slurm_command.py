@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import subprocess
-import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from simplify.display import tell_aside
 from simplify.program import environment_of_a_child
 
 _PATIENCE = 15.0  # seconds that Slurm's silence may cost in all, however many commands a verb needs
@@ -84,7 +84,7 @@ class _Patience:
         if not self._told:
             self._told = True
             with contextlib.suppress(OSError, ValueError):  # words may not end work
-                print(f"Slurm has not answered yet ({name}); waiting for up to {seconds:.0f} s", file=sys.stderr)
+                tell_aside(f"Slurm has not answered yet ({name}); waiting for up to {seconds:.0f} s")
 
 
 _patience = _Patience()

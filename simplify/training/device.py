@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from simplify.config import RunConfig
+from simplify.display import tell_aside
 from simplify.errors import ConfigError
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -138,7 +139,7 @@ def _say_what_is_not_there(kind: str) -> None:
         )
     if said and not said.startswith("-"):
         with contextlib.suppress(OSError, ValueError):  # nobody may be there to read it
-            print(f"CUDA_VISIBLE_DEVICES={said}: torch sees no such GPU; this is {kind}", file=sys.stderr, flush=True)
+            tell_aside(f"CUDA_VISIBLE_DEVICES={said}: torch sees no such GPU; this is {kind}")
 
 
 def _processor() -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 
-from simplify.display import Meter, short_time
+from simplify.display import short_time
+from simplify.display.progress import Meter
 from simplify.training.schedules import Budget
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from simplify.config import RunConfig
 from simplify.data.corpus import Corpus, ready_corpus
 from simplify.data.tokenisers import Tokenizer, read_tokeniser
+from simplify.display import tell
 from simplify.errors import DataError, RunFolderError
 from simplify.runs.folder import RunFolder
 from simplify.training import checkpoint
@@ -31,7 +32,7 @@ class Restored:
 
 def restore_run(folder: RunFolder, config: RunConfig) -> Restored:
     """The newest checkpoint of a run, on the CPU in fp32. Raises RunFolderError if there is none, or no tokeniser."""
-    saved = checkpoint.newest(folder.checkpoints, folder.run_id, print)
+    saved = checkpoint.newest(folder.checkpoints, folder.run_id, tell)
     if saved is None:
         raise RunFolderError(f"{folder.path}: has no checkpoint yet; train it first, then run this again")
     tokeniser = _tokeniser(folder, config)

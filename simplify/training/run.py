@@ -6,7 +6,8 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
-from simplify.display import Meter, meter, quiet_meter
+from simplify.display import tell
+from simplify.display.progress import Meter, meter, quiet_meter
 from simplify.errors import Interrupted, TrainingFailed, TryAgain
 from simplify.runs.process import beating
 from simplify.runs.result import result_of
@@ -32,7 +33,7 @@ def train_run(task: Task, stop: StopRequest) -> dict[str, Any]:
     config, folder, world = task.config, task.folder, task.world
     recorded = folder.about().get("device", {}).get("precision")
     device = choose_device(config, world.share(recorded), world.local_rank)
-    saved = checkpoint.newest(folder.checkpoints, folder.run_id, print)
+    saved = checkpoint.newest(folder.checkpoints, folder.run_id, tell)
     first = saved.step if saved else 0
     if world.leads:
         forget_ranks(folder.path)  # before the others are told where to begin, and show themselves

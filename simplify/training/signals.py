@@ -6,7 +6,8 @@ import signal
 from types import FrameType
 from typing import Any
 
-from simplify.errors import Interrupted
+from simplify.display import tell
+from simplify.errors import Interrupted, SimplifyError
 
 _MEANT = ("SIGINT", "SIGHUP")  # ignored by a parent that knew what it did: a job in the background, nohup
 _NAMES = ("SIGINT", "SIGTERM", "SIGUSR1", "SIGUSR2", "SIGHUP")
@@ -55,7 +56,17 @@ class StopRequest:
         if again == number == signal.SIGINT:
             raise Interrupted("stopped by a second Ctrl-C without saving; the last checkpoint is intact", number)
         if not again:
-            print(f"\n{name}: finishing this step, then saving (a second signal stops at once)", flush=True)
+            self._tell(f"\n{name}: finishing this step, then saving (a second Ctrl-C stops at once)")
+
+    @staticmethod
+    def _tell(text: str) -> None:
+        """Say it if it can be said: the terminal may be gone, or the signal have come in the middle of another line."""
+        try:
+            tell(text)
+        except SimplifyError:  # of the next signal
+            raise
+        except Exception:
+            pass
 
     @staticmethod
     def _interrupted(number: int) -> Interrupted:

@@ -27,6 +27,7 @@ from torch.optim.optimizer import register_optimizer_step_pre_hook
 from simplify.config import RunConfig, validate
 from simplify.data.batches import Batches
 from simplify.data.objectives import Batch, next_token
+from simplify.display import answer_alone, attach, tell
 from simplify.training.device import Device, choose_device, out_of_memory
 from simplify.training.trainer import Trainer
 
@@ -36,12 +37,13 @@ _LEAST, _ENOUGH = 3, 20  # repetitions
 
 def main() -> None:
     """Answer the configurations on stdin, in their order."""
-    own, answers = torch.get_num_threads(), sys.stdout
+    attach()
+    own = torch.get_num_threads()
     for data in json.load(sys.stdin):
         torch.set_num_threads(own)  # an earlier configuration's cluster.cpu_threads was for it alone
-        with contextlib.redirect_stdout(sys.stderr):
+        with answer_alone():
             answer = _answer(data)
-        print(json.dumps(answer), file=answers, flush=True)
+        tell(json.dumps(answer))
         gc.collect()  # a model that did not fit must not take the next one's memory
         if torch.cuda.is_available():
             torch.cuda.empty_cache()

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from simplify.config import RunConfig
 from simplify.data.batches import Batches
+from simplify.display import tell
 from simplify.errors import SimplifyError, TrainingFailed
 from simplify.training.compiling import compiled, wants_compiling
 from simplify.training.device import Device, out_of_memory
@@ -32,7 +33,7 @@ class Trainer:
         config: RunConfig,
         batches: Batches,
         device: Device,
-        warn: Callable[[str], None] = print,
+        warn: Callable[[str], None] = tell,
         world: World | None = None,
     ) -> None:
         self._config, self._device, self._world = config, device, world or World()

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sys
 import threading
 import time
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from datetime import timedelta
 from typing import Any
 
 from simplify.config import RunConfig
+from simplify.display import tell_aside
 from simplify.errors import ConfigError, UserError
 
 _PATIENCE = timedelta(minutes=10)  # for a process that is gone
@@ -187,5 +187,5 @@ def _join_torch(failed: list[BaseException]) -> None:
 
 def _say_waiting(others: str) -> bool:
     with contextlib.suppress(OSError, ValueError):  # nobody may be there to read it
-        print(f"waiting for {others}, as {_told()} say; {_ALONE}", file=sys.stderr, flush=True)
+        tell_aside(f"waiting for {others}, as {_told()} say; {_ALONE}")
     return True

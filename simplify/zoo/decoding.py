@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol, runtime_checkable
 
@@ -38,7 +39,7 @@ class Decoder:
     each batch and capacity takes its time for that; where it fails, `warn` is told once and the steps are eager.
     """
 
-    def __init__(self, model: CausalModel, compiled: bool = False, warn: Callable[[str], None] = print) -> None:
+    def __init__(self, model: CausalModel, compiled: bool = False, warn: Callable[[str], None] = warnings.warn) -> None:
         self._model, self.compiled, self._warn = model, compiled, warn
         self._cache: Cache | None = None
         self._step: Any = None

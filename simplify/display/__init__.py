@@ -1,0 +1,37 @@
+"""All that is shown: lines, tables, progress. Nothing else prints, and nothing here ends the work that it shows."""
+
+from simplify.display.screen import agreed, can_ask, console, is_bounded, is_terminal, near, say, short_time, wrapped
+from simplify.display.streams import (
+    answer_alone,
+    attach,
+    is_heard,
+    open_log,
+    parting,
+    print_into,
+    reader_left,
+    tell,
+    tell_aside,
+    work_counts,
+)
+
+__all__ = [
+    "agreed",
+    "answer_alone",
+    "attach",
+    "can_ask",
+    "console",
+    "is_bounded",
+    "is_heard",
+    "is_terminal",
+    "near",
+    "open_log",
+    "parting",
+    "print_into",
+    "reader_left",
+    "say",
+    "short_time",
+    "tell",
+    "tell_aside",
+    "work_counts",
+    "wrapped",
+]
