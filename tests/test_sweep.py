@@ -306,7 +306,7 @@ def test_a_plan_as_json_is_json_where_the_corpus_has_to_be_made(
 ) -> None:
     monkeypatch.setenv("SIMPLIFY_CACHE", str(here / "a new cache"))
     monkeypatch.setattr("simplify.cli.plan_time.estimate_times", known(1.0))
-    monkeypatch.setattr("simplify.display.LINE_EVERY", 0.0)  # each update is a line
+    monkeypatch.setattr("simplify.display.progress.LINE_EVERY", 0.0)  # each update is a line
     done = cli("sweep", *TINY, "block=pre_ln,sas", "--json")
     assert len(json.loads(done.out)["runs"]) == 2 and "data" in done.err
 
