@@ -53,6 +53,7 @@ def test_status_shows_what_varies_and_words_choose(cli: Cli, runs: Path) -> None
     assert len(json.loads(cli("status", "--json", "block.value=identity").out)) == 2  # a matrix by its kind
     for words, message in (
         (["block.value=nil"], "block.value=nil: no run has that; found among 3 runs: dense, identity"),
+        (["lr=1"], "lr=1: did you mean optimiser.lr? no run has the setting lr; valid: state, block"),
         (["block=sos"], "block=sos: no run has that; found among 3 runs: pre_ln, sas"),
         (["optimiser.rl=1"], "optimiser.rl=1: did you mean optimiser.lr? no run has the setting optimiser.rl"),
         (["zzz"], "zzz: no run of that name or id in "),

@@ -245,6 +245,8 @@ def test_bad_words(cli: Cli, here: Path) -> None:
         (["zzz.yaml"], "zzz.yaml: no such file; valid: "),
         (["fig06_depht.yaml"], f"did you mean {shlex.quote(str(ROOT / 'sweeps/paper/fig06_depth.yaml'))}? "),
         (["a.yaml", "b.yaml"], "b.yaml: a second sweep file"),
+        (["block=sas", "~wandb"], "~wandb: settings are not deleted; set wandb.mode=disabled"),
+        (["block@model=sas"], "block@model=sas: not understood; valid: key=value"),
         (
             [str(ROOT / "sweeps/seeds.yaml"), "scale=nan"],
             "scale=nan: did you mean nano? valid in this",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,7 +51,7 @@ class Question:
 
 def read_question(words: Sequence[str], conf: Path | None) -> Question:
     """What the words ask. Raises ConfigError."""
-    files = [word for word in words if not is_setting(word)]
+    files = [word for word in words if not is_setting(word) and not re.fullmatch(r"~[\w.]+", word)]  # Hydra's ~key
     if len(files) > 1:
         raise ConfigError(f"{files[1]}: a second sweep file; valid: one file, then settings such as seed=0,1,2")
     rest = [word for word in words if word not in files]

@@ -160,8 +160,10 @@ def _with_setting(runs: Sequence[RunView], key: str, value: str) -> list[RunView
         there = in_order(_text(_setting(run, key)) for run in runs)
         if there == ["-"]:
             keys = {name.removesuffix(".name") for run in runs[:50] for name in flat(run.config)}
+            same = sorted(name for name in keys if name.rpartition(".")[2] == key)  # lr: optimiser.lr
+            meant = f"did you mean {' or '.join(same[:3])}? " if same else nearest(key, keys)
             raise RunFolderError(
-                f"{key}={value}: {nearest(key, keys)}no run has the setting {key}; valid: state, block, model, data, "
+                f"{key}={value}: {meant}no run has the setting {key}; valid: state, block, model, data, "
                 "optimiser, or a full key such as optimiser.lr (simplify train --help lists them)"
             )
         listed = ", ".join([*there[:_MOST], *["..."] * (len(there) > _MOST)])

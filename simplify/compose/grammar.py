@@ -28,8 +28,8 @@ def parse(overrides: Sequence[str]) -> list[Override]:
     for word in overrides:
         try:
             parsed.append(read_word(word))
-            if not parsed[-1].key_or_group:
-                raise HydraException("no key")
+            if not parsed[-1].key_or_group or parsed[-1].package is not None:
+                raise HydraException("no key, or Hydra's key@package")
         except (HydraException, OmegaConfBaseException, ValueError):
             raise ConfigError(
                 f"{word}: not understood; valid: key=value, as in block=sas or optimiser.lr=3e-4; "
