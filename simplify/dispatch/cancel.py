@@ -92,29 +92,36 @@ def _cancel_submitted(root: Path, run_ids: Collection[str] | None, sweep: str | 
         if training:
             write_json(root / element.name / "cancelled.json", {"cancelled": now()})
         (stops if training else ends).append(element)
+    untold, problem = _scancel(ends)
     _scancel(stops, "--signal=USR2")  # sooner than it would look
     found.asked_to_stop.extend(element.name for element in stops)
-    problem = _scancel(ends)
-    still = _still_there(ends) if not problem else {slurm_id for e in ends if (slurm_id := e.slurm_id)}
+    still = untold | _still_there([element for element in ends if element.slurm_id not in untold])
     for element in ends:
         if element.slurm_id not in still:
             found.dequeued.append(element.name)
             continue
-        why = f"Slurm cannot be told ({problem})" if problem else "scancel has not taken it out"
+        why = f"Slurm cannot be told ({problem})" if element.slurm_id in untold else _refused(problem)
         found.out_of_reach[element.name] = (
             f"will not be trained, but {why}: job {element.slurm_id} stays in its queue; the same command later"
         )
     return chosen
 
 
-def _scancel(elements: Sequence[Element], *words: str) -> str:
-    """Tell Slurm; returns why it could not be told, if so."""
+def _scancel(elements: Sequence[Element], *words: str) -> tuple[set[str], str]:
+    """Tell Slurm; returns the ids that it may not have heard of, and what it had to say against others."""
     ids = [slurm_id for element in elements if (slurm_id := element.slurm_id)]
+    problem = ""
     for start in range(0, len(ids), _AT_ONCE):
         reply = command("scancel", *words, *ids[start : start + _AT_ONCE])
         if reply.code and (reply.silent or not any(word in reply.said for word in _OVER)):
-            return _OF_A_JOB.sub("", reply.problem) or f"scancel ended with code {reply.code}"
-    return ""
+            problem = _OF_A_JOB.sub("", reply.problem) or f"scancel ended with code {reply.code}"
+        if reply.silent or not reply.ran:
+            return set(ids[start:]), problem
+    return set(), problem
+
+
+def _refused(problem: str) -> str:
+    return f"scancel has not taken it out{f' ({problem})' if problem else ''}"
 
 
 def _still_there(elements: Sequence[Element]) -> set[str]:
