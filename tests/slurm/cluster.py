@@ -87,7 +87,8 @@ class Cluster:
     def cancel_all(self) -> None:
         """No jobs, and every node back in service."""
         self.run("scancel", "--state=PENDING", f"--user={os.getuid()}", check=False)
-        self.run("scancel", "--signal=KILL", "--full", f"--user={os.getuid()}", check=False)
+        # with a time: of a job that is just ending, scancel repeats a signal for a minute
+        self.run("timeout", "4", "scancel", "--signal=KILL", "--full", f"--user={os.getuid()}", check=False)
         self.run("scancel", f"--user={os.getuid()}", check=False)
         with contextlib.suppress(RuntimeError):
             self._until("empty queue", lambda: not self.run("squeue", "-h", check=False).strip())
