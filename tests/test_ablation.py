@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from simplify.cli.baseline import home, planned_line
 from simplify.compare.comparison import comparison
 from simplify.compare.figures import gap_panel, printed_loss
 from simplify.compare.finals import final_panel, is_geometric
+from simplify.compare.notes import notes_of
 from simplify.compare.panels import styles_of
 from simplify.compare.scaling import scaling_panel
 from simplify.compare.styles import DASHES, dealt, paler
@@ -67,9 +67,9 @@ def test_an_axis_beside_the_block_has_a_baseline_too(tmp_path: Path) -> None:
 def test_where_no_baseline_is_nearest_a_line_says_what_to_type(cli: Cli, here: Path) -> None:
     for lr in ("3e-3", "3e-4"):  # neither is the optimiser's own
         make_run(here / "runs", ["block=pre_ln", f"optimiser.lr={lr}"], falling(4.0))
-    found = cli("report")
-    line = "very variant would be its own baseline; name one: --baseline with one of lr=0.0003, lr=0.003"
-    assert found.code == 0 and f"No verdicts: e{line.replace('lr=', 'optimiser.lr=')}" in found.out.replace("\n  ", " ")
+    said = notes_of(comparison(runs_of(here / "runs"), home=home))[0]
+    assert said.startswith("No verdicts: every variant would be its own baseline; name one: --baseline with one of ")
+    assert said.endswith("optimiser.lr=0.0003, optimiser.lr=0.003.")
     wrong = cli("report", "--baseline", "lr=1e-3")
     assert wrong.code == 2 and "none of these runs is that; valid here: optimiser.lr=0.0003, " in wrong.err
     (here / "lr.yaml").write_text("grid: {optimiser.lr: [3e-3, 3e-4]}\nreport: {baseline: pre_ln}\n")
@@ -160,15 +160,15 @@ def test_geometric_values_get_a_log_axis() -> None:
     assert not is_geometric([1, 2, 3]) and not is_geometric([10, 11, 12.1])
 
 
-def test_unrelated_variants_come_in_the_order_of_their_settings(cli: Cli, here: Path) -> None:
+def test_unrelated_variants_come_in_the_order_of_their_settings(tmp_path: Path) -> None:
     for lr in ("1e-3", "3e-3", "3e-4"):
-        make_run(here / "runs", ["block=sas", f"optimiser.lr={lr}"], falling(4.0))
+        make_run(tmp_path, ["block=sas", f"optimiser.lr={lr}"], falling(4.0))
     usual = ["model.d_ff=96", "optimiser.weight_decay=0.05", "optimiser.grad_clip=2", "train.val_sequences=8"]
     for block, words in (("pre_ln", ["model.activation=gelu"]), ("v_skipinit", ["model.activation=swiglu", *usual])):
-        make_run(here / "runs", [f"block={block}", *words], falling(4.0))
-    found = cli("report")
-    names = [row["variant"] for row in json.loads((here / "report" / "report.json").read_text())["rows"]]
+        make_run(tmp_path, [f"block={block}", *words], falling(4.0))
+    found = comparison(runs_of(tmp_path), as_given=False)
+    names = [variant.name for variant in found.variants]
     assert names[0].startswith("pre_ln") and names[-1].startswith("v_skipinit")
     assert [name for name in names if name.startswith("sas")] == ["sas, lr=0.0003", "sas", "sas, lr=0.003"]
-    assert "Where a name does not say: " in found.out and "optimiser.lr=0.001" in found.out
-    assert max(len(name) for name in names[:-1]) < 40
+    said = next(note for note in notes_of(found) if note.startswith("Where a name does not say: "))
+    assert "optimiser.lr=0.001" in said and max(len(name) for name in names[:-1]) < 40

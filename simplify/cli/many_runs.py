@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from simplify.cli.complete import complete_override
-from simplify.cli.options import Chosen, Conf, Json, Overrides, Run, RunRoot, Select
+from simplify.cli.options import Chosen, Conf, Figures, Json, Labels, Overrides, Run, RunRoot, Select
 
 
 def sweep(
@@ -100,19 +100,8 @@ def report(
         float | None,
         typer.Option(help="losses that surely differ by less, in nats, count as equal", show_default=False),
     ] = None,
-    figure: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="one more figure: gains, scaling=parameters, final=optimiser.lr; after commas by=SETTING, log_x=false",
-            show_default=False,
-        ),
-    ] = None,
-    label: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME=LABEL", help='what a paper calls it: "projection=identity=no $W_P$"', show_default=False
-        ),
-    ] = None,
+    figure: Figures = None,
+    label: Labels = None,
     columns: Annotated[
         str | None, typer.Option(help="of table.md and table.tex, with commas: loss,difference,parameters")
     ] = None,

@@ -92,3 +92,16 @@ Chosen = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="as JSON, for programs")]
+Figures = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="one more figure: gains, scaling=parameters, final=optimiser.lr; after commas by=SETTING, log_x=false",
+        show_default=False,
+    ),
+]
+Labels = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME=LABEL", help='what a paper calls it: "projection=identity=no $W_P$"', show_default=False
+    ),
+]

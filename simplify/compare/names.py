@@ -53,11 +53,12 @@ def short(key: str, among: Mapping[str, Any]) -> str:
 
 
 def _usual(cells: Sequence[Mapping[str, str]]) -> dict[str, str]:
-    """Of each setting beside the block the value that more than half of the variants have."""
+    """Of each setting beside the block the value that more than half of the variants with this setting have."""
     found: dict[str, str] = {}
     for key in dict.fromkeys(key for row in cells for key in row if key != "block"):
-        value, number = Counter(row[key] for row in cells if key in row).most_common(1)[0]
-        if 2 * number > len(cells):
+        values = [row[key] for row in cells if key in row]
+        value, number = Counter(values).most_common(1)[0]
+        if 2 * number > len(values):
             found[key] = value
     return found
 

@@ -18,21 +18,9 @@ def notes_of(found: Comparison, paper: PaperNumbers | None = None, short: bool =
         "with the 95% interval of Student's t. Verdicts are not corrected for several comparisons.",
     ]
     rows = found.rows
-    if found.margin is not None:
-        notes.append(
-            f"equal: the whole interval lies within ±{found.margin:g} nats, the margin; it goes before all else."
-        )
-    if any(row.gap is not None and row.gap.paired and row.gap.n < len(row.variant.done) for row in rows):
-        notes.append(
-            "n pairs: so many seeds are common to both; the difference is theirs, not that of the means beside it."
-        )
-    if any(row.gap is not None and not row.gap.paired for row in rows):
-        notes.append("unpaired: no seed in common with the baseline; Welch's interval.")
-    if any(row.variant.diverged and row.loss for row in rows):
-        notes.append("*: mean of the runs that did not diverge; the others are censored, so this is the better half.")
-    cpu = " On a CPU the memory is that of the whole process."
-    notes += _of_speed(found)
+    notes += [*_of_gaps(found), *_of_speed(found)]
     if any(row.memory for row in rows) and not short:
+        cpu = " On a CPU the memory is that of the whole process."
         notes.append(f"peak memory over the baseline's, pair by pair, median (extremes).{cpu}")
     if any(row.reach for row in rows) and not short:
         notes.append(
@@ -53,6 +41,25 @@ def notes_of(found: Comparison, paper: PaperNumbers | None = None, short: bool =
     if paper:
         hours = f" Hours of a run there: {paper.hours}." if paper.hours else ""
         notes.append(f"paper: {paper.where} of arXiv 2311.01906, at the paper's own size, data and hardware.{hours}")
+    return notes
+
+
+def _of_gaps(found: Comparison) -> list[str]:
+    """What the marks beside differences, losses and verdicts mean."""
+    notes: list[str] = []
+    rows = found.rows
+    if found.margin is not None:
+        notes.append(
+            f"equal: the whole interval lies within ±{found.margin:g} nats, the margin; it goes before all else."
+        )
+    if any(row.gap is not None and row.gap.paired and row.gap.n < len(row.variant.done) for row in rows):
+        notes.append(
+            "n pairs: so many seeds are common to both; the difference is theirs, not that of the means beside it."
+        )
+    if any(row.gap is not None and not row.gap.paired for row in rows):
+        notes.append("unpaired: no seed in common with the baseline; Welch's interval.")
+    if any(row.variant.diverged and row.loss for row in rows):
+        notes.append("*: mean of the runs that did not diverge; the others are censored, so this is the better half.")
     return notes
 
 

@@ -170,7 +170,9 @@ def _styles(variants: Sequence[Variant], colour: str) -> list[Style]:
 
 def _by_settings(variants: Sequence[Variant]) -> list[Variant]:
     """In the order of their settings: Pre-LN first, numbers by their size, words by the alphabet."""
+    groups = [*variants[0].config] if variants else []  # in the order of a configuration
     keys = dict.fromkeys(key for variant in variants for key in variant.cells)
+    keys = sorted(keys, key=lambda key: groups.index(key.partition(".")[0]))
 
     def place(variant: Variant) -> list[tuple[bool, float, str]]:
         cells = {**variant.cells, "block": "" if variant.block == "pre_ln" else variant.block}
