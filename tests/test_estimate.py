@@ -73,6 +73,8 @@ def test_a_measured_step_takes_what_a_trained_one_takes(
     words = [*TINY, *QUIET, "train.device=cpu", "train.steps=100", "train.log_every=2"]
     assert spawn("train", *words).wait(timeout=60) == 0
     trained = [row["step_time"] for row in rows(run_folder(here)) if "step_time" in row]
+    peaks = [row["peak_mem_gib"] for row in rows(run_folder(here))]
+    assert 0.1 < max(peaks) < 0.36, "a run of next to nothing holds more: see benchmarks/resident.py"
     broken = compose_run([*words, "train.precision=fp16"])  # a CPU has none: known only to the measuring process
     first = estimate_seconds([broken, compose_run(words)])
     unknown, seconds = first.seconds

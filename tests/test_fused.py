@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from simplify.zoo.fused import running_sum, scaled_sum, shaped_causal
-from simplify.zoo.loss import IGNORED, output_loss
+from simplify.zoo.loss import IGNORED, _levels, output_loss
 from simplify.zoo.matrices import Linear, products
 
 LENGTHS = st.integers(1, 70)  # below, at and beyond the blocks of 16
@@ -130,3 +130,9 @@ def test_joint_products(bias: bool) -> None:
     assert torch.allclose(apart, joined, rtol=0, atol=1e-12)
     for one, other in zip(gradients(apart, u, *weights), gradients(joined, u, *weights), strict=True):
         assert torch.allclose(one, other, rtol=0, atol=1e-11)
+
+
+@pytest.mark.parametrize("shape", [(700, 2048), (3, 50000), (2, 1100000)])
+def test_the_sums_of_exponentials_by_stretches_are_torchs_bit_by_bit(shape: tuple[int, int]) -> None:
+    logits = noise(*shape, dtype=torch.float32).detach()
+    assert torch.equal(_levels(logits), logits.logsumexp(1))

@@ -56,8 +56,7 @@ class Device:
             return torch.cuda.max_memory_allocated() / 2**30
         if self.kind == "mps":
             return torch.mps.driver_allocated_memory() / 2**30
-        unit = 1 if sys.platform == "darwin" else 1024  # bytes on macOS, KiB elsewhere
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30
+        return _peak_bytes() / 2**30
 
     def facts(self) -> dict[str, Any]:
         """What run.json says of it."""
@@ -103,12 +102,24 @@ def out_of_memory(error: Exception) -> bool:
     return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "can't allocate memory" in str(error)
 
 
+def _peak_bytes() -> int:
+    """The most that this process has held. On Linux getrusage has what held the program that started it, if more."""
+    try:
+        with open("/proc/self/status", encoding="ascii") as lines:
+            return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) * 1024
+    except (OSError, StopIteration):
+        unit = 1 if sys.platform == "darwin" else 1024  # bytes on macOS, KiB elsewhere
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
 def _keep_memory() -> None:
     """Have glibc keep what a step frees, for the next one, where the user's MALLOC_ variables do not say otherwise.
 
     By default large blocks go back to the system and come again as pages to be zeroed, in every layer of every step.
+    The largest, logits above all, do that still: in the heap small objects that stay would break up the room that they
+    leave, and it grew by a hundred MiB (`benchmarks/resident.py`).
     """
-    wishes = {"MALLOC_MMAP_THRESHOLD_": (-3, 32 << 20), "MALLOC_TRIM_THRESHOLD_": (-1, 2**31 - 1)}  # numbers: malloc.h
+    wishes = {"MALLOC_MMAP_THRESHOLD_": (-3, 8 << 20), "MALLOC_TRIM_THRESHOLD_": (-1, 2**31 - 1)}  # numbers: malloc.h
     if platform.libc_ver()[0] == "glibc" and not wishes.keys() & os.environ.keys():
         libc = ctypes.CDLL(None)
         for parameter, size in wishes.values():

@@ -23,6 +23,7 @@ IGNORED = -100  # a target that is no target
 
 # Logits at a time: each stretch costs a pass over the weight's gradient, and small products are slow.
 _LOGITS, LOGITS_ON_GPU = 2**26, 2**28
+_ROWS = 2**20  # logits whose exponentials exist at a time on a CPU
 _ALIGNED = 64  # columns: tensor cores are slow where a vocabulary is no multiple of it
 
 
@@ -102,9 +103,17 @@ def _losses(logits: Tensor, targets: Tensor, surplus: int) -> tuple[Tensor, Tens
     logits = logits.to(_wide(logits.dtype))
     if surplus:
         logits[:, -surplus:] = float("-inf")  # columns that are no tokens
-    level = logits.logsumexp(1)
+    level = _levels(logits)
     right = logits.gather(1, targets.clamp(min=0)[:, None])[:, 0]
     return torch.where(targets == IGNORED, 0.0, level - right), logits.sub_(level[:, None]).exp_()
+
+
+def _levels(logits: Tensor) -> Tensor:
+    """log sum exp of each row. torch's holds a second matrix of that size; on a CPU a few rows at a time do, bit by bit
+    the same, and it stays in the cache."""
+    if logits.device.type != "cpu":
+        return logits.logsumexp(1)
+    return torch.cat([rows.logsumexp(1) for rows in logits.split(max(1, _ROWS // logits.shape[1]))])
 
 
 def _wide(dtype: torch.dtype) -> torch.dtype:
