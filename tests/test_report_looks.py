@@ -16,6 +16,7 @@ from simplify.compare.draw import Look, draw_panels, problems_of
 from simplify.compare.figures import printed_loss
 from simplify.compare.names import without_maths
 from simplify.compare.tables import PaperNumbers, columns_of
+from simplify.compare.variants import unused_labels
 from simplify.errors import ConfigError
 from simplify.sweep.file import read_sweep
 from simplify.sweep.report import Column, Report
@@ -99,11 +100,14 @@ def test_columns_have_the_names_that_files_use(tmp_path: Path) -> None:
 LABELS = {"projection=identity": "no $W_P$", "block.projection=dense": "Pre-LN", "0.001": "", "lr=0.003": "fast_er"}
 
 
+PARTS = ["projection=dense", "lr=0.001", "lr=0.003", "projection=identity"]
+
+
 def test_labels_stand_for_names_and_for_their_parts(tmp_path: Path) -> None:
     for kind in ("dense", "identity"):
         for lr in ("1e-3", "3e-3"):
             make_run(tmp_path, ["block=pre_ln", f"block.projection={kind}", f"optimiser.lr={lr}"], falling(4.0))
-    found = comparison(runs_of(tmp_path), labels=LABELS)
+    found = comparison(runs_of(tmp_path), labels=LABELS, as_given=False)
     assert [(v.name, v.label) for v in sorted(found.variants, key=lambda v: v.name)] == [
         ("Pre-LN", "Pre-LN"),
         ("Pre-LN, fast_er", "Pre-LN, fast_er"),
@@ -114,6 +118,8 @@ def test_labels_stand_for_names_and_for_their_parts(tmp_path: Path) -> None:
     assert len(set(names)) == 4 and all("lr=" in name for name in names)  # a label never makes two the same
     whole = comparison(runs_of(tmp_path), labels={"projection=dense, lr=0.001": "A"}).variants
     assert "A" in [variant.name for variant in whole]
+    slips = unused_labels(found.variants, {**LABELS, "projection=idenity": "x"})
+    assert slips == ["label projection=idenity: no variant is called that; valid: " + ", ".join(PARTS)]
     assert without_maths("a $\\gamma_{0}$ b $c$") == "a gamma_0 b c"
 
 

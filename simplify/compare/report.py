@@ -20,6 +20,7 @@ from simplify.compare.sections import OVERVIEW, drawn_of, sections_of
 from simplify.compare.shared import said_first
 from simplify.compare.speed_chart import draw_speed
 from simplify.compare.tables import rows_of
+from simplify.compare.variants import unused_labels
 from simplify.runs.files import read_json, write_json, write_whole
 from simplify.runs.shapes import Manifest
 
@@ -46,6 +47,7 @@ def write_report(found: Comparison, options: ReportOptions, out: Path) -> Writte
     heads = said_first(found, options.asked)
     tex, problems = latex_table(found, [*heads, *notes], options.columns, options.look.width, options.paper)
     problems += problems_of(options.look, {variant.label for variant in found.variants})
+    problems += unused_labels(found.variants, options.labels)
     earlier = set((read_json(out / _MANIFEST, Manifest) or {}).get("files", []))
     files = [out / "index.html", out / "table.md", out / "table.tex"]
     pictures = {name: [out / f"{name}{suffix}" for suffix in _suffixes(name)] for name in drawn.printed}

@@ -16,6 +16,7 @@ from simplify.runs.settings import flat
 from simplify.runs.store import RunView
 from simplify.runs.words import as_word, rank
 
+_MOST = 12  # names that a line lists
 _FIRST = (False, -math.inf, "")  # what lacks a setting stands before what has it
 DIVERGED = "non_finite"  # the cause in error.json of a loss that is no number
 
@@ -179,3 +180,14 @@ def _by_settings(variants: Sequence[Variant]) -> list[Variant]:
         return [rank(cells[key]) if key in cells else _FIRST for key in keys]
 
     return sorted(variants, key=place)
+
+
+def unused_labels(variants: Sequence[Variant], labels: Mapping[str, str]) -> list[str]:
+    """A line for each label that is in no variant's name."""
+    parts = list(dict.fromkeys(part for variant in variants for part in variant.printed.split(", ")))
+    cut = [*parts[:_MOST], *["..."] * (len(parts) > _MOST)]
+    return [
+        f"label {key}: no variant is called that; valid: {', '.join(cut)}"
+        for key in labels
+        if all(labelled(v.printed, v.cells, {key: "\0"}) == v.printed for v in variants)
+    ]
