@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
+from conftest import TINY
 
 from simplify.compose import compose_points, compose_run, shell_lines
 from simplify.config import RunConfig
@@ -89,3 +90,11 @@ def test_each_is_said_in_a_line(
     assert run.wandb.mode == mode
     lines = shell_lines(run.wandb)
     assert len(lines) == (line is not None) and (line is None or line in lines[0])
+
+
+def test_train_and_sweep_say_them(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    in_shell(monkeypatch, WANDB_PROJECT="mine", WANDB_NAME="x")
+    planned = cli("sweep", *TINY, "seed=0,1", "wandb.mode=offline", "--plan").out
+    assert "from the shell: wandb.project=mine (WANDB_PROJECT)" in planned and "WANDB_NAME=x: has no effect" in planned
+    trained = cli("train", *TINY, "train.steps=1", "wandb.mode=disabled").out
+    assert "WANDB" not in trained and "loss curve" in trained

@@ -12,6 +12,7 @@ from simplify.cli.manage import say_cancelled, say_started
 from simplify.cli.plan import device_hours, plan_as_data, show_plan
 from simplify.cli.plan_time import estimate, lanes_of
 from simplify.cli.question import Options, Question, read_question
+from simplify.compose import shell_lines
 from simplify.config import RunConfig
 from simplify.display import agreed, answer_alone, can_ask, say, tell, work_counts
 from simplify.errors import ConfigError
@@ -43,7 +44,7 @@ def sweep_command(words: Sequence[str], options: Options) -> None:
         tell(json.dumps(plan_as_data(plan, ahead, gone), indent=2))
         return
     show_plan(plan, ahead, gone, header(question.file) if question.file else [], lanes_of(plan))
-    for line in plan.corpora:
+    for line in (*plan.corpora, *_of_the_shell(plan)):
         say(line)
     if line := planned_line(plan, question.source.report.baseline):
         say(line)
@@ -67,6 +68,11 @@ def sweep_command(words: Sequence[str], options: Options) -> None:
 
         watch(RunStore(plan.root), [folder.run_id for _, folder in plan.known], question.name)
     _say_what_is_left_out(plan)  # one bad point never loses the others
+
+
+def _of_the_shell(plan: Plan) -> list[str]:
+    """What W&B's variables came to, by the first run: they are the same for all."""
+    return shell_lines(plan.runs[0].config.wandb, len(plan.runs) > 1) if plan.runs else []
 
 
 def _plan(question: Question, options: Options) -> Plan:

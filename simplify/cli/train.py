@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from simplify.config import RunConfig, validate
-from simplify.display import tell, work_counts
+from simplify.display import say, tell, work_counts
 from simplify.errors import ConfigError, Interrupted
 
 if TYPE_CHECKING:
@@ -21,9 +21,12 @@ def train_command(
     overrides: list[str], conf: Path | None, config: Path | None, force: bool, here: bool, command: list[str]
 ) -> None:
     """Train, then show the table and where the picture is; or submit the run to Slurm and return."""
-    from simplify.compose import compose_run  # Hydra, of which a run that lies composed has no need
+    # Hydra, of which a run that lies composed has no need
+    from simplify.compose import compose_run, shell_lines
 
     run = compose_run(overrides, conf, config)
+    for line in shell_lines(run.wandb):
+        say(line)
     if run.cluster.kind == "slurm" and not here:
         from simplify.cli.slurm import submit_one
 
