@@ -105,6 +105,22 @@ def test_references_see_the_point_and_the_defaults(monkeypatch: pytest.MonkeyPat
     assert (run.wandb.project, run.block.projection, run.wandb.notes) == ("64", run.block.value, "some text")
 
 
+def test_references_of_every_form_lead_to_the_same() -> None:
+    """Also those that stand in lists, lead through other ones, or are more than a key."""
+    forms = [
+        "${seed}",
+        "${wandb.name}",
+        "${wandb.tags.1}",
+        "${oc.decode:'${seed}'}",
+        "${..seed}",
+        "${oc.env:NO,${seed}}",
+    ]
+    words = ["seed=5", "wandb.name=${seed}", "wandb.tags=[a,'${wandb.name}']"]
+    for form in forms:
+        run = compose_run([*words, f'wandb.group="{form}"'])
+        assert (run.wandb.group, run.wandb.tags, run.wandb.name) == ("5", ("a", "5"), "5"), form
+
+
 def test_references_in_a_file_mean_the_runs_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SEEDS", "[4, 5]")
     path = tmp_path / "sweep.yaml"

@@ -28,7 +28,7 @@ def resolved(data: Mapping[str, Any], files: Mapping[str, str], typed: set[str])
     places = list(references(data))
     if not places:
         return dict(data)
-    whole, lines = _tree(filled([RunConfig], data)), []
+    whole, lines = _tree(_needed(filled([RunConfig], data), places)), []
     found = copy.deepcopy(dict(data))
     for place, text in places:
         key = ".".join(map(str, place))
@@ -73,6 +73,37 @@ def references(data: Any, place: Place = ()) -> Iterator[tuple[Place, str]]:
             yield from references(value, (*place, number))
     elif isinstance(data, str) and ("${" in data or data == _OPEN):
         yield place, data
+
+
+_SIMPLE = re.compile(r"\$\{(?:([A-Za-z_][\w.]*)|oc\.env:[^${}]*)\}")  # a full key, or a variable of the shell
+
+
+def _needed(data: Mapping[str, Any], places: Sequence[tuple[Place, str]]) -> Mapping[str, Any]:
+    """What of `data` its references and what they refer to stand in: OmegaConf takes 7 ms for all of a run.
+
+    All of it where a reference is more than a full key, or leads nowhere.
+    """
+    found: dict[str, Any] = {}
+    for place, text in places:
+        keys = [place, *(tuple(key[1].split(".")) for key in _SIMPLE.finditer(text) if key[1])]
+        if "${" in _SIMPLE.sub("", text) or not all(_copy(data, found, key) for key in keys):
+            return data
+    return found
+
+
+def _copy(data: Any, found: Any, place: Place) -> bool:
+    """Copy the value at `place`, its list as a whole where it stands in one; False where there is no such place."""
+    for part in place[:-1]:
+        if not isinstance(data, Mapping) or part not in data:
+            return False
+        if not isinstance(data[part], Mapping):
+            found[part] = data[part]
+            return isinstance(data[part], (list, tuple))
+        data, found = data[part], found.setdefault(part, {})
+    if not isinstance(data, Mapping) or place[-1] not in data:
+        return False
+    found[place[-1]] = data[place[-1]]
+    return True
 
 
 def _tree(data: Mapping[str, Any]) -> DictConfig:
