@@ -16,14 +16,6 @@ A message is one line: the full key, what was found, what is valid, what to do.
 
 from __future__ import annotations
 
-import errno
-import os
-
-# What a disk or a system says of itself, whatever file it is about. Anything else is a bug of ours until it is known.
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-BROKEN = (errno.EIO, errno.EROFS, errno.ESTALE)
-_MACHINE = (*FULL, *BROKEN, errno.EACCES, errno.EPERM, errno.ENOLCK, errno.EMFILE, errno.ENFILE)
-
 
 class SimplifyError(Exception):
     """Base of all intended errors; anything else that escapes is a bug and keeps its traceback."""
@@ -88,21 +80,3 @@ class Interrupted(TryAgain):
 
 class AlreadyRunning(TryAgain):
     """Another live process holds the run's lock."""
-
-
-def of_the_machine(error: OSError) -> UserError | None:
-    """An error of the system that no part of the program expected, told as what it is; None: it may be our bug."""
-    if isinstance(error, FileNotFoundError) and not _has_folder():
-        return UserError("the current folder was removed; change to one that is there (cd), then type it again")
-    if error.errno not in _MACHINE:
-        return None
-    where = "a file that the system does not name" if error.filename is None else os.fsdecode(error.filename)
-    return UserError(f"{where}: {error.strerror}; repair that, then run the same command again")
-
-
-def _has_folder() -> bool:
-    try:
-        os.getcwd()
-    except FileNotFoundError:
-        return False
-    return True

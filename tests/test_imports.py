@@ -16,6 +16,7 @@ ROOMS: dict[str, set[str]] = {
     "__init__": {"notebook"},  # when it is asked for
     "notebook": {"runs", "training"},
     "errors": set(),
+    "disk": {"errors"},
     "display": set(),
     "choices": {"errors"},
     "locks": {"display", "errors"},
@@ -24,9 +25,9 @@ ROOMS: dict[str, set[str]] = {
     "config": {"errors"},
     "compose": {"choices", "config", "errors"},
     "zoo": {"config"},
-    "data": {"config", "display", "errors"},
-    "runs": {"choices", "config", "data", "display", "locks", "program", "zoo", "errors"},
-    "training": {"config", "data", "display", "errors", "runs", "zoo"},
+    "data": {"config", "disk", "display", "errors"},
+    "runs": {"choices", "config", "data", "disk", "display", "locks", "program", "zoo", "errors"},
+    "training": {"config", "data", "disk", "display", "errors", "runs", "zoo"},
     "dispatch": {"config", "data", "display", "errors", "machine", "program", "runs", "training"},
     "sweep": {"choices", "compose", "config", "data", "display", "errors", "machine", "program", "runs", "zoo"},
     "bench": {"config", "display", "errors", "program", "runs", "training", "zoo"},
@@ -36,7 +37,19 @@ ROOMS: dict[str, set[str]] = {
     "compare": {"config", "display", "runs"},
     "publish": {"errors", "runs"},
     "cli": {
-        *("bench", "choices", "compare", "compose", "config", "data", "diagnose", "dispatch", "display", "errors"),
+        *(
+            "bench",
+            "choices",
+            "compare",
+            "compose",
+            "config",
+            "data",
+            "diagnose",
+            "disk",
+            "dispatch",
+            "display",
+            "errors",
+        ),
         *("export", "finetune", "machine", "program", "publish", "runs", "sweep", "training", "zoo"),
     },
 }
@@ -49,7 +62,7 @@ KNOWN_ONLY_BY = {
     "rich.markup": set(),  # what is shown is text: a bracket in a path is a bracket
     "rich.progress": {"display/progress.py"},
     "typer": {"cli/app.py", "cli/complete.py", "cli/many_runs.py", "cli/one_run.py", "cli/options.py"},
-    "matplotlib": {"compare/picture.py", "compare/draw.py", "compare/speed_chart.py"},
+    "matplotlib": {"compare/canvas.py"},
     "tokenizers": {
         *("data/tokenisers.py", "data/tokeniser_training.py", "data/parts.py", "data/corpus.py", "finetune/inputs.py")
     },
@@ -141,7 +154,7 @@ def test_completion_loads_nothing_heavy() -> None:
 
 
 def test_what_a_lane_forks_its_runs_from_loads_no_more_than_they_need() -> None:
-    code = "import importlib, simplify.cli.nursery as n; [importlib.import_module(name) for name in n._NEEDED]"
+    code = "import simplify.cli.nursery as n; n.load()"
     there = loaded(code=code)
     assert {"torch", "matplotlib"} <= there and not there & {"hydra", "wandb", "sympy", "datasets"}
 

@@ -13,7 +13,8 @@ from xml.etree import ElementTree
 import pytest
 
 from simplify.compare import page
-from simplify.compare.draw import FORMATS, draw_panels
+from simplify.compare.canvas import FORMATS
+from simplify.compare.draw import draw_panels
 from simplify.compare.page import Section, Table, write_page
 from simplify.compare.panels import Curve, Panel, View, styles_of, with_views
 from simplify.compare.styles import PALETTE, colour_of, style_of

@@ -14,9 +14,9 @@ import pytest
 from conftest import TINY
 from report_tools import falling, make_run, runs_of
 
+from simplify.compare.canvas import FORMATS
 from simplify.compare.comparison import comparison
 from simplify.compare.curves import Line, common_range, gap_line, mean_line, smoothed, thinned
-from simplify.compare.draw import FORMATS
 from simplify.compare.figures import gain_panels, loss_panel, printed_loss
 from simplify.compare.finals import final_panel
 from simplify.compare.forms import markdown

@@ -17,9 +17,13 @@ from simplify.runs.metrics import MetricsFile, read_metrics
 @pytest.mark.parametrize(
     ("number", "name", "cause"),
     [
-        (errno.ENOSPC, None, "disk_full"),
-        (errno.EDQUOT, None, "disk_full"),
-        (errno.EIO, None, "storage"),
+        (errno.ENOSPC, "runs/x/run.json", "disk_full"),
+        (errno.EDQUOT, "runs/x/run.json", "disk_full"),
+        (errno.EIO, "runs/x/run.json", "storage"),
+        (errno.ENOSPC, None, None),  # of standard output, or of a library's own file
+        (errno.EIO, None, None),
+        (errno.ENOSPC, "/tmp/other", "disk_full"),
+        (errno.EROFS, "/dev/shm/other", "storage"),
         (errno.ENOENT, "runs/x/metrics.jsonl", "storage"),
         (errno.ENOENT, "/usr/bin/c++", None),
         (errno.ECONNREFUSED, None, None),
@@ -28,7 +32,8 @@ from simplify.runs.metrics import MetricsFile, read_metrics
 def test_only_the_disks_errors_are_the_disks(number: int, name: str | None, cause: str | None) -> None:
     found = storage_failure(OSError(number, "words", name), Path("runs/x"))
     assert (found.cause if found else None) == cause
-    assert found is None or (str(found).startswith("runs/x: ") and "checkpoint" not in str(found))  # there is none
+    place = "runs/x" if name is None or name.startswith("runs/x") else name
+    assert found is None or (str(found).startswith(f"{place}: ") and "checkpoint" not in str(found))  # there is none
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import sys
 
+from simplify.disk import of_the_machine
 from simplify.display import attach, parting, tell_aside
-from simplify.errors import SimplifyError, of_the_machine
+from simplify.errors import SimplifyError
 from simplify.program import heed_signals
 
 _NAMED = 10  # small files that cannot be read are named one by one up to here

@@ -15,7 +15,7 @@ from simplify.choices import GROUPS, overlay_dir
 from simplify.compare.speed import Speed, choose, remarks, speed_table
 from simplify.compose import axes, compose_points
 from simplify.config import RunConfig, nearest
-from simplify.display import console, tell
+from simplify.display import console, tell, tell_lacking
 from simplify.display.progress import meter, quiet_meter
 from simplify.errors import ConfigError
 from simplify.program import loading
@@ -105,6 +105,7 @@ def _kinds(only: str | None) -> tuple[str, ...]:
 
 def _show(bench: Bench) -> None:
     """Tables of what may be compared, sentences, and where the files are."""
+    from simplify.compare.canvas import NotDrawn
     from simplify.compare.speed_chart import draw_speed
 
     speed = choose([bench])
@@ -116,8 +117,11 @@ def _show(bench: Bench) -> None:
         tell(line)
     picture = bench.path.with_suffix(".png")
     if speed.modes and len(speed.entries) > 1:
-        draw_speed(speed, picture)
-        tell(f"picture: {picture}")
+        try:
+            draw_speed(speed, picture)
+            tell(f"picture: {picture}")
+        except (NotDrawn, OSError) as problem:  # the numbers are safe
+            tell_lacking(f"{picture.name}: not drawn: {problem}")
     tell(f"numbers: {bench.path}")
 
 

@@ -24,7 +24,6 @@ from simplify.runs.process import process
 _NEEDED = (
     *("simplify.cli.app", "simplify.cli.train", "simplify.dispatch.here", "simplify.training.run"),
     *("simplify.compare.picture", "simplify.compare.summary"),
-    *("matplotlib.backends.backend_agg", "matplotlib.figure"),
 )
 
 
@@ -46,8 +45,7 @@ def _in_a_run() -> list[str]:
     os.dup2(2, 1)  # what is printed while modules are loaded is for the log, not for the lane
     os.close(nothing)
     with loading("torch"):
-        for name in _NEEDED:
-            importlib.import_module(name)
+        load()
     with os.fdopen(orders, "rb", buffering=0) as lines:
         while (line := lines.readline()) and not _is_closed(orders):
             ended, held = os.pipe()  # `held` closes when the run ends, however it ends
@@ -66,6 +64,13 @@ def _is_closed(orders: int) -> bool:
     poll = select.poll()
     poll.register(orders, select.POLLHUP)
     return any(event & select.POLLHUP for _, event in poll.poll(0))
+
+
+def load() -> None:
+    """Import what every run needs. What is wrong with pictures is said by a run that draws one."""
+    for name in _NEEDED:
+        importlib.import_module(name)
+    importlib.import_module("simplify.compare.canvas").preload()
 
 
 def _be_a_run(order: dict[str, Any], answers: int) -> None:

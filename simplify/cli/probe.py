@@ -13,7 +13,7 @@ from simplify.choices import choices, overlay_dir
 from simplify.cli.select import is_setting
 from simplify.compose import compose_run, compose_zoo
 from simplify.config import RunConfig, nearest
-from simplify.display import console, tell
+from simplify.display import console, tell, tell_lacking
 from simplify.errors import ConfigError, RunFolderError
 from simplify.program import loading
 from simplify.runs.files import write_json
@@ -113,6 +113,7 @@ def _folder(names: Sequence[str], *configs: RunConfig) -> Path:
 
 
 def _show(found: Mapping[str, Sequence[Reading]], told: str, out: Path) -> None:
+    from simplify.compare.canvas import NotDrawn
     from simplify.compare.draw import draw_panels
     from simplify.compare.page import Section, write_page
     from simplify.compare.page import Table as PageTable
@@ -130,11 +131,17 @@ def _show(found: Mapping[str, Sequence[Reading]], told: str, out: Path) -> None:
     try:
         out.mkdir(parents=True, exist_ok=True)
         write_json(out / "probe.json", {"what": told, "readings": {name: list(r) for name, r in found.items()}})
-        draw_panels(panels(found, only_main=True), told, [out / "probe.png"])
+        try:
+            draw_panels(panels(found, only_main=True), told, [out / "probe.png"])
+        except NotDrawn as problem:
+            (out / "probe.png").unlink(missing_ok=True)  # an older one would show something else
+            tell_lacking(f"probe.png: not drawn: {problem}")
         section = Section("", tables=[PageTable("", rows)], panels=panels(found))
         write_page([section], "Signal propagation", told, out / "probe.html")
     except OSError as error:
         raise RunFolderError(
             f"--out={out}: cannot be written: {error.strerror or error}; valid: a folder to write to"
         ) from None
-    tell(f"picture: {out / 'probe.png'}\npage:    {out / 'probe.html'}\nnumbers: {out / 'probe.json'}")
+    if (out / "probe.png").exists():
+        tell(f"picture: {out / 'probe.png'}")
+    tell(f"page:    {out / 'probe.html'}\nnumbers: {out / 'probe.json'}")

@@ -91,7 +91,7 @@ def train_and_show(
     if not picture.exists():
         try:
             draw_loss(outcome.folder, outcome.result)
-        except OSError as error:  # the run is done and safe; only the picture is missing
-            tell(f"loss.png: not drawn: {error.strerror or error}")
+        except Exception as error:  # the run is done and safe; only the picture is missing
+            tell(f"loss.png: not drawn: {getattr(error, 'strerror', None) or error}")
             return
     tell(f"loss curve: {picture}")

@@ -9,22 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from simplify.compare.canvas import NotDrawn, change, drawing, new_figure, part, save
 from simplify.compare.panels import Curve, Panel, Values, curves_of, number, styles_of
 from simplify.compare.styles import Style
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+    from simplify.compare.canvas import Axes
 
-FORMATS = (".png", ".svg", ".pdf")
-# matplotlib's settings of our pictures: text stays text in SVG and PDF, and the same picture gives the same bytes.
-SETTINGS: dict[Any, Any] = {
-    "svg.fonttype": "none",
-    "svg.hashsalt": "simplify",
-    "pdf.fonttype": 42,
-    "text.usetex": False,
-    "font.size": 8,
-}
 _FEW = 12  # so many points are marked one by one
 _NAMED = 8  # so many places on a log axis are named one by one
 _FLAT = 1e-4  # a curve that varies by less than this part of its size is drawn flat: what is left is rounding
@@ -44,26 +35,22 @@ class Look:
 def draw_panels(
     panels: Sequence[Panel], title: str, paths: Sequence[Path], width: float | None = None, look: Look = Look()
 ) -> None:
-    """Write a picture of all panels with one legend, once for each of `paths`, whose endings are among FORMATS.
+    """Write a picture of all panels with one legend, once for each of `paths`, whose endings are among canvas.FORMATS.
 
     `width`: of the whole picture in inches; otherwise as many as the panels need.
     """
-    import matplotlib
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     styles = styles_of(panels)
     columns = 3 if len(panels) > 4 else min(2, max(1, len(panels)))
     rows = max(1, math.ceil(len(panels) / columns))
     width = width or (3.3 * columns if columns > 1 else 5.2)
-    with matplotlib.rc_context({**SETTINGS, **_font(look.font)}):
+    with drawing():
+        change(_font(look.font))
         labels = {curve.name: curve.label for curve in curves_of(panels)}
         across = _legend_columns([*styles], width)
         names = [_named(*pair, width / across) for pair in labels.items()]
         deepest = max((name.text.count("\n") + 1 for name in names), default=1)
         height = 2.35 * rows + 0.6 + 0.17 * deepest * math.ceil(len(styles) / across)
-        figure = Figure(figsize=(width, height), dpi=200, layout="constrained")
-        FigureCanvasAgg(figure)
+        figure = new_figure(width, height)
         if title:
             figure.suptitle(textwrap.fill(title, round(12 * width)), fontsize=10, parse_math=False)
         for i, panel in enumerate(panels):
@@ -86,16 +73,18 @@ def _font(font: str) -> dict[Any, Any]:
 
 
 def _has_font(font: str) -> bool:
-    from matplotlib.font_manager import get_font_names
-
-    return font in get_font_names()
+    return font in part("font_manager").get_font_names()
 
 
 def problems_of(look: Look, labels: Iterable[str]) -> list[str]:
     """What of a look or of labels cannot be drawn, in words: then the usual font is taken, and a formula's source."""
-    bad = [label for label in labels if "$" in label and not _is_set(label)]
+    try:
+        bad = [label for label in labels if "$" in label and not _is_set(label)]
+        lacking = look.font not in ("sans", "serif") and not _has_font(look.font)
+    except NotDrawn:  # said of each picture
+        return []
     found = [f"label {label}: matplotlib cannot set that formula" for label in bad]
-    if look.font not in ("sans", "serif") and not _has_font(look.font):
+    if lacking:
         found.append(f"font {look.font}: is not on this machine; valid: sans, serif, or a family that is")
     return found
 
@@ -104,19 +93,11 @@ def _is_set(label: str) -> bool:
     """Whether a label has formulas that can be set."""
     if "$" not in label:
         return False
-    from matplotlib.mathtext import MathTextParser
-
     try:
-        MathTextParser("path").parse(label)
+        part("mathtext").MathTextParser("path").parse(label)
     except ValueError:
         return False
     return True
-
-
-def save(figure: Figure, path: Path) -> None:
-    """Write a figure in the format of the file's name, without the date: the same figure gives the same bytes."""
-    undated = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(path.suffix.lower(), {})
-    figure.savefig(path, format=path.suffix[1:].lower(), metadata=undated)
 
 
 def _draw(axes: Axes, panel: Panel, styles: dict[str, Style]) -> None:
@@ -162,26 +143,24 @@ def _draw_curve(axes: Axes, panel: Panel, curve: Curve, style: Style, start: flo
 
 def _log_y(axes: Axes, span: float) -> None:
     """A logarithmic y axis; within a decade with plain numbers on it, since 4.2 x 10^0 is no way to write a loss."""
-    from matplotlib.ticker import MaxNLocator, NullLocator
-
+    at = part("ticker")
     axes.set_yscale("log", nonpositive="clip")
     if span < 10:
-        axes.yaxis.set(major_locator=MaxNLocator(nbins=6), minor_locator=NullLocator())
+        axes.yaxis.set(major_locator=at.MaxNLocator(nbins=6), minor_locator=at.NullLocator())
         axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
 
 
 def _scale_x(axes: Axes, places: list[float], log: bool) -> None:
     """The scale of the x axis, and which places on it are named."""
-    from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
-
+    at = part("ticker")
     if log and places:
         axes.set_xscale("log", nonpositive="mask")
         if len(set(places)) <= _NAMED:  # matplotlib's own labels run into each other within a decade or two
-            axes.xaxis.set(major_locator=FixedLocator(sorted(set(places))), minor_locator=NullLocator())
+            axes.xaxis.set(major_locator=at.FixedLocator(sorted(set(places))), minor_locator=at.NullLocator())
             axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
         return
-    spread = MaxNLocator(nbins=6, integer=all(x.is_integer() for x in places))
-    axes.xaxis.set_major_locator(FixedLocator(sorted(set(places))) if 0 < len(set(places)) < 4 else spread)
+    spread = at.MaxNLocator(nbins=6, integer=all(x.is_integer() for x in places))
+    axes.xaxis.set_major_locator(at.FixedLocator(sorted(set(places))) if 0 < len(set(places)) < 4 else spread)
 
 
 def _limits(values: list[float], log: bool = False) -> tuple[float, float]:
@@ -224,9 +203,7 @@ def _named(name: str, label: str, width: float) -> _Name:
 
 def _add_legend(figure: Any, styles: dict[str, Style], names: Sequence[_Name], columns: int) -> None:
     """One legend below all panels."""
-    from matplotlib.lines import Line2D
-
-    lines = [Line2D([], [], **_look(style)) for style in styles.values()]
+    lines = [part("lines").Line2D([], [], **_look(style)) for style in styles.values()]
     # Names are put in afterwards: matplotlib leaves out labels that begin with an underscore.
     legend = figure.legend(lines, ["-"] * len(lines), loc="outside lower center", ncols=columns, frameon=False)
     for text, name in zip(legend.get_texts(), names, strict=True):

@@ -5,18 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from simplify.compare.canvas import drawing, new_figure, save
 from simplify.runs.folder import RunFolder
 
 _TRAIN, _VAL = "#0072B2", "#D55E00"  # blue and vermilion of Okabe and Ito, told apart by any eye
 
 
 def draw_loss(folder: RunFolder, result: dict[str, Any]) -> Path:
-    """Write loss.png: training and validation loss against step."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
+    """Write loss.png: training and validation loss against step. Raises NotDrawn, OSError."""
+    with drawing(font_size=10):
+        return _draw(folder, result)
 
-    figure = Figure(figsize=(6.4, 4.0), dpi=150, layout="constrained")
-    FigureCanvasAgg(figure)
+
+def _draw(folder: RunFolder, result: dict[str, Any]) -> Path:
+    figure = new_figure(6.4, 4.0, dpi=150)
     axes = figure.add_subplot()
     rows = folder.rows()
     for key, name, style in (
@@ -40,5 +42,5 @@ def draw_loss(folder: RunFolder, result: dict[str, Any]) -> Path:
     axes.grid(alpha=0.25)
     axes.legend(frameon=False)
     path = folder.path / "loss.png"
-    figure.savefig(path)
+    save(figure, path)
     return path

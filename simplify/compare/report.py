@@ -3,14 +3,16 @@ folders alone."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from simplify.compare.benched import colours_of
+from simplify.compare.canvas import FORMATS, NotDrawn
 from simplify.compare.comparison import Comparison, Row
-from simplify.compare.draw import FORMATS, draw_panels, problems_of
+from simplify.compare.draw import draw_panels, problems_of
 from simplify.compare.forms import markdown
 from simplify.compare.latex import latex_table
 from simplify.compare.notes import notes_of
@@ -21,6 +23,7 @@ from simplify.compare.shared import said_first
 from simplify.compare.speed_chart import draw_speed
 from simplify.compare.tables import rows_of
 from simplify.compare.variants import unused_labels
+from simplify.display import tell_lacking
 from simplify.runs.files import read_json, write_json, write_whole
 from simplify.runs.shapes import Manifest
 
@@ -61,15 +64,30 @@ def write_report(found: Comparison, options: ReportOptions, out: Path) -> Writte
     write_whole(files[1], markdown(printed, [*heads, *notes]))
     write_whole(files[2], tex)
     for name, panels in drawn.printed.items():
-        draw_panels(panels, "", pictures[name], options.look.width if len(panels) == 1 else None, options.look)
+        width = options.look.width if len(panels) == 1 else None
+        with _each_for_itself(pictures[name]):
+            draw_panels(panels, "", pictures[name], width, options.look)
     if options.speed is not None:
         for path in pictures["speed"]:
-            draw_speed(options.speed, path, colours=colours_of(found, options.speed))
+            with _each_for_itself([path]):
+                draw_speed(options.speed, path, colours=colours_of(found, options.speed))
     for name in earlier - set(names):
         if name == Path(name).name:
             (out / name).unlink(missing_ok=True)
-    _keep_numbers(out, found, options, names)
+    files = [path for path in files if path.exists()]
+    _keep_numbers(out, found, options, [path.name for path in files])
     return Written([*files, out / _MANIFEST], [*drawn.problems, *problems])
+
+
+@contextlib.contextmanager
+def _each_for_itself(paths: Sequence[Path]) -> Iterator[None]:
+    """A picture that cannot be drawn is a line, and the rest is written."""
+    try:
+        yield
+    except NotDrawn as problem:
+        for path in paths:
+            path.unlink(missing_ok=True)  # an older one would show something else
+        tell_lacking(f"{paths[0].stem}: not drawn: {problem}")
 
 
 def _suffixes(name: str) -> Sequence[str]:

@@ -7,26 +7,22 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from simplify.compare.draw import SETTINGS, save
+from simplify.compare.canvas import drawing, new_figure, save
 from simplify.compare.speed import MODES, Speed
 from simplify.compare.styles import colour_of
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+    from simplify.compare.canvas import Axes
 
 _PALE = 0.4  # opacity of a bar whose difference is not decided
 _LETTER = 0.062  # inches that a letter of the footnotes takes
 
 
 def draw_speed(speed: Speed, path: Path, title: str = "Speed", colours: Mapping[str, str] | None = None) -> None:
-    """Write the picture; `path` says in which of draw.FORMATS. What may not stand beside it is a footnote.
+    """Write the picture; `path` says in which of canvas.FORMATS. What may not stand beside it is a footnote.
 
     `colours`: those that some of the variants have in other figures.
     """
-    import matplotlib
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     modes = speed.modes
     width = max(5.2, 1.0 + len(modes) * (0.7 + 0.34 * len(speed.entries)))
     letters = int(width / _LETTER)
@@ -34,9 +30,8 @@ def draw_speed(speed: Speed, path: Path, title: str = "Speed", colours: Mapping[
         "bars: median of the rounds, lines: 10th to 90th percentile, pale: not decided, -: what the FLOPs alone give"
     ]
     lines = [line for note in (*notes, *speed.footnotes) for line in textwrap.wrap(note, letters)]
-    with matplotlib.rc_context(SETTINGS):
-        figure = Figure(figsize=(width, 3.4 + 0.15 * len(lines)), dpi=200, layout="constrained")
-        FigureCanvasAgg(figure)
+    with drawing():
+        figure = new_figure(width, 3.4 + 0.15 * len(lines))
         heading = "\n".join(textwrap.wrap(f"{title}: {speed.told}", letters))
         figure.suptitle(heading, fontsize=8.5, parse_math=False)
         panels = figure.subplots(1, max(1, len(modes)), squeeze=False)[0]

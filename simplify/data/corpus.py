@@ -29,6 +29,7 @@ from simplify.data.source import Source
 from simplify.data.sources import open_source
 from simplify.data.splits import Split
 from simplify.data.tokenisers import Tokenizer, has_choice_of_mask, read_tokeniser, tokeniser_key
+from simplify.disk import expanded, is_about
 from simplify.errors import DataError
 
 _FORMAT = 1  # of the files above; raise it when they change
@@ -97,7 +98,15 @@ class Corpus:
 def cache_dir() -> Path:
     """$SIMPLIFY_CACHE, else the user's cache folder of this system."""
     given = os.environ.get("SIMPLIFY_CACHE")
-    return Path(given).expanduser().resolve() if given else platformdirs.user_cache_path("simplify")
+    if given:
+        return expanded(given, "SIMPLIFY_CACHE").resolve()
+    try:
+        return platformdirs.user_cache_path("simplify")
+    except RuntimeError:
+        raise DataError(
+            "the user's cache folder: nobody knows where it is (HOME is not set, or no such user); valid: "
+            "SIMPLIFY_CACHE=DIR, a folder you may write to"
+        ) from None
 
 
 def open_corpus(config: DataConfig, masked: bool = False, files: LocalFiles | None = None, workers: int = 1) -> Corpus:
@@ -111,6 +120,8 @@ def open_corpus(config: DataConfig, masked: bool = False, files: LocalFiles | No
         try:
             build_once(config, source, folder, masked, workers)
         except OSError as error:
+            if not is_about(error, cache_dir()):  # a text that cannot be read, say
+                raise
             full = "make space, and the same command goes on where it stopped, or " if error.errno in FULL_DISK else ""
             raise DataError(
                 f"SIMPLIFY_CACHE={cache_dir()}: the corpus cannot be written: {error.strerror or error}; {full}"

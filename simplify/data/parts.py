@@ -29,6 +29,8 @@ from tokenizers import Tokenizer
 from simplify.data.source import Source
 from simplify.data.splits import SPLITS, Split
 from simplify.data.tokenisers import end_of_text, open_tokeniser
+from simplify.disk import named
+from simplify.display import tell
 from simplify.errors import DataError
 
 PART_BYTES = 4 << 20  # of text: two seconds of a core, which is what a kill costs
@@ -108,7 +110,12 @@ def whole_parts(work: Work, parts: Sequence[Part], workers: int) -> Generator[Pa
         yield from _here(work, parts)
         return
     context = multiprocessing.get_context("spawn")  # a fork would copy the locks of the tokeniser's threads
-    pool = ProcessPoolExecutor(min(workers, len(todo)), context, _begin_worker, (work,))
+    try:
+        pool = ProcessPoolExecutor(min(workers, len(todo)), context, _begin_worker, (work,))
+    except OSError as error:  # /dev/shm is read-only, say: several are only faster
+        tell(f"data: several processes cannot work together here ({error.strerror or error}); going on with one")
+        yield from _here(work, parts)
+        return
     try:
         yield from _ahead(pool, parts, set(todo), _AHEAD * workers)
     except BrokenProcessPool:
@@ -212,7 +219,7 @@ def whole_file(path: Path) -> Iterator[IO[bytes]]:
     """A file that is written aside, reaches the disk and is renamed: whole or absent."""
     aside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with open(aside, "wb") as out:
+        with named(aside), open(aside, "wb") as out:
             yield out
             out.flush()
             os.fsync(out.fileno())

@@ -11,6 +11,7 @@ from simplify.display.streams import (
     reader_left,
     tell,
     tell_aside,
+    tell_lacking,
     work_counts,
 )
 
@@ -32,6 +33,7 @@ __all__ = [
     "short_time",
     "tell",
     "tell_aside",
+    "tell_lacking",
     "work_counts",
     "wrapped",
 ]

@@ -82,8 +82,8 @@ def attach() -> None:
             del os.environ[name]
     if sys.stdin is None:
         sys.stdin = open(os.devnull, encoding="utf-8")  # noqa: SIM115
-    global _work_counts
-    _work_counts = False
+    global _work_counts, _lacking
+    _work_counts = _lacking = False
 
 
 def _wrap() -> None:
@@ -161,6 +161,14 @@ def _failure() -> Exception | None:
 
 
 _work_counts = False
+_lacking = False
+
+
+def tell_lacking(text: str) -> None:
+    """A line on what an answer lacks, a picture say: the rest is there, and the exit code says that not all is."""
+    global _lacking
+    _lacking = True
+    tell_aside(f"simplify: {text}")
 
 
 def work_counts() -> None:
@@ -170,12 +178,12 @@ def work_counts() -> None:
 
 
 def parting() -> int:
-    """The exit code of a program that has ended well: 1 where its answer could not be shown, which is then said."""
+    """The exit code of a program that has ended well: 1 where its answer lacks something, or could not be shown."""
     out = _stream("stdout")
     out.flush()
     _stream("stderr").flush()
     error = out.failure
     if not isinstance(error, OSError) or error.errno in _NOWHERE:
-        return 0
+        return int(_lacking)
     tell_aside(f"simplify: standard output: {error.strerror or error}; not all could be shown")
     return 0 if _work_counts else 1

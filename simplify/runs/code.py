@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from simplify.choices import conf_dir
-from simplify.runs.files import read_json, storage_failure, write_json
+from simplify.runs.files import read_json, storage_failure, write_json, write_whole
 
 PACKAGE = Path(__file__).resolve().parents[1]
 _TIMEOUT = 10.0  # seconds that git may take for an answer
@@ -71,14 +71,9 @@ def save_patch(root: Path, top: Path | None = None) -> Path | None:
     path = patch_path(root, state["patch"])
     if path.exists():
         return path
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            aside.write_bytes(patch)  # not write_whole: sources need not be UTF-8
-            aside.replace(path)
-        finally:
-            aside.unlink(missing_ok=True)
+        write_whole(path, patch)
     except OSError as error:
         raise storage_failure(error, root) or error from None
     return path

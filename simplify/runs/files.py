@@ -11,18 +11,17 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from simplify.disk import BROKEN, FULL, file_of, is_about, named
 from simplify.errors import RunFolderError, TrainingFailed
 
 if TYPE_CHECKING:
     from simplify.runs.shapes import Shape
 
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _ROOM = 64 * 1024  # bytes
 _left_out: dict[Path, str] = {}
-BROKEN = (errno.EIO, errno.EROFS, errno.ESTALE)
 
 
-def write_whole(path: Path, text: str, sync: bool = True) -> None:
+def write_whole(path: Path, data: str | bytes, sync: bool = True) -> None:
     """Write aside, reach the disk, rename: a reader sees the old file or the new one, never a part.
 
     Without `sync` only a power cut can leave a part; a thousand files at once are then a matter of
@@ -30,8 +29,8 @@ def write_whole(path: Path, text: str, sync: bool = True) -> None:
     """
     aside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with open(aside, "w", encoding="utf-8") as out:
-            out.write(text)
+        with named(aside), open(aside, "wb") as out:
+            out.write(data.encode() if isinstance(data, str) else data)
             if sync:
                 out.flush()
                 os.fsync(out.fileno())
@@ -134,12 +133,15 @@ def left_out() -> list[str]:
 
 @contextlib.contextmanager
 def writing(root: Path) -> Iterator[None]:
-    """What cannot be written below `root` becomes a RunFolderError of one line: dispatching loses nothing."""
+    """What cannot be written below `root` becomes a RunFolderError of one line: dispatching loses nothing.
+
+    An error that is about another file is left as it is.
+    """
     try:
         yield
     except OSError as error:
         known = error.errno in (*FULL, *BROKEN, errno.EACCES, errno.EPERM, errno.EEXIST, errno.ENOTDIR, errno.EISDIR)
-        if not known:
+        if not known or not is_about(error, root):
             raise
         raise RunFolderError(
             f"{root}: cannot be written: {error.strerror or error}; nothing is lost: make space or repair it, then run "
@@ -148,18 +150,19 @@ def writing(root: Path) -> Iterator[None]:
 
 
 def storage_failure(error: OSError, folder: Path) -> TrainingFailed | None:
-    """The intended error for a write below `folder` that failed; None if this is something else."""
-    reason = error.strerror or str(error)
-    if error.errno in FULL:
+    """The intended error for a write that failed: below `folder`, or of a file on a full or broken disk; else None."""
+    reason, again = error.strerror or str(error), "then run the same command again"
+    full = error.errno in FULL
+    if not is_about(error, folder):
+        if error.filename is None or error.errno not in (*FULL, *BROKEN):
+            return None
+        what = "make space" if full else "repair it"
+        return TrainingFailed("disk_full" if full else "storage", f"{file_of(error)}: {reason}; {what}, {again}")
+    if full:
         saved = any((folder / "checkpoint").glob("*.json"))  # written last: with it a checkpoint is whole
         kept = "the last good checkpoint is intact: " if saved else ""
-        return TrainingFailed("disk_full", f"{folder}: {reason}; {kept}make space, then run the same command again")
-    below = error.filename is not None and Path(os.fsdecode(error.filename)).is_relative_to(folder)
-    if not below and error.errno not in BROKEN:
-        return None
-    return TrainingFailed(
-        "storage", f"{folder}: cannot be written: {reason}; repair it, then run the same command again"
-    )
+        return TrainingFailed("disk_full", f"{folder}: {reason}; {kept}make space, {again}")
+    return TrainingFailed("storage", f"{folder}: cannot be written: {reason}; repair it, {again}")
 
 
 def storage_now(folder: Path) -> tuple[str, str] | None:

@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from simplify.disk import named
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -28,13 +30,10 @@ class MetricsFile:
         """Write one row. Numbers that JSON cannot hold become null."""
         clean = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in row.items()}
         line = json.dumps(clean, allow_nan=False) + "\n"
-        handle = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-        try:
-            data = line.encode()
+        data = line.encode()
+        with named(self._path), open(self._path, "ab", buffering=0) as file:
             while data:
-                data = data[os.write(handle, data) :]
-        finally:
-            os.close(handle)
+                data = data[file.write(data) :]
 
     def rewind(self, step: int) -> None:
         """Drop what was logged after `step`, and a torn last line: the run goes on from there."""

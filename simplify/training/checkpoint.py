@@ -19,6 +19,7 @@ from typing import IO, Any
 
 import torch
 
+from simplify.disk import named
 from simplify.errors import RunFolderError
 from simplify.runs.files import read_json, write_json
 
@@ -65,7 +66,7 @@ def save(folder: Path, run_id: str, step: int, state: dict[str, Any]) -> None:
     path = folder / f"step-{step:08d}.pt"
     aside = folder / f".{path.name}.writing"
     try:
-        with open(aside, "wb") as file:
+        with named(aside), open(aside, "wb") as file:
             out = _HashingFile(file)
             try:
                 torch.save(state, out)  # type: ignore[arg-type]

@@ -54,8 +54,8 @@ class Trainer:
 
     def _compile(self, mode: str, warn: Callable[[str], None]) -> str | None:
         """Compile the model now, forward and backward; if that fails, say so and do without. Returns how."""
-        self._forward = compiled(self.model, mode)
         try:
+            self._forward = compiled(self.model, mode)
             self._loss(self._feed.step(0)[0], self._forward).backward()
         except Exception as error:
             if out_of_memory(error) or isinstance(error, SimplifyError):
