@@ -25,9 +25,15 @@ from simplify.compare.tables import rows_of
 from simplify.compare.variants import unused_labels
 from simplify.display import tell_lacking
 from simplify.runs.files import read_json, write_json, write_whole
-from simplify.runs.shapes import Manifest
+from simplify.runs.shapes import Name, Shape
 
 _MANIFEST = "report.json"
+
+
+class Manifest(Shape):
+    """report.json of a report's folder: what it may take away."""
+
+    files: list[Name]
 
 
 @dataclass(frozen=True)

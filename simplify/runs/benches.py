@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from simplify.runs import shapes
+from simplify.runs import bench_shape
 from simplify.runs.files import read_json, write_json, writing
 
 FORMAT = 1  # of the files; raise it when what they say means something else
@@ -45,5 +45,5 @@ def keep_bench(record: Mapping[str, Any], root: Path) -> Bench:
 def read_benches(root: Path) -> list[Bench]:
     """All benches below a run root, oldest first. A file that is not whole, or of another format, is left out."""
     ours = [path for path in (root / _FOLDER).glob("*.json") if (read_json(path) or {}).get("format") == FORMAT]
-    found = [Bench(path, record) for path in ours if (record := read_json(path, shapes.Bench))]
+    found = [Bench(path, record) for path in ours if (record := read_json(path, bench_shape.Bench))]
     return sorted(found, key=lambda bench: (bench.record["created"], bench.path.name))

@@ -7,9 +7,9 @@ are not named here may hold anything.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, StringConstraints, model_validator
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, StringConstraints
 
 Count = Annotated[int, Field(ge=0, lt=2**63)]
 Positive = Annotated[int, Field(gt=0, lt=2**63)]
@@ -200,30 +200,6 @@ class Waiting(Shape):
     corpus: str | None = None
 
 
-class RecordedRun(Shape):
-    """A run in a sweep's record."""
-
-    run_id: Id
-    folder: Name
-    point: dict[str, Any]
-
-
-class SweepRecord(Shape):
-    """A sweep's record (`simplify.sweep.record.Record`)."""
-
-    name: Name
-    file: str | None
-    scale: str
-    words: list[str]
-    question: list[str]
-    command: list[str]
-    updated: str
-    git: dict[str, Any] | None
-    code: str
-    snapshot: str | None
-    runs: list[RecordedRun]
-
-
 class Array(Shape):
     """array.json of what was submitted to Slurm (`simplify.runs.slurm.Array`)."""
 
@@ -240,111 +216,3 @@ class Rank(Failure):
     """Why a process of several died."""
 
     at: FiniteFloat = 0.0
-
-
-class BenchKey(Shape):
-    """What has to be equal for speeds to be compared."""
-
-    __pydantic_extra__: dict[str, Scalar]  # pyright: ignore[reportIncompatibleVariableOverride]
-    device: str
-    threads: Count | None
-    precision: str
-    compile: str
-    torch: str
-
-
-class BenchMemory(Shape):
-    """What a training step took at most."""
-
-    bytes: Count | None = None
-
-
-class BenchVariant(Shape):
-    """A variant of a bench."""
-
-    config: Config
-    key: BenchKey
-    work: str
-    memory: BenchMemory | None = None
-
-
-class BenchRatio(Shape):
-    """How many times as fast as the baseline."""
-
-    median: FiniteFloat
-    low: FiniteFloat
-    high: FiniteFloat
-    verdict: str
-    why: str
-
-
-class BenchSplit(Shape):
-    """What a ratio is made of."""
-
-    flops: FiniteFloat
-    overhead: FiniteFloat
-    overhead_sure_low: FiniteFloat | None
-    overhead_sure_high: FiniteFloat | None
-
-
-class BenchEntry(Shape):
-    """The figures of a variant in one kind of work."""
-
-    seconds: list[FiniteFloat]
-    median: FiniteFloat
-    low: FiniteFloat
-    high: FiniteFloat
-    tokens_per_second: FiniteFloat
-    mfu: FiniteFloat | None
-    ratio: BenchRatio | None
-    split: BenchSplit | None
-
-
-class BenchMode(Shape):
-    """A kind of work."""
-
-    variants: dict[str, BenchEntry]
-
-
-class Bench(Shape):
-    """A bench's record (`simplify.bench.record`)."""
-
-    format: Literal[1]
-    created: str
-    baseline: str
-    variants: dict[str, BenchVariant]
-    modes: dict[str, BenchMode]
-
-    @model_validator(mode="after")
-    def _has_its_baseline(self) -> Bench:
-        if self.baseline not in self.variants:
-            raise ValueError("the baseline is none of the variants")
-        return self
-
-
-class PaperFile(Shape):
-    """A sweep file of the paper, as it was composed (`simplify.sweep.paper.Asked`)."""
-
-    model_config = ConfigDict(extra="forbid")
-    file: str
-    shown: list[str]
-    question: str
-    cost: str
-    finding: str
-    note: str
-    hours: str | None
-    marks: dict[str, list[str]]
-    wrong: list[str]
-
-
-class Paper(Shape):
-    """CACHE/paper.json."""
-
-    key: str
-    asked: list[PaperFile]
-
-
-class Manifest(Shape):
-    """report.json of a report's folder: what it may take away."""
-
-    files: list[Name]

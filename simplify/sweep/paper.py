@@ -23,9 +23,9 @@ from simplify.errors import ConfigError
 from simplify.runs.code import code_hash
 from simplify.runs.files import read_json, write_json
 from simplify.runs.identity import identity
-from simplify.runs.shapes import Paper
 from simplify.runs.store import RunView
 from simplify.sweep.record import PAPER
+from simplify.sweep.shapes import Paper
 
 _NAME = re.compile(r"(fig|table)(\d+(?:_\d+)*)(?:_|$)")
 _WORDS = {"fig": "Fig", "table": "Table"}

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from simplify.runs.files import read_json, write_json
-from simplify.runs.shapes import SweepRecord
+from simplify.sweep.shapes import SweepRecord
 
 PAPER = "paper"  # the scale that a sweep file itself describes
 
