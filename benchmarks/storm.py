@@ -29,9 +29,9 @@ from pathlib import Path
 
 from simplify.program import program
 from simplify.runs.facts import is_training, read_facts
+from simplify.runs.folders import read_folders
 from simplify.runs.process import process
 from simplify.runs.queue import Queue
-from simplify.runs.store import run_folders
 
 ASYNCIO = Path(os.__file__).parent / "asyncio"
 STEPS = 20
@@ -97,7 +97,7 @@ class Storm:
         """Until the storm is over: which runs are trained at the same time on one lane."""
         while not self.over.wait(0.1):
             begun: dict[str, list[str]] = {}
-            for folder in run_folders(self.root).values():
+            for folder in read_folders(self.root).runs.values():
                 if not (folder / "done.json").exists() and is_training(facts := read_facts(folder), folder):
                     begun.setdefault(str((facts.attempt or {}).get("lane")), []).append(folder.name)
             self.together.update(name for names in begun.values() if len(names) > 1 for name in names)
@@ -120,7 +120,7 @@ class Storm:
     def wrong(self, runs: int, results: dict[str, float]) -> list[str]:
         """What is not as it should be; `results` are the losses of earlier storms."""
         found = [f"{name}: trained beside another run of its lane" for name in sorted(self.together)]
-        folders = run_folders(self.root)
+        folders = read_folders(self.root).runs
         if len(folders) != runs:
             found.append(f"{len(folders)} folders in place of {runs}")
         for run_id, folder in folders.items():
@@ -160,9 +160,9 @@ def main() -> None:
             bad += bool(wrong)
             kills = ", ".join(f"{kind} {storm.kills[kind]}" for kind in KINDS)
             again = sum(
-                len((read_facts(f).job or {}).get("attempts", [])) - 1 for f in run_folders(storm.root).values()
+                len((read_facts(f).job or {}).get("attempts", [])) - 1 for f in read_folders(storm.root).runs.values()
             )
-            done = sum((f / "done.json").exists() for f in run_folders(storm.root).values())
+            done = sum((f / "done.json").exists() for f in read_folders(storm.root).runs.values())
             losses = hashlib.sha256(json.dumps(sorted(results.items())).encode()).hexdigest()[:8]
             print(
                 f"storm {number}: {done} of {given.runs} done, {again} begun again, {storm.kills.total()} kills "
