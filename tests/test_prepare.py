@@ -169,7 +169,7 @@ def test_wordpiece_for_an_encoder(cli: Cli, here: Path, offline: Path) -> None:
 
 def test_the_same_texts_give_the_same_wordpiece() -> None:
     config = compose_run(["data=pile", "data.vocab_size=600"]).data
-    one, other = (train_tokeniser(config, iter(TEXTS), len(TEXTS), False) for _ in range(2))
+    one, other = (train_tokeniser(config, lambda: iter(TEXTS), len(TEXTS), False, print) for _ in range(2))
     assert one.to_str() == other.to_str() and one.get_vocab_size() == 600
     assert one.encode("a [MASK] b").tokens == ["a", "[MASK]", "b"]
     one.encode_special_tokens = True

@@ -87,7 +87,7 @@ def whole_parts(cache: Path) -> dict[str, int]:
     return {p.name: p.stat().st_mtime_ns for p in (cache / "corpora").glob(".*.building/parts/*.json")}
 
 
-@pytest.mark.parametrize(("workers", "after"), [(1, 20), (2, 5)])
+@pytest.mark.parametrize(("workers", "after"), [(1, 10), (2, 5)])
 def test_a_killed_preparation_goes_on(
     tmp_path: Path, prepare: Prepare, undisturbed: dict[str, str], workers: int, after: int
 ) -> None:

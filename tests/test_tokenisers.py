@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import random
 import shutil
+import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +16,8 @@ from conftest import TEXT, TINY, TINY_DATA, Result
 
 from simplify.compose import compose_run
 from simplify.data.corpus import Corpus, open_corpus
+from simplify.data.patience import awake
+from simplify.data.tokeniser_training import CUT_NOTE, cuts_words, train_tokeniser
 from simplify.data.tokenisers import open_tokeniser, read_tokeniser
 
 Cli = Callable[..., Result]
@@ -105,20 +110,20 @@ def without(trained: Content, name: str) -> Content:
         (
             lambda c: numbered(c, 5000),
             [],
-            "data.vocab_size=384: data.tokeniser=tok.json has 385 entries, numbered up to 5000",
+            "data.vocab_size=384: data.tokeniser= ... tok.json has 385 entries, numbered up to 5000",
         ),
         (lambda c: numbered(c, 70_000), [], "valid: >= 70001"),
         (
             lambda c: c,
             ["data.vocab_size=300"],
-            "data.vocab_size=300: data.tokeniser=tok.json has 384 entries, numbered up to 383",
+            "data.vocab_size=300: data.tokeniser= ... tok.json has 384 entries, numbered up to 383",
         ),
         (lambda c: without(c, "<|endoftext|>"), [], "data.tokeniser: has no end-of-text token"),
         (lambda c: c, ["model.kind=encoder"], "data.tokeniser: has no mask token, which an encoder needs"),
-        (lambda _: {"model": {"type": "BPE"}}, [], "data.tokeniser=tok.json: cannot be loaded"),
+        (lambda _: {"model": {"type": "BPE"}}, [], "tok.json: cannot be loaded"),
         (lambda c: [c], [], "no tokenizer.json: it has no model"),
-        (lambda c: c, ["data.tokeniser=tokk.json"], "data.tokeniser=tokk.json: no such file"),
-        (lambda c: c, ["data.tokeniser=."], "data.tokeniser=.: no tokenizer.json in this folder"),
+        (lambda c: c, ["data.tokeniser=tokk.json"], "tokk.json: no such file"),
+        (lambda c: c, ["data.tokeniser=."], "no tokenizer.json in this folder"),
     ],
 )
 def test_what_cannot_be_used_is_told_before_anything_is_tokenised(
@@ -126,7 +131,8 @@ def test_what_cannot_be_used_is_told_before_anything_is_tokenised(
 ) -> None:
     (here / "tok.json").write_text(json.dumps(change(trained)))
     done = cli("data", "prepare", "text", *TINY_DATA[1:], "data.tokeniser=tok.json", *words)
-    assert done.code == 2 and done.err.count("\n") == 1 and told in done.err, done.err
+    assert done.code == 2 and done.err.count("\n") == 1, done.err
+    assert all(part in done.err for part in told.split(" ... ")), done.err
     corpora = here.parent / "cache" / "corpora"
     assert not corpora.is_dir() or [p.suffix for p in corpora.iterdir()] == [".lock"]
 
@@ -134,3 +140,44 @@ def test_what_cannot_be_used_is_told_before_anything_is_tokenised(
 def test_a_hole_that_the_vocabulary_has_room_for(here: Path, trained: Content) -> None:
     built = corpus(here / "holes", numbered(trained, 70_000), "data.vocab_size=70001")
     assert built.tokens("train").dtype.itemsize == 4 and TEXT.is_dir()
+
+
+# Text without spaces
+
+
+@pytest.mark.parametrize("kind", ["bpe", "wordpiece"])
+def test_words_without_an_end_are_cut_and_that_is_said(kind: str) -> None:
+    drawn = random.Random(0)
+    genome = ["".join(drawn.choices("acgt", k=6000)) for _ in range(3)]
+    config = compose_run(["data=pile", f"data.tokeniser_kind={kind}", "data.vocab_size=300"]).data
+    told: list[str] = []
+    tokeniser = train_tokeniser(config, lambda: iter(["a few words first", *genome]), 4, False, told.append)
+    assert told == [CUT_NOTE] and cuts_words(tokeniser)
+    tokens = tokeniser.encode(genome[0]).tokens
+    assert "[UNK]" not in tokens and max(map(len, tokens)) <= 102 and len(tokens) < 5000
+    if kind == "bpe":
+        assert tokeniser.decode(tokeniser.encode(genome[0]).ids) == genome[0]
+
+
+@pytest.mark.parametrize("text", ["x" * 4096, "x1" * 9999, "https://a.b/" + "c-d/" * 9999, "a" + " " * 4096])
+def test_words_of_a_bearable_length_change_nothing(text: str) -> None:
+    config = compose_run(["data=text", "data.path=.", "data.vocab_size=300"]).data
+    tokeniser = train_tokeniser(config, lambda: iter([text]), 1, False, pytest.fail)
+    assert not cuts_words(tokeniser)
+
+
+def test_a_long_call_shows_a_sign_and_hears_a_signal() -> None:
+    beats: list[float] = []
+    assert awake(lambda: 3) == 3
+    with pytest.raises(ZeroDivisionError):
+        awake(lambda: 1 // 0)
+
+    def interrupt(seconds: float) -> None:
+        beats.append(seconds)
+        if len(beats) == 2:
+            signal.raise_signal(signal.SIGINT)
+
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        awake(lambda: time.sleep(20), interrupt)
+    assert time.monotonic() - began < 10 and beats == sorted(beats)

@@ -23,12 +23,14 @@ from filelock import FileLock, Timeout
 from simplify.config import DataConfig
 from simplify.data.account import Account, CorpusFacts
 from simplify.data.joined import Damaged, Joined
-from simplify.data.parts import Part, Work, cut, part_size, whole_file, whole_parts, write_part
+from simplify.data.parts import Part, Work, cut, part_size, whole_parts, write_part
+from simplify.data.patience import awake
 from simplify.data.source import Source
 from simplify.data.splits import SPLITS
-from simplify.data.tokeniser_training import train_tokeniser
+from simplify.data.tokeniser_training import CUT_NOTE, cuts_words, train_tokeniser
 from simplify.data.tokenisers import load_tokeniser, open_tokeniser
-from simplify.display import tell
+from simplify.data.whole import remove_unfinished, whole_file
+from simplify.display import short_time, tell
 from simplify.display.progress import Meter, meter
 from simplify.errors import DataError
 
@@ -81,13 +83,18 @@ def _build(config: DataConfig, source: Source, aside: Path, masked: bool, worker
         if there:
             progress.note(f"data: {config.name}: {there} of {len(parts)} parts are there already")
         joined, done = Joined(aside, dtype), learnt
-        with closing(whole_parts(work, parts, workers)) as whole:  # whatever happens, no worker outlives our lock
+
+        def beat(part: Part, seconds: float) -> None:
+            progress.update(done, f"tokenising {part.name}, {short_time(seconds)}")
+
+        with closing(whole_parts(work, parts, workers, beat)) as whole:  # whatever happens, no worker outlives our lock
             for number, part in enumerate(whole, 1):
                 _join(joined, work, part)
                 done += part.end - part.first
                 progress.update(done, f"tokenising {part.split}, {number} of {len(parts)} parts")
         progress.update(done, "checking what was written", force=len(parts) > 99)
-        account = Account(survey.held_out, survey.left_out, survey.notes, survey.whole, survey.by_name)
+        notes = (CUT_NOTE,) if config.tokeniser is None and cuts_words(open_tokeniser(work.tokeniser)) else ()
+        account = Account(survey.held_out, survey.left_out, (*survey.notes, *notes), survey.whole, survey.by_name)
         _finish(aside, joined, source, dtype, account)
 
 
@@ -112,8 +119,7 @@ def _begin(source: Source, aside: Path, step: int) -> None:
         shutil.rmtree(aside, ignore_errors=True)  # of other documents, or not whole: we hold the lock
         (aside / "parts").mkdir(parents=True)
         _write(aside / "plan.json", json.dumps(plan))
-    for left in (aside / "parts").glob(".*"):  # what a killed process was writing
-        left.unlink(missing_ok=True)
+    remove_unfinished(aside / "parts")
 
 
 def _tokeniser(config: DataConfig, source: Source, aside: Path, masked: bool, documents: int, progress: Meter) -> None:
@@ -122,8 +128,12 @@ def _tokeniser(config: DataConfig, source: Source, aside: Path, masked: bool, do
     if path.is_file():
         return
     if config.tokeniser is None:
-        texts = _counted(islice(source.documents("train"), config.tokeniser_documents), progress)
-        tokeniser = train_tokeniser(config, texts, documents, masked)
+        read = _Read(source, config.tokeniser_documents)
+        note = lambda text: progress.note(f"data: {config.name}: {text}")  # noqa: E731
+        tokeniser = awake(
+            lambda: train_tokeniser(config, read.documents, documents, masked, note),
+            lambda seconds: progress.update(read.count, f"training the tokeniser, {short_time(seconds)}"),
+        )
     else:
         tokeniser = load_tokeniser(_with_own_tokeniser(config, source), masked)
     _write(path, tokeniser.to_str(pretty=True))  # its own save raises a bare Exception on a full disk
@@ -137,10 +147,16 @@ def _with_own_tokeniser(config: DataConfig, source: Source) -> DataConfig:
     return config
 
 
-def _counted(texts: Iterator[str], progress: Meter) -> Iterator[str]:
-    for number, text in enumerate(texts, 1):
-        yield text
-        progress.update(number, "training the tokeniser")
+class _Read:
+    """The documents that a tokeniser is trained on, and how many of them have been read."""
+
+    def __init__(self, source: Source, most: int | None) -> None:
+        self._source, self._most, self.count = source, most, 0
+
+    def documents(self) -> Iterator[str]:
+        """From the first one on."""
+        for self.count, text in enumerate(islice(self._source.documents("train"), self._most), 1):  # noqa: B020
+            yield text
 
 
 def _join(joined: Joined, work: Work, part: Part) -> None:
