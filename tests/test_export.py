@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import resource
 import shutil
@@ -58,8 +59,17 @@ def test_transformers_gives_the_same_logits(cli: Cli, here: Path, kind: str, pos
     words = [*TINY, f"model.kind={kind}", f"model.positions={positions}", "train.steps=8"]
     assert cli("train", *words).code == 0
     run = run_folder(here)
-    done = cli("export", run.name, "--to", "exported model")
+    umask = os.umask(0o027)
+    try:
+        done = cli("export", run.name, "--to", "exported model")
+    finally:
+        os.umask(umask)
+    umask = 0o027
     assert done.code == 0 and "trust_remote_code=True" in done.out and done.err == ""
+    for file in (here / "exported model").iterdir():
+        assert file.stat().st_mode & 0o777 == 0o666 & ~umask, file  # a group can read what it may
+    kept = json.loads((here / "exported model" / "tokenizer.json").read_text())
+    assert kept["truncation"] is None and kept["padding"] is None
     tokens, logits, loss, text, mask = loaded(here / "exported model", kind, here / "out.pt")
     folder = find_run(run.name, run.parent)
     restored = restore_run(folder, folder.config())
@@ -89,20 +99,110 @@ def test_every_block_survives_the_format(block: str, tmp_path: Path) -> None:
     assert torch.equal(again(tokens).logits, built(tokens))
 
 
-def test_padding_reaches_the_model() -> None:
+def wrapped(*words: str, kind: str = "decoder") -> Any:
+    """A tiny exported model in this process, its weights far from those it starts with."""
     import torch
 
-    from simplify.export.huggingface import SimplifyConfig, SimplifyForMaskedLM
+    from simplify.export.huggingface import SimplifyConfig, SimplifyForCausalLM, SimplifyForMaskedLM
 
-    run = compose_run(["block=pre_ln", "model=bert_nano", "data.vocab_size=300"])
-    wrapped = SimplifyForMaskedLM(SimplifyConfig.of(run))
-    wrapped.transformer.load_state_dict(build_model(run.block, run.model, 300, 0).state_dict())
-    tokens, mask = torch.arange(12)[None].repeat(2, 1), torch.ones(2, 12, dtype=torch.long)
-    mask[:, 8:] = 0
-    tokens[1, 8:] = 250
-    out = wrapped(tokens, attention_mask=mask).logits
-    assert torch.allclose(out[0, :8], out[1, :8], atol=1e-6)
-    assert not torch.allclose(wrapped(tokens).logits[0, :8], out[0, :8], atol=1e-4)
+    size = ["model.n_layers=2", "model.d_model=16", "model.n_heads=2", "model.d_ff=24", "model.seq_len=12"]
+    run = compose_run([*size, f"model.kind={kind}", "train.batch_tokens=12", "data.vocab_size=300", *words])
+    model = (SimplifyForCausalLM if kind == "decoder" else SimplifyForMaskedLM)(
+        SimplifyConfig.of(run, eos_token_id=0, pad_token_id=0)
+    )
+    model.transformer.load_state_dict(build_model(run.block, run.model, 300, 0).state_dict())
+    generator = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.3 * torch.randn(parameter.shape, generator=generator))
+    return model.eval()
+
+
+@pytest.mark.parametrize("positions", ["learned", "sinusoidal", "scaled_sinusoidal", "rope", "alibi", "none"])
+def test_a_batch_padded_on_the_left_gives_the_same_as_each_text_alone(positions: str) -> None:
+    """Also beyond the context, where the oldest tokens are dropped."""
+    import torch
+
+    model = wrapped(f"model.positions={positions}")
+    texts = [[5, 6, 7, 8, 9], [250], [41, 42, 43]]
+    alone = [model.generate(torch.tensor([text]), max_new_tokens=12, do_sample=False)[0, len(text) :] for text in texts]
+    tokens = torch.tensor([[0] * (5 - len(text)) + text for text in texts])
+    mask = torch.tensor([[0] * (5 - len(text)) + [1] * len(text) for text in texts])
+    for use_cache in (False, True):
+        found = model.generate(
+            tokens, attention_mask=mask, max_new_tokens=12, do_sample=False, eos_token_id=299, use_cache=use_cache
+        )
+        for row, single in zip(found[:, 5:].tolist(), alone, strict=True):
+            assert row[: len(single)] == single.tolist()  # alone, it ends where the model ends its text
+    right = model(torch.tensor([[5, 6, 7, 1, 1]]), attention_mask=torch.tensor([[1, 1, 1, 0, 0]])).logits
+    assert torch.allclose(right[:, :3], model(torch.tensor([[5, 6, 7]])).logits, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["decoder", "encoder"])
+def test_arguments_are_obeyed_or_refused_by_name(kind: str) -> None:
+    import torch
+
+    model, tokens = wrapped("block=pre_ln", kind=kind), torch.arange(8).repeat(2, 1)
+    plain = model(tokens).logits
+    moved = model(tokens, position_ids=torch.arange(8)[None] + 4).logits
+    assert (moved - plain).abs().max() > 1e-2
+    assert torch.equal(model(tokens, position_ids=torch.arange(8)).logits, plain)
+    mask = torch.ones(2, 8, dtype=torch.long)
+    mask[:, :3] = 0
+    other = torch.where(mask.bool(), tokens, 250)
+    assert torch.allclose(model(tokens, mask).logits[:, 3:], model(other, mask).logits[:, 3:], atol=1e-6)
+    assert not torch.allclose(model(tokens).logits[:, 3:], model(other).logits[:, 3:], atol=1e-4)
+    assert torch.equal(model(tokens, return_dict=False)[0], plain)
+    nothing = {"use_cache": False, "output_attentions": None, "token_type_ids": torch.zeros_like(tokens)}
+    assert torch.equal(model(tokens, **nothing).logits, plain)
+    asked = ("output_hidden_states", "output_attentions", "use_cache", "head_mask", "anything")
+    for given in (*({name: True} for name in asked), {"past_key_values": ()}, {"inputs_embeds": plain}):
+        (name,) = given
+        with pytest.raises(ValueError, match=f"^{name}: is not supported by this model; valid: input_ids, attention_"):
+            model(tokens, **given)
+    for given, message in (
+        ({"input_ids": None}, "input_ids: needs token numbers"),
+        ({"attention_mask": mask[:, 1:]}, r"attention_mask: needs the shape of input_ids \(2, 8\)"),
+        ({"position_ids": torch.arange(7)}, "position_ids: needs the shape of input_ids"),
+        ({"position_ids": torch.arange(8) - 1}, "position_ids: needs numbers >= 0, found -1"),
+        ({"position_ids": torch.arange(8) + 5}, "13 positions, more than the model's context 12; cut the text to 12"),
+        ({"input_ids": torch.arange(13)[None]}, "13 positions, more than the model's context 12"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            model(**{"input_ids": tokens, **given})
+    model.config.output_hidden_states = True
+    with pytest.raises(ValueError, match="output_hidden_states: is not supported"):
+        model(tokens)
+
+
+def test_generate_refuses_what_it_would_swallow() -> None:
+    import torch
+
+    model, tokens = wrapped(), torch.arange(1, 5)[None]
+    more = {"max_new_tokens": 3, "do_sample": False}
+    for given in ({"inputs_embeds": torch.zeros(1, 4, 16)}, {"output_hidden_states": True}, {"head_mask": tokens}):
+        with pytest.raises(ValueError, match=next(iter(given))):
+            model.generate(tokens, **more, **given, return_dict_in_generate=True)
+    moved = model.generate(tokens, **more, position_ids=torch.arange(4)[None] + 6)
+    assert moved.shape == (1, 7)
+
+
+@pytest.mark.parametrize("how", ["bfloat16", "float16"])
+@pytest.mark.parametrize("words", [["model.positions=alibi"], ["block=pre_ln", "model.positions=rope"], ["block=derf"]])
+def test_half_precision(how: str, words: list[str], tmp_path: Path) -> None:
+    import torch
+
+    from simplify.export.huggingface import SimplifyForCausalLM
+
+    dtype, tokens = getattr(torch, how), torch.arange(2, 12)[None]
+    model = wrapped(*words)
+    expected = model(tokens).logits
+    model.save_pretrained(tmp_path)
+    for narrow in (SimplifyForCausalLM.from_pretrained(tmp_path, dtype=dtype), model.to(dtype)):
+        found = narrow(tokens, labels=tokens)
+        assert found.logits.dtype == dtype and found.loss.isfinite()
+        assert (found.logits.float() - expected).abs().max() < 0.1 * expected.abs().max()
+        assert narrow.generate(tokens[:, :3], max_new_tokens=4, do_sample=False).shape[0] == 1
 
 
 def test_without_the_extra(monkeypatch: pytest.MonkeyPatch, cli: Cli, here: Path) -> None:

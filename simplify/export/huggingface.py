@@ -14,6 +14,7 @@ from transformers import GenerationMixin, PretrainedConfig, PreTrainedModel
 from transformers.modeling_outputs import CausalLMOutput, MaskedLMOutput
 
 from simplify.config import BlockConfig, ModelConfig, RunConfig
+from simplify.export.arguments import given_tokens, positions_of, refuse, valid_places
 from simplify.zoo.loss import IGNORED, token_loss
 from simplify.zoo.model import Transformer
 
@@ -54,6 +55,7 @@ class _Wrapped(PreTrainedModel):
 
     config_class = SimplifyConfig
     base_model_prefix = "transformer"
+    accepts_loss_kwargs = False  # the loss is a mean over this batch alone
 
     def __init__(self, config: SimplifyConfig) -> None:
         super().__init__(config)
@@ -77,11 +79,22 @@ class _Wrapped(PreTrainedModel):
     def get_output_embeddings(self) -> nn.Module:
         return self.transformer.output
 
-    def _logits(self, input_ids: Tensor, attention_mask: Tensor | None) -> Tensor:
-        padded = attention_mask is not None and not bool(attention_mask.all())
-        return self.transformer(
-            input_ids, valid=attention_mask.bool() if padded and attention_mask is not None else None
-        )
+    def _logits(
+        self,
+        input_ids: Tensor | None,
+        attention_mask: Tensor | None,
+        position_ids: Tensor | None,
+        others: dict[str, Any],
+    ) -> Tensor:
+        refuse(others, self.config)
+        tokens = given_tokens(input_ids)
+        valid = valid_places(attention_mask, tokens)
+        positions = positions_of(position_ids, valid, tokens, self.transformer.max_positions)
+        return self.transformer(tokens, valid=valid, positions=positions)
+
+    def _answer(self, output: Any, return_dict: bool | None) -> Any:
+        as_dict = getattr(self.config, "return_dict", True) if return_dict is None else return_dict
+        return output if as_dict else output.to_tuple()
 
 
 class SimplifyForCausalLM(_Wrapped, GenerationMixin):
@@ -89,27 +102,52 @@ class SimplifyForCausalLM(_Wrapped, GenerationMixin):
 
     def forward(
         self,
-        input_ids: Tensor,
+        input_ids: Tensor | None = None,
         attention_mask: Tensor | None = None,
+        position_ids: Tensor | None = None,
         labels: Tensor | None = None,
-        **_others: Any,
+        return_dict: bool | None = None,
+        **others: Any,
     ) -> CausalLMOutput:
-        """`labels` are the input itself, as everywhere in `transformers`: shifted here, -100 does not count."""
-        logits = self._logits(input_ids, attention_mask)
+        """`labels` are the input itself, as everywhere in `transformers`: shifted here, -100 does not count.
+
+        Positions are counted without padding, unless `position_ids` say otherwise. Raises ValueError.
+        """
+        logits = self._logits(input_ids, attention_mask, position_ids, others)
         loss = None
         if labels is not None:
             targets = torch.full_like(labels, IGNORED)
             targets[:, :-1] = labels[:, 1:]
             loss = token_loss(logits, targets)
-        return CausalLMOutput(loss=loss, logits=logits)  # type: ignore[arg-type]
+        return self._answer(CausalLMOutput(loss=loss, logits=logits), return_dict)  # type: ignore[arg-type]
+
+    def generate(self, *args: Any, **kwargs: Any) -> Any:
+        """As everywhere in `transformers`. Raises ValueError where states of the layers are asked for."""
+        settings = kwargs.get("generation_config") or (args[1] if len(args) > 1 else None) or self.generation_config
+        names = ("output_hidden_states", "output_attentions")
+        refuse({name: kwargs.get(name) or getattr(settings, name, False) for name in names}, self.config)
+        return super().generate(*args, **kwargs)  # type: ignore[misc]
 
     def prepare_inputs_for_generation(  # type: ignore[override]
-        self, input_ids: Tensor, attention_mask: Tensor | None = None, **_others: Any
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        past_key_values: Any = None,
+        inputs_embeds: Tensor | None = None,
+        **_of_the_loop: Any,
     ) -> dict[str, Any]:
-        """All tokens anew at each step, cut to the positions the model knows."""
-        limit = self.transformer.max_positions or input_ids.shape[1]
+        """All tokens anew at each step, cut to the positions the model knows. A cache stays empty."""
+        held = past_key_values.get_seq_length() if past_key_values is not None else 0
+        refuse({"past_key_values": held > 0, "inputs_embeds": inputs_embeds}, self.config)
+        known = self.transformer.max_positions
+        limit = known or input_ids.shape[1]
         mask = None if attention_mask is None else attention_mask[:, -limit:]
-        return {"input_ids": input_ids[:, -limit:], "attention_mask": mask}
+        if position_ids is not None and known is not None:
+            position_ids = position_ids[:, -limit:]
+            beyond = (position_ids.max(dim=1, keepdim=True).values - (limit - 1)).clamp(min=0)
+            position_ids = (position_ids - beyond).clamp(min=0)
+        return {"input_ids": input_ids[:, -limit:], "attention_mask": mask, "position_ids": position_ids}
 
 
 class SimplifyForMaskedLM(_Wrapped):
@@ -117,12 +155,14 @@ class SimplifyForMaskedLM(_Wrapped):
 
     def forward(
         self,
-        input_ids: Tensor,
+        input_ids: Tensor | None = None,
         attention_mask: Tensor | None = None,
+        position_ids: Tensor | None = None,
         labels: Tensor | None = None,
-        **_others: Any,
+        return_dict: bool | None = None,
+        **others: Any,
     ) -> MaskedLMOutput:
-        """`labels` hold the hidden tokens; -100 does not count."""
-        logits = self._logits(input_ids, attention_mask)
+        """`labels` hold the hidden tokens; -100 does not count. Positions as in a decoder. Raises ValueError."""
+        logits = self._logits(input_ids, attention_mask, position_ids, others)
         loss = None if labels is None else token_loss(logits, labels)
-        return MaskedLMOutput(loss=loss, logits=logits)  # type: ignore[arg-type]
+        return self._answer(MaskedLMOutput(loss=loss, logits=logits), return_dict)  # type: ignore[arg-type]

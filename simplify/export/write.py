@@ -35,6 +35,9 @@ def write_model(restored: Restored, name: str, target: Path) -> None:
     try:
         aside.mkdir(parents=True)
         _write(restored, name, aside)
+        mode = (aside / "README.md").stat().st_mode  # the user's umask; safetensors writes for the owner alone
+        for file in aside.iterdir():
+            file.chmod(mode & 0o777)
         if target.exists():
             target.rmdir()  # empty: check_target has seen to that
         aside.rename(target)
@@ -72,6 +75,7 @@ def _write_tokeniser(restored: Restored, folder: Path) -> None:
     tokeniser = restored.tokeniser
     end = tokeniser.id_to_token(end_of_text(tokeniser))
     special: dict[str, Any] = {"eos_token": end, "bos_token": end, "pad_token": end}
+    special["model_input_names"] = ["input_ids", "attention_mask"]
     if restored.config.model.kind == "encoder":
         special["mask_token"] = mask_name(tokeniser)
     length = restored.config.model.max_positions or restored.config.model.seq_len

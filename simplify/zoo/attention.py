@@ -22,6 +22,7 @@ from simplify.zoo.gains import Gain
 from simplify.zoo.matrices import Linear, make_matrix, products
 from simplify.zoo.norms import RMSNorm
 from simplify.zoo.positions import Rope
+from simplify.zoo.precision import narrowed, widened
 
 
 class Attention(nn.Module):
@@ -118,10 +119,22 @@ class Attention(nn.Module):
         if self.alpha is None or self.gamma is None:
             out = self.beta(attended)
             out = out if self.alpha is None else out + self.alpha(self._for_each_head(v))
-            return out if self.gamma is None else out - self.gamma(self._for_each_head(context.mean(self.layer, v)))
-        gains = [gain.tensor(v).reshape(-1) for gain in (self.alpha, self.beta, self.gamma)]
+            if self.gamma is not None:
+                out = out - self.gamma(self._for_each_head(context.mean(self.layer, v)))
+            return narrowed(out, v, attended)
+        gains = [widened(gain.tensor(v)).reshape(-1) for gain in (self.alpha, self.beta, self.gamma)]
         if branch is not None and not branch.free:
             gains = [gain * branch.tensor(v) for gain in gains]
+        return narrowed(self._shaped(attended, v, context, gains), v, attended)
+
+    def _shaped(
+        self,
+        attended: Float[Tensor, "B T H h"],
+        v: Float[Tensor, "B T K h"],
+        context: Context,
+        gains: list[Tensor],
+    ) -> Float[Tensor, "B T H h"]:
+        """The sum of the three terms by their gains, in the gains' type."""
         if context.plainly_causal:
             return shaped_causal(self._for_each_head(v), attended, *gains)
         alpha, beta, gamma = (gain[:, None] for gain in gains)

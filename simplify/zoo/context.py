@@ -13,6 +13,7 @@ from torch import Tensor
 from simplify.zoo.cache import Cache
 from simplify.zoo.fused import running_sum
 from simplify.zoo.positions import Start
+from simplify.zoo.precision import widened
 
 
 class Context:
@@ -20,7 +21,8 @@ class Context:
 
     `valid` is True where there is a token; a sequence of nothing but padding counts as valid
     throughout. A decoder's query sees the valid keys up to itself, and itself even where it is padding,
-    so that no row of the softmax is empty. An encoder's query sees all valid keys.
+    so that no row of the softmax is empty. An encoder's query sees all valid keys. `positions` are those of the
+    codes where they are not the places in the sequence: what a query sees goes by places.
     """
 
     def __init__(
@@ -31,19 +33,23 @@ class Context:
         valid: Bool[Tensor, "B T"] | None = None,
         slopes: Float[Tensor, " H"] | None = None,
         cache: Cache | None = None,
+        positions: Int[Tensor, "B T"] | None = None,
     ) -> None:
-        if cache is not None and (valid is not None or not causal):
+        if cache is not None and (valid is not None or positions is not None or not causal):
             raise ValueError("a cache serves a decoder without padding")
         if valid is not None:
             valid = valid | ~valid.any(dim=1, keepdim=True)
         self.causal, self.length, self.valid, self.cache = causal, length, valid, cache
         # Where the tokens stand: from 0 on, or after those of the cache at these positions.
-        self.start: Start = 0 if cache is None or cache.positions is None else cache.positions
+        self._after: Int[Tensor, " T"] | None = None if cache is None else cache.positions
+        self.start: Start = 0 if self._after is None else self._after
+        if positions is not None:
+            self.start = positions
         self.first_value: Float[Tensor, "B T K h"] | None = None
         self._counts: Float[Tensor, "T 1 1"] | None = None
         seen = self._seen(device)
         self.alibi = slopes is not None
-        self.fused_causal = seen is None and causal and isinstance(self.start, int) and not self.alibi
+        self.fused_causal = seen is None and causal and self._after is None and not self.alibi
         self.mask = seen if slopes is None else self._distances(slopes, seen, device)
 
     @property
@@ -54,7 +60,7 @@ class Context:
     def _seen(self, device: torch.device) -> Bool[Tensor, "... T S"] | None:
         """Which keys each query sees, or None where fused attention has a word for it: all, or causal."""
         if self.valid is None:
-            if not self.causal or self.cache is None or isinstance(self.start, int):
+            if not self.causal or self.cache is None or self._after is None:
                 return None
             if self.length == 1 and not self.cache.static:  # the newest token sees all that is read
                 return None
@@ -65,18 +71,21 @@ class Context:
         return (keys <= queries) & (valid | (keys == queries)) if self.causal else valid
 
     def _places(self, device: torch.device) -> tuple[Int[Tensor, "T 1"], Int[Tensor, " S"]]:
-        """The positions of the queries and of the keys."""
-        if isinstance(self.start, int) or self.cache is None:
+        """The places of the queries and of the keys."""
+        if self._after is None or self.cache is None:
             keys = torch.arange(self.length, device=device)
             return keys[:, None], keys
-        return self.start[:, None], torch.arange(self.cache.extent, device=device)
+        return self._after[:, None], torch.arange(self.cache.extent, device=device)
 
     def _distances(
         self, slopes: Float[Tensor, " H"], seen: Bool[Tensor, "... one_or_T S"] | None, device: torch.device
     ) -> Float[Tensor, "... H T S"]:
         """ALiBi's bias, -slope |i - j|, and minus infinity where a key is not seen (arXiv 2108.12409)."""
         queries, keys = self._places(device)
-        bias = -slopes[:, None, None] * (queries - keys).abs()
+        apart = queries - keys
+        if not isinstance(self.start, int) and self.start.ndim == 2:
+            apart = (self.start[:, :, None] - self.start[:, None, :])[:, None]
+        bias = -widened(slopes)[:, None, None] * apart.abs()
         if seen is None and self.causal:
             seen = keys <= queries
         return bias if seen is None else bias.masked_fill(~seen, float("-inf"))

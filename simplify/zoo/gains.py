@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from simplify.zoo.fused import scaled_sum
+from simplify.zoo.precision import narrowed
 
 
 class Gain(nn.Module):
@@ -66,4 +67,4 @@ def add_scaled(
         return torch.add(x, y, alpha=branch.value)
     if branch.free and not skip.trains:
         return torch.add(y, x, alpha=skip.value)
-    return scaled_sum(x, skip.tensor(x), y, branch.tensor(y))
+    return narrowed(scaled_sum(x, skip.tensor(x), y, branch.tensor(y)), x, y)

@@ -68,16 +68,18 @@ class Transformer(nn.Module):
         cache: Cache | None = None,
         targets: Int[Tensor, "B T"] | None = None,
         places: Int[Tensor, " n"] | None = None,
+        positions: Int[Tensor, "B T"] | None = None,
     ) -> Float[Tensor, "B T V"] | Float[Tensor, ""]:
         """Logits at each position: of the token after it (decoder) or of the token that belongs there (encoder).
 
-        `valid` is False at padding. With a `cache`, the tokens follow those of the earlier calls. With `targets`
-        (and `places`) `loss` instead: one call, so that it may be wrapped.
+        `valid` is False at padding, `positions` say where the tokens stand (None: one after the other). With a
+        `cache`, the tokens follow those of the earlier calls. With `targets` (and `places`) `loss` instead: one call,
+        so that it may be wrapped.
         """
         if targets is not None:
             return self.loss(tokens, targets, valid, places)
         if cache is None:
-            return self.run(tokens, valid)
+            return self.run(tokens, valid, positions=positions)
         cache.begin(tokens.shape[1], tokens.device)
         logits = self.run(tokens, valid, cache)
         cache.commit()
@@ -88,9 +90,10 @@ class Transformer(nn.Module):
         tokens: Int[Tensor, "B T"],
         valid: Bool[Tensor, "B T"] | None = None,
         cache: Cache | None = None,
+        positions: Int[Tensor, "B T"] | None = None,
     ) -> Float[Tensor, "B T V"]:
         """`forward` between a cache's `begin` and `commit`: tensors alone, which is what may be compiled."""
-        return self.output(self.final_norm(self.stream_of(tokens, valid, cache)))
+        return self.output(self.final_norm(self.stream_of(tokens, valid, cache, positions)))
 
     def loss(
         self,
@@ -110,20 +113,28 @@ class Transformer(nn.Module):
         return output_loss(self.final_norm(hidden), self.output.weight, wanted)
 
     def stream_of(
-        self, tokens: Int[Tensor, "B T"], valid: Bool[Tensor, "B T"] | None = None, cache: Cache | None = None
+        self,
+        tokens: Int[Tensor, "B T"],
+        valid: Bool[Tensor, "B T"] | None = None,
+        cache: Cache | None = None,
+        positions: Int[Tensor, "B T"] | None = None,
     ) -> Float[Tensor, "B T d"]:
         """The stream after the last block, before the final norm."""
-        context = self.context(tokens, valid, cache)
+        context = self.context(tokens, valid, cache, positions)
         x = self.embed(tokens, context)
         for block in self.blocks:
             x = block(x, context)
         return x
 
     def context(
-        self, tokens: Int[Tensor, "B T"], valid: Bool[Tensor, "B T"] | None = None, cache: Cache | None = None
+        self,
+        tokens: Int[Tensor, "B T"],
+        valid: Bool[Tensor, "B T"] | None = None,
+        cache: Cache | None = None,
+        positions: Int[Tensor, "B T"] | None = None,
     ) -> Context:
         """What the layers share in a forward pass over `tokens`."""
-        return Context(self.causal, tokens.shape[1], tokens.device, valid, self.slopes, cache)
+        return Context(self.causal, tokens.shape[1], tokens.device, valid, self.slopes, cache, positions)
 
     def embed(self, tokens: Int[Tensor, "B T"], context: Context) -> Float[Tensor, "B T d"]:
         """What the first block gets."""

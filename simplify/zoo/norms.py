@@ -1,18 +1,15 @@
-"""Norms by name. All compute in fp32 or better: under autocast a branch's output is narrower."""
+"""Norms by name. All compute in fp32 or better: a branch's output may be narrower, or the whole model."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from simplify.config import ModelConfig
-
-
-def widened(x: Tensor) -> Tensor:
-    """x in fp32, or as it is if that is wider."""
-    return x.to(torch.promote_types(x.dtype, torch.float32))
+from simplify.zoo.precision import narrowed, widened
 
 
 class RMSNorm(nn.RMSNorm):
@@ -20,7 +17,8 @@ class RMSNorm(nn.RMSNorm):
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., width) -> the same shape."""
-        return super().forward(widened(x))
+        out = F.rms_norm(widened(x), self.normalized_shape, widened(self.weight), self.eps)
+        return narrowed(out, x, self.weight)
 
 
 class LayerNorm(nn.LayerNorm):
@@ -28,7 +26,8 @@ class LayerNorm(nn.LayerNorm):
 
     def forward(self, input: Tensor) -> Tensor:
         """(..., width) -> the same shape."""
-        return super().forward(widened(input))
+        out = F.layer_norm(widened(input), self.normalized_shape, widened(self.weight), widened(self.bias), self.eps)
+        return narrowed(out, input, self.weight)
 
 
 class PointwiseNorm(nn.Module):
@@ -47,9 +46,9 @@ class PointwiseNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., width) -> the same shape."""
-        x = widened(x)
-        inner = self.scale * x if self.shift is None else self.scale * x + self.shift
-        return self.weight * self.function(inner) + self.bias
+        wide = widened(x)
+        inner = self.scale * wide if self.shift is None else self.scale * wide + self.shift
+        return narrowed(self.weight * self.function(inner) + self.bias, x, self.weight)
 
 
 NORMS: dict[str, Callable[[int, float], nn.Module]] = {

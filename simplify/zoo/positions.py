@@ -10,13 +10,16 @@ from torch import Tensor, nn
 
 from simplify.config import ModelConfig
 
-# Where the tokens stand: the first of consecutive positions, or all of them as a tensor on the device.
-Start = int | Int[Tensor, " T"]
+# Where the tokens stand: the first of consecutive positions, or all of them as a tensor on the device, for each
+# sequence by itself if it has two dimensions.
+Start = int | Int[Tensor, " T"] | Int[Tensor, "B T"]
 
 
-def rows(table: Float[Tensor, "rows width"], start: Start, length: int) -> Float[Tensor, "T width"]:
+def rows(table: Float[Tensor, "rows width"], start: Start, length: int) -> Float[Tensor, "*B T width"]:
     """The rows of a table that belong to `length` tokens."""
-    return table[start : start + length] if isinstance(start, int) else table.index_select(0, start)
+    if isinstance(start, int):
+        return table[start : start + length]
+    return table.index_select(0, start) if start.ndim == 1 else table[start]
 
 
 class LearnedPositions(nn.Module):
@@ -28,7 +31,7 @@ class LearnedPositions(nn.Module):
         self.weight = nn.Parameter(torch.zeros(config.position_rows, config.d_model))
 
     def forward(self, x: Float[Tensor, "B T d"], start: Start = 0) -> Float[Tensor, "B T d"]:
-        return x + rows(self.weight, start, x.shape[1])
+        return x + rows(self.weight, start, x.shape[1]).to(x.dtype)
 
     @torch.no_grad()
     def initialise(self, generator: torch.Generator) -> None:
@@ -61,7 +64,7 @@ class SinusoidalPositions(nn.Module):
         self.table.copy_(table * self.scale)
 
     def forward(self, x: Float[Tensor, "B T d"], start: Start = 0) -> Float[Tensor, "B T d"]:
-        return x + rows(self.table, start, x.shape[1])
+        return x + rows(self.table, start, x.shape[1]).to(x.dtype)
 
 
 class ScaledSinusoidalPositions(SinusoidalPositions):
@@ -76,7 +79,7 @@ class ScaledSinusoidalPositions(SinusoidalPositions):
         return 1.0
 
     def forward(self, x: Float[Tensor, "B T d"], start: Start = 0) -> Float[Tensor, "B T d"]:
-        return x + self.factor * rows(self.table, start, x.shape[1])
+        return x + (self.factor * rows(self.table, start, x.shape[1])).to(x.dtype)
 
     @torch.no_grad()
     def initialise(self, generator: torch.Generator) -> None:  # noqa: ARG002  nothing is drawn
@@ -103,7 +106,7 @@ class Rope(nn.Module):
         self.sin.copy_(angles.sin())
 
     def forward(self, x: Float[Tensor, "B T heads h"], start: Start = 0) -> Float[Tensor, "B T heads h"]:
-        cos, sin = (rows(table, start, x.shape[1])[:, None] for table in (self.cos, self.sin))
+        cos, sin = (rows(table, start, x.shape[1]).unsqueeze(-2) for table in (self.cos, self.sin))
         a, b = x.unflatten(-1, (2, -1)).unbind(-2)
         return torch.cat([a * cos - b * sin, b * cos + a * sin], dim=-1).to(x.dtype)
 
