@@ -15,8 +15,10 @@ from typing import Any
 import pytest
 from conftest import ROOT, TINY, run_folder
 
+import simplify
 from simplify.choices import choices
 from simplify.compose import compose_run
+from simplify.errors import ConfigError
 from simplify.export import write
 from simplify.runs.lookup import find_run
 from simplify.training.restored import restore_run
@@ -251,3 +253,85 @@ def test_a_copy_is_exported_without_its_text(cli: Cli, here: Path, monkeypatch: 
     monkeypatch.setenv("SIMPLIFY_CACHE", str(here / "cache"))
     assert cli("export", "my best run", "--to", "out").code == 0
     assert (here / "out" / "tokenizer.json").is_file() and not (here / "cache").exists()
+
+
+PLAIN = {
+    "gpt2": ["model.norm=layernorm", "model.activation=gelu"],
+    "llama": ["model.norm=rmsnorm", "model.positions=rope", "model.activation=swiglu"],
+}
+CASES = [
+    ("gpt2", []),
+    ("gpt2", ["block.qk_bias=true", "model.positions=scaled_sinusoidal", "model.tied_embeddings=false"]),
+    ("gpt2", ["block=pre_ln_trainable_vp", "model.activation=relu2"]),
+    ("gpt2", ["block=layerscale", "model.n_positions=20", "model.activation=relu"]),
+    ("gpt2", ["block=lns", "block.beta=0.7", "block.trainable_gains=[beta]"]),
+    ("llama", []),
+    ("llama", ["block=no_query", "model.n_kv_heads=1", "block.query=dense", "model.d_head=6", "block.qk_bias=true"]),
+    ("llama", ["block=shared_kv", "model.activation=geglu", "model.tied_embeddings=false"]),
+    ("llama", ["block=inv_sqrt_depth"]),
+]
+
+
+@pytest.mark.parametrize(("kind", "words"), CASES, ids=str)
+def test_a_plain_folder_needs_no_code_of_ours(kind: str, words: list[str], tmp_path: Path) -> None:
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    from simplify.export.plain import obstacles, plain_model
+
+    size = ["model.n_layers=2", "model.d_model=16", "model.n_heads=2", "model.d_ff=24", "model.seq_len=12"]
+    run = compose_run(["block=pre_ln", *size, "train.batch_tokens=12", "data.vocab_size=300", *PLAIN[kind], *words])
+    model = wrapped(*["block=pre_ln", *PLAIN[kind], *words]).transformer
+    assert obstacles(run, kind) == [] and obstacles(run, {"gpt2": "llama", "llama": "gpt2"}[kind])
+    plain_model(kind, run, model, eos_token_id=0, bos_token_id=0, pad_token_id=0).save_pretrained(tmp_path)
+    again = AutoModelForCausalLM.from_pretrained(tmp_path)
+    assert again.config.model_type == kind and not (tmp_path / "modeling_simplify.py").exists()
+    tokens = torch.randint(300, (2, 12), generator=torch.Generator().manual_seed(1))
+    expected = model(tokens)
+    assert (again(tokens).logits - expected).abs().max() < 1e-5 * max(expected.abs().max().item(), 1.0)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["block=parallel"], "block.layout=parallel: only serial"),
+        (["block=post_ln"], "block.norm=post: only pre"),
+        (["block=sas"], "block.alpha=1.0: only null"),
+        (["block=deepnorm"], "block.attn_skip="),
+        (["block=qk_norm"], "block.qk_norm=true: only false"),
+        (["block=soft_cap"], "block.soft_cap="),
+        (["block=gated_attention"], "block.attn_gate="),
+        (["block=value_residual"], "block.value_first="),
+        (["model.kind=encoder"], "model.kind=encoder: only a decoder"),
+        (["model.positions=alibi"], "model.positions=alibi: only learned"),
+        (["model.activation=swiglu"], "model.activation=swiglu: only gelu"),
+        (["model.final_norm=rmsnorm"], "model.final_norm=rmsnorm: only layernorm"),
+        (["model.n_kv_heads=2"], "model.n_kv_heads=2: only 4"),
+        (["model.embedding_norm=true"], "model.embedding_norm=true: only false"),
+    ],
+    ids=str,
+)
+def test_what_is_no_gpt2_is_refused_by_its_setting(words: list[str], said: str) -> None:
+    run = compose_run(["block=pre_ln", *PLAIN["gpt2"], *words])
+    with pytest.raises(ConfigError, match="--as=gpt2: this run is none: ") as refused:
+        write.spelling(run, "gpt2")
+    assert said in str(refused.value) and "\n" not in str(refused.value)
+    kind, why = write.spelling(run, "auto")
+    assert kind == "simplify" and why.startswith("no gpt2 for ")
+
+
+def test_the_command_writes_a_plain_folder(cli: Cli, here: Path) -> None:
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    assert cli("train", *TINY, "block=pre_ln", *PLAIN["gpt2"], "train.steps=2").code == 0
+    run = run_folder(here)
+    wrong = cli("export", run.name, "--to", "plain", "--as", "gtp2")
+    assert wrong.err == "simplify: --as=gtp2: did you mean gpt2? valid: simplify, gpt2, llama, auto\n"
+    llama = cli("export", run.name, "--to", "plain", "--as", "llama")
+    assert llama.code == 2 and "model.positions=learned: only rope" in llama.err and not (here / "plain").exists()
+    done = cli("export", run.name, "--to", "plain", "--as", "auto")
+    assert done.code == 0 and f"{run.name} as gpt2: " in done.out and "trust_remote_code" not in done.out
+    words = AutoTokenizer.from_pretrained(here / "plain")("async def run(self):", return_tensors="pt")
+    found = AutoModelForCausalLM.from_pretrained(here / "plain")(**words).logits
+    trained = simplify.load(run, "cpu")
+    assert (found - trained.model(words["input_ids"])).abs().max() < 1e-5

@@ -70,7 +70,7 @@ KNOWN_ONLY_BY = {
     "pandas": {"runs/store.py"},
     "datasets": {"data/files.py"},
     "sklearn": {"finetune/metrics.py"},
-    "transformers": {"export/huggingface.py", "export/write.py"},
+    "transformers": {"export/huggingface.py", "export/write.py", "export/plain.py"},
 }
 FILES = sorted((ROOT / "simplify").rglob("*.py"))
 

@@ -10,22 +10,21 @@ from simplify.runs.folder import root_path
 from simplify.runs.lookup import find_run
 
 
-def export_command(run: str, target: Path, root: Path | None) -> None:
+def export_command(run: str, target: Path, wanted: str, root: Path | None) -> None:
     """Write a trained model in the Hugging Face format."""
     folder = find_run(run, root_path(str(root) if root else None))
     config = folder.config()
 
-    from simplify.export.write import check_target, write_model
+    with loading("torch"):
+        from simplify.export.write import auto_class, check_target, loading_words, spelling, write_model
+        from simplify.training.restored import restore_run
 
     target = target.expanduser().resolve()
     check_target(target)
-
-    with loading("torch"):
-        from simplify.training.restored import restore_run
-
+    kind, why = spelling(config, wanted)
     restored = restore_run(folder, config)
-    write_model(restored, folder.path.name, target)
-    auto = "AutoModelForCausalLM" if config.model.kind == "decoder" else "AutoModelForMaskedLM"
-    tell(f"exported step {restored.step} of {folder.path.name}: {target}")
-    for name in (auto, "AutoTokenizer"):
-        tell(f"  {name}.from_pretrained({str(target)!r}, trust_remote_code=True)")
+    write_model(restored, folder.path.name, target, kind)
+    said = f" as {kind}{f' ({why})' if why else ''}" if wanted != "simplify" else ""
+    tell(f"exported step {restored.step} of {folder.path.name}{said}: {target}")
+    for name in (auto_class(config), "AutoTokenizer"):
+        tell(f"  {name}.from_pretrained({str(target)!r}{loading_words(kind)})")

@@ -174,12 +174,21 @@ def finetune(
 def export(
     run: Run,
     to: Annotated[Path, typer.Option(help="the folder to write")],
+    as_: Annotated[
+        str,
+        typer.Option(
+            "--as",
+            metavar="KIND",
+            help="simplify: any block, by our own code; gpt2 or llama: without it, where the block can be written so; "
+            "auto: without it if possible",
+        ),
+    ] = "simplify",
     run_root: RunRoot = None,
 ) -> None:
     """Write a trained model for Hugging Face transformers: safetensors, config, tokeniser (extra `hub`)."""
     from simplify.cli.export import export_command
 
-    export_command(run, to, run_root)
+    export_command(run, to, as_, run_root)
 
 
 def show_config(

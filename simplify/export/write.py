@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from simplify import __version__
+from simplify.config import RunConfig, nearest
 from simplify.data.tokenisers import end_of_text, mask_name
-from simplify.errors import RunFolderError, UserError
+from simplify.errors import ConfigError, RunFolderError, UserError
 from simplify.training.restored import Restored
 
+SPELLINGS = ("simplify", "gpt2", "llama", "auto")
 _CODE = Path(__file__).with_name("modeling_simplify.py")
 
 
@@ -26,15 +28,39 @@ def check_target(target: Path) -> None:
         raise RunFolderError(f"--to={target}: exists and is not empty; valid: a new folder, or an empty one")
 
 
-def write_model(restored: Restored, name: str, target: Path) -> None:
-    """Write weights, config, code, tokeniser and a card to `target`: whole, or not at all."""
+def spelling(run: RunConfig, wanted: str) -> tuple[str, str]:
+    """How to write a run that is `wanted` as one of SPELLINGS, and why a plain one was not chosen.
+
+    Raises ConfigError with the settings that stand in the way.
+    """
+    from simplify.export.plain import obstacles
+
+    if wanted not in SPELLINGS:
+        raise ConfigError(f"--as={wanted}: {nearest(wanted, SPELLINGS)}valid: {', '.join(SPELLINGS)}")
+    if wanted == "simplify":
+        return wanted, ""
+    if wanted != "auto":
+        found = obstacles(run, wanted)
+        if found:
+            raise ConfigError(
+                f"--as={wanted}: this run is none: {'; '.join(found)}; valid: another --as, simplify keeps any block"
+            )
+        return wanted, ""
+    told = {kind: obstacles(run, kind) for kind in ("gpt2", "llama")}
+    chosen = next((kind for kind, found in told.items() if not found), "simplify")
+    why = "; ".join(f"no {kind} for {found[0]}" for kind, found in told.items()) if chosen == "simplify" else ""
+    return chosen, why
+
+
+def write_model(restored: Restored, name: str, target: Path, kind: str = "simplify") -> None:
+    """Write weights, config, code if it needs any, tokeniser and a card to `target`: whole, or not at all."""
     from safetensors import SafetensorError  # what its Rust side raises on a full disk
 
     aside = target.with_name(f".{target.name}.writing")
     shutil.rmtree(aside, ignore_errors=True)
     try:
         aside.mkdir(parents=True)
-        _write(restored, name, aside)
+        _write(restored, name, aside, kind)
         mode = (aside / "README.md").stat().st_mode  # the user's umask; safetensors writes for the owner alone
         for file in aside.iterdir():
             file.chmod(mode & 0o777)
@@ -49,24 +75,45 @@ def write_model(restored: Restored, name: str, target: Path) -> None:
         shutil.rmtree(aside, ignore_errors=True)
 
 
-def _write(restored: Restored, name: str, folder: Path) -> None:
+def _write(restored: Restored, name: str, folder: Path, kind: str) -> None:
     from transformers.utils import logging
 
+    logging.disable_progress_bar()
+    end = end_of_text(restored.tokeniser)
+    tokens = {"eos_token_id": end, "bos_token_id": end, "pad_token_id": end}
+    if kind == "simplify":
+        _with_our_code(restored, folder, tokens)
+    else:
+        from simplify.export.plain import plain_model
+
+        plain_model(kind, restored.config, restored.model, **tokens).save_pretrained(folder)
+    _write_tokeniser(restored, folder)
+    (folder / "README.md").write_text(_card(restored, name, kind), encoding="utf-8")
+
+
+def _with_our_code(restored: Restored, folder: Path, tokens: dict[str, int]) -> None:
     from simplify.export.huggingface import SimplifyConfig, SimplifyForCausalLM, SimplifyForMaskedLM
 
-    logging.disable_progress_bar()
-    run, decoder = restored.config, restored.config.model.kind == "decoder"
-    kind = SimplifyForCausalLM if decoder else SimplifyForMaskedLM
-    auto = "AutoModelForCausalLM" if decoder else "AutoModelForMaskedLM"
-    end = end_of_text(restored.tokeniser)
-    module = _CODE.stem
-    auto_map = {"AutoConfig": f"{module}.SimplifyConfig", auto: f"{module}.{kind.__name__}"}
-    model = kind(SimplifyConfig.of(run, auto_map=auto_map, eos_token_id=end, bos_token_id=end, pad_token_id=end))
+    run = restored.config
+    wrapper = SimplifyForCausalLM if run.model.kind == "decoder" else SimplifyForMaskedLM
+    auto_map = {
+        "AutoConfig": f"{_CODE.stem}.SimplifyConfig",
+        auto_class(run): f"{_CODE.stem}.{wrapper.__name__}",
+    }
+    model = wrapper(SimplifyConfig.of(run, auto_map=auto_map, **tokens))
     model.transformer.load_state_dict(restored.model.state_dict())
     model.save_pretrained(folder)
     shutil.copyfile(_CODE, folder / _CODE.name)
-    _write_tokeniser(restored, folder)
-    (folder / "README.md").write_text(_card(restored, name, auto), encoding="utf-8")
+
+
+def auto_class(run: RunConfig) -> str:
+    """The name of the class of transformers that loads a run's model."""
+    return "AutoModelForCausalLM" if run.model.kind == "decoder" else "AutoModelForMaskedLM"
+
+
+def loading_words(kind: str) -> str:
+    """What `from_pretrained` is told beside the folder."""
+    return ", trust_remote_code=True" if kind == "simplify" else ""
 
 
 def _write_tokeniser(restored: Restored, folder: Path) -> None:
@@ -82,9 +129,14 @@ def _write_tokeniser(restored: Restored, folder: Path) -> None:
     PreTrainedTokenizerFast(tokenizer_object=tokeniser, model_max_length=length, **special).save_pretrained(folder)
 
 
-def _card(restored: Restored, name: str, auto: str) -> str:
-    run = restored.config
+def _card(restored: Restored, name: str, kind: str) -> str:
+    run, auto, words = restored.config, auto_class(restored.config), loading_words(kind)
     tokens = f"{'' if run.train.batch_ramp is None else 'up to '}{run.train.batch_tokens} tokens"
+    needs = (
+        "Needs simplify itself, installed beside transformers: the model runs the code that it was trained with."
+        if kind == "simplify"
+        else f"Written as {kind}: it needs transformers alone."
+    )
     return f"""# {name}
 
 Block `{run.block.name}`, model `{run.model.name}` ({run.model.kind}, {run.model.n_layers} layers, d_model \
@@ -92,8 +144,8 @@ Block `{run.block.name}`, model `{run.model.name}` ({run.model.kind}, {run.model
 simplify {__version__}.
 
     from transformers import {auto}, AutoTokenizer
-    model = {auto}.from_pretrained("this folder", trust_remote_code=True)
-    tokeniser = AutoTokenizer.from_pretrained("this folder", trust_remote_code=True)
+    model = {auto}.from_pretrained("this folder"{words})
+    tokeniser = AutoTokenizer.from_pretrained("this folder"{words})
 
-Needs simplify itself, installed beside transformers: the model runs the code that it was trained with.
+{needs}
 """
