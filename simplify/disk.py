@@ -13,7 +13,17 @@ from simplify.errors import ConfigError, UserError
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 BROKEN = (errno.EIO, errno.EROFS, errno.ESTALE)
 # What a system says of a file, whatever file that is. Anything else is a bug of ours until it is known.
-_MACHINE = (*FULL, *BROKEN, errno.EACCES, errno.EPERM, errno.ENOLCK, errno.EMFILE, errno.ENFILE, errno.EAGAIN)
+_MACHINE = (
+    *FULL,
+    *BROKEN,
+    errno.EACCES,
+    errno.EPERM,
+    errno.ENOLCK,
+    errno.EMFILE,
+    errno.ENFILE,
+    errno.EAGAIN,
+    errno.EOPNOTSUPP,
+)
 
 
 @contextmanager

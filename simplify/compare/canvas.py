@@ -69,7 +69,7 @@ def new_figure(width: float, height: float, dpi: int = 200) -> Figure:
     return figure
 
 
-def change(settings: dict[str, Any]) -> None:
+def change(settings: dict[Any, Any]) -> None:
     """Other settings than ours, to the end of the `drawing`."""
     import matplotlib
 
@@ -136,8 +136,11 @@ def _our_settings(font_size: float) -> Iterator[None]:
     import matplotlib
 
     with _quiet():
-        wanted = {key: value for key, value in matplotlib.rcParamsDefault.items() if key not in _LEFT_ALONE}
-        with matplotlib.rc_context({**wanted, **SETTINGS, "font.size": font_size}):
+        wanted: dict[Any, Any] = {
+            key: value for key, value in matplotlib.rcParamsDefault.items() if key not in _LEFT_ALONE
+        }
+        wanted |= {**SETTINGS, "font.size": font_size}
+        with matplotlib.rc_context(wanted):
             yield
 
 

@@ -173,7 +173,7 @@ def _git(top: Path, *words: str) -> bytes:
     """git's answer; nothing in the environment may send it to another repository (GIT_DIR in a hook)."""
     ours = {k: v for k, v in os.environ.items() if not k.startswith("GIT_") or k.startswith("GIT_CONFIG")}
     return subprocess.run(
-        ["git", "-C", str(top), *words],
+        ["git", "-c", f"safe.directory={top}", "-C", str(top), *words],  # also of a checkout that is another user's
         env={**ours, "GIT_OPTIONAL_LOCKS": "0"},
         stdin=subprocess.DEVNULL,
         capture_output=True,

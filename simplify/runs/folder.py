@@ -31,6 +31,7 @@ import yaml
 from filelock import FileLock, Timeout
 
 from simplify.config import RunConfig, validate
+from simplify.disk import expanded
 from simplify.errors import AlreadyRunning, RunFolderError
 from simplify.runs import shapes
 from simplify.runs.code import code_hash
@@ -214,7 +215,8 @@ def _named(attempt: Mapping[str, Any]) -> str:
 
 def root_path(run_root: str | None) -> Path:
     """Where run folders live: run_root=, else $SIMPLIFY_RUNS, else runs/ here."""
-    return Path(run_root or os.environ.get("SIMPLIFY_RUNS") or "runs").expanduser().resolve()
+    key = "run_root" if run_root or not os.environ.get("SIMPLIFY_RUNS") else "SIMPLIFY_RUNS"
+    return expanded(run_root or os.environ.get("SIMPLIFY_RUNS") or "runs", key).resolve()
 
 
 def run_root(config: RunConfig) -> Path:
