@@ -119,7 +119,7 @@ TEXT = words(400)
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        (gzip.compress(TEXT.encode()), "is gzip, not plain text; simplify data prepare NAME --from DIR"),
+        (gzip.compress(TEXT.encode(), mtime=0), "is gzip, not plain text; simplify data prepare NAME --from DIR"),
         (b"PAR1" + bytes(99), "is Parquet, not plain text; simplify data prepare NAME --from DIR"),
         (b"PK\x03\x04" + bytes(99), "is a zip archive, not plain text; unpack it first"),
         (TEXT.encode("utf-16"), "is UTF-16, not plain text; iconv -f UTF-16 -t UTF-8"),
