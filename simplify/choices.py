@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from simplify.disk import expanded
 from simplify.errors import ConfigError
 
 GROUPS = ("block", "model", "data", "optimiser", "cluster")
@@ -29,9 +30,9 @@ def overlay_dir(overlay: str | Path | None) -> Path | None:
     given = overlay or os.environ.get("SIMPLIFY_CONF")
     if not given:
         return None
-    folder = Path(given).expanduser().resolve()
+    source = "--conf" if overlay else "SIMPLIFY_CONF"
+    folder = expanded(given, source).resolve()
     if not folder.is_dir():
-        source = "--conf" if overlay else "SIMPLIFY_CONF"
         raise ConfigError(
             f"{source}={given}: no such folder; valid: a folder with block/, model/, ... and YAML files in them"
         )

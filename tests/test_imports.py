@@ -18,12 +18,12 @@ ROOMS: dict[str, set[str]] = {
     "errors": set(),
     "disk": {"errors"},
     "display": set(),
-    "choices": {"errors"},
+    "choices": {"disk", "errors"},
     "locks": {"display", "errors"},
     "machine": {"display"},
     "program": set(),
     "config": {"errors"},
-    "compose": {"choices", "config", "errors"},
+    "compose": {"choices", "config", "disk", "errors"},
     "zoo": {"config"},
     "data": {"config", "disk", "display", "errors"},
     "runs": {"choices", "config", "data", "disk", "display", "locks", "program", "zoo", "errors"},
@@ -32,7 +32,7 @@ ROOMS: dict[str, set[str]] = {
     "sweep": {"choices", "compose", "config", "data", "display", "errors", "machine", "program", "runs", "zoo"},
     "bench": {"config", "display", "errors", "program", "runs", "training", "zoo"},
     "diagnose": {"compare", "config", "data", "errors", "training", "zoo"},
-    "finetune": {"config", "data", "errors", "locks", "runs", "training", "zoo"},
+    "finetune": {"config", "data", "disk", "errors", "locks", "runs", "training", "zoo"},
     "export": {"config", "data", "errors", "training", "zoo"},
     "compare": {"config", "display", "runs"},
     "publish": {"errors", "runs"},
@@ -99,6 +99,7 @@ def test_imports_go_one_way(path: Path) -> None:
     for library, knowers in KNOWN_ONLY_BY.items():
         if any(n == library or n.startswith(library + ".") for n in names):
             assert inside.as_posix() in knowers, f"{inside} imports {library}, known only by {knowers}"
+    assert room == "disk" or "expanduser" not in path.read_text(), f"{inside}: expanded of simplify.disk names the key"
     if room != "display":
         assert not printed(path), f"{inside} shows something by itself; use tell, say, console of simplify.display"
 

@@ -78,3 +78,27 @@ def test_what_the_disk_refuses_has_one_cause_from_the_first_file_on(cli: Callabl
     (folder / "metrics.jsonl").rmdir()
     (folder / "kept").rename(folder / "metrics.jsonl")
     assert cli("train", *words).code == 0 and not (folder / "error.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "key"),
+    [
+        (["config", "data=text", "data.path='~nosuchuser/x'"], "data.path"),
+        (["config", "data.tokeniser='~nosuchuser/x'"], "data.tokeniser"),
+        (["config", "--conf", "~nosuchuser/x"], "--conf"),
+        (["train", "run_root='~nosuchuser/x'"], "run_root"),
+        (["status", "~nosuchuser/x"], "RUN"),
+        (["data", "prepare", "languini", "--from", "~nosuchuser/x"], "--from"),
+        (["data", "prepare", "glue", "--from", "~nosuchuser/x"], "--from"),
+        (["status"], "SIMPLIFY_RUNS"),
+        (["train", *TINY], "SIMPLIFY_CACHE"),
+    ],
+)
+def test_a_home_that_nobody_knows_is_a_line_with_the_key(
+    cli: Callable[..., Result], monkeypatch: pytest.MonkeyPatch, words: list[str], key: str
+) -> None:
+    if key.isupper() and key != "RUN":
+        monkeypatch.setenv(key, "~nosuchuser/x")
+    found = cli(*words)
+    assert found.code == 2 and found.err.count("\n") == 1, found.err
+    assert found.err.startswith(f"simplify: {key}=~nosuchuser/x: nobody knows the home folder"), found.err

@@ -6,6 +6,7 @@ import json
 import sys
 from pathlib import Path
 
+from simplify.disk import expanded
 from simplify.display import tell
 from simplify.errors import DataError
 from simplify.program import loading
@@ -45,7 +46,7 @@ def eval_command(run: str, text: str, stride: int | None, root: Path | None, as_
 def _read(word: str) -> str:
     """The text of a file, or of stdin where the word is `-`; ends of lines become as in training. Raises DataError."""
     try:
-        data = sys.stdin.buffer.read() if word == "-" else Path(word).expanduser().read_bytes()
+        data = sys.stdin.buffer.read() if word == "-" else expanded(word, "--text").read_bytes()
     except OSError as error:
         raise DataError(f"--text={word}: cannot be read: {error.strerror or error}; valid: a text file, or -") from None
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from simplify.disk import expanded
 from simplify.display import tell
 from simplify.program import loading
 from simplify.runs.folder import root_path
@@ -19,7 +20,7 @@ def export_command(run: str, target: Path, wanted: str, root: Path | None) -> No
         from simplify.export.write import auto_class, check_target, loading_words, spelling, write_model
         from simplify.training.restored import restore_run
 
-    target = target.expanduser().resolve()
+    target = expanded(target, "--to").resolve()
     check_target(target)
     kind, why = spelling(config, wanted)
     restored = restore_run(folder, config)

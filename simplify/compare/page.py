@@ -154,7 +154,7 @@ class _Data:
             **({"runs": [self._points(x, y) for x, y in curve.runs]} if curve.runs else {}),
         }
 
-    def _points(self, x: Values, y: Values) -> list[int | None]:
+    def _points(self, x: Sequence[float], y: Values) -> list[int | None]:
         """The columns of a single run."""
         one = self._curve(Curve("", x, y))
         return [one["x"], one["y"]]

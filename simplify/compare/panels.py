@@ -30,7 +30,7 @@ class Curve:
     style: Style | None = None
     partial: bool = False
     label: str = ""
-    runs: Sequence[tuple[Values, Values]] = ()
+    runs: Sequence[tuple[Sequence[float], Values]] = ()
 
     def __post_init__(self) -> None:
         if (self.low is None) != (self.high is None):

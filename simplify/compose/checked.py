@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from simplify.config import RunConfig, validate
+from simplify.disk import expanded
 
 
 def checked(data: Mapping[str, Any]) -> RunConfig:
@@ -16,13 +17,14 @@ def checked(data: Mapping[str, Any]) -> RunConfig:
     """
     config = validate(RunConfig, data)
     given = {name: getattr(config.data, name) for name in ("tokeniser", "train_set", "val_set")}
-    there = {name: word for name, word in given.items() if word and os.path.exists(os.path.expanduser(word))}
+    paths = {name: str(expanded(word, f"data.{name}")) for name, word in given.items() if word}
+    there = {name: path for name, path in paths.items() if os.path.exists(path)}
     if config.data.path:  # which is no name on a hub
-        there["path"] = config.data.path
+        there["path"] = str(expanded(config.data.path, "data.path"))
     if not there:
         return config
     try:
-        absolute = {name: os.path.abspath(os.path.expanduser(word)) for name, word in there.items()}
+        absolute = {name: os.path.abspath(word) for name, word in there.items()}
     except FileNotFoundError:  # the current folder was removed; whoever needs the path says so
         return config
     return config.model_copy(update={"data": config.data.model_copy(update=absolute)})

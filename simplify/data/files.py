@@ -17,6 +17,7 @@ from typing import Any
 from simplify.data.rows import PACKED, all_rows, columns
 from simplify.data.splits import TEST_WORDS, VAL_WORDS, Split, by_names
 from simplify.data.walk import walk
+from simplify.disk import expanded
 from simplify.display import is_terminal
 from simplify.errors import DataError
 
@@ -109,7 +110,7 @@ def quiet_hub() -> None:
 
 def local_files(folder: Path) -> LocalFiles:
     """What lies in `folder`. Raises DataError where that is nothing, or of several formats."""
-    folder = folder.expanduser()
+    folder = expanded(folder, "--from")
     if not folder.is_dir():
         raise DataError(f"--from {folder}: no such folder; valid: a folder of Parquet, JSON lines, Arrow or text files")
     folder = folder.resolve()

@@ -14,6 +14,7 @@ from simplify.data.source import Survey, file_key
 from simplify.data.splits import Named, Split, held_out, passed_over, stretch, text_by_names
 from simplify.data.text import NoText, Text, decoded
 from simplify.data.walk import Found, walk
+from simplify.disk import expanded
 from simplify.errors import DataError
 
 _RULES = 2  # which files are read, and how; raise it when that changes
@@ -116,7 +117,7 @@ class FolderSource:
 
 def folder_source(config: DataConfig) -> FolderSource:
     """The text that `data.path` names. Raises DataError if there is none."""
-    path = Path(str(config.path)).expanduser()
+    path = expanded(str(config.path), "data.path")
     if path.is_file():
         root, found = path.parent, Found((path.name,), {}, ())
     elif path.is_dir():

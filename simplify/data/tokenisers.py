@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from tokenizers import Tokenizer
 
 from simplify.config import DataConfig
 from simplify.data.files import quiet_hub
+from simplify.disk import expanded
 from simplify.errors import DataError
 
 END_OF_TEXT = "<|endoftext|>"
@@ -82,7 +82,7 @@ def tokeniser_key(config: DataConfig) -> str:
 
 def local_tokeniser(name: str) -> Path | None:
     """The tokenizer.json that a path names; None for a hub name. Raises DataError for a path where nothing is."""
-    path = Path(os.path.expanduser(name))
+    path = expanded(name, "data.tokeniser")
     if path.is_dir():
         path /= "tokenizer.json"
         if not path.is_file():

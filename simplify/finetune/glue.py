@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simplify.data.corpus import cache_dir
+from simplify.disk import expanded
 from simplify.errors import DataError
 from simplify.finetune.tasks import TASKS, GlueTask, Split
 
@@ -80,7 +81,7 @@ def find_glue(given: str | None, tasks: Iterable[GlueTask] = tuple(TASKS.values(
     if given:
         return open_glue(given, f"--glue {given}")
     if told:
-        return open_glue(told, f"SIMPLIFY_GLUE={told}")
+        return open_glue(str(expanded(told, "SIMPLIFY_GLUE")), f"SIMPLIFY_GLUE={told}")
     wanted = [task.name for task in tasks]
     here = [name for name in wanted if (prepared / name).is_dir()]
     if here == wanted:
@@ -95,7 +96,7 @@ def open_glue(name: str, said: str, option: str = "--glue") -> Source:
 
     What is told of errors begins with `said`; `option` is what the user gives to name another place.
     """
-    folder = Path(name).expanduser()
+    folder = expanded(name, option)
     if folder.is_dir() and any((folder / task.folder / "train.tsv").is_file() for task in TASKS.values()):
         return _Download(folder, said)
     if not folder.is_dir() and (folder.is_absolute() or name.startswith((".", "~"))):
@@ -104,7 +105,7 @@ def open_glue(name: str, said: str, option: str = "--glue") -> Source:
         )
     from simplify.finetune.hub import open_hub_glue
 
-    return open_hub_glue(name, said, option)
+    return open_hub_glue(str(folder) if folder.is_dir() else name, said, option)
 
 
 def read_task(source: Source, task: GlueTask) -> TaskData:

@@ -65,7 +65,7 @@ class HubGlue:
         return Examples(list(zip(*columns, strict=True)), labels)
 
     def _load(self, task: GlueTask, split: str) -> Any:
-        folder = Path(self._name).expanduser()
+        folder = Path(self._name)
         here = folder.is_dir()
         datasets = import_datasets(offline=here)
         try:

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from simplify.disk import expanded
 from simplify.errors import DataError
 from simplify.finetune.glue import HUB, Examples, Source, TaskData, open_glue, prepared_folder, read_task
 from simplify.finetune.hub import check_installed, write_split
@@ -33,6 +34,7 @@ def prepare_glue(given: Path | None, check: bool) -> Iterator[str]:
     """
     said = f"--from {given}" if given else "data prepare glue"
     check_installed(said)
+    given = expanded(given, "--from") if given else None
     if given and not given.is_dir():
         raise DataError(f"{said}: no such folder; valid: a folder of the GLUE download, or of a copy of {HUB}")
     origin = str(given.resolve()) if given else HUB

@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from simplify.disk import expanded
 from simplify.errors import RunFolderError
 from simplify.runs.folder import RunFolder
 from simplify.runs.store import RunStore, RunView
@@ -30,8 +31,8 @@ def find_view(word: str, root: Path) -> RunView:
 
 def run_at(word: str) -> Path | None:
     """The run folder at a path, wherever it was moved, and under whatever name; None where there is none."""
-    path = os.path.expanduser(word)  # and isfile, since Path's own raise for words longer than a file's name
-    return Path(path).resolve() if os.path.isfile(os.path.join(path, "run.json")) else None
+    path = expanded(word, "RUN")  # and isfile, since Path's own raise for words longer than a file's name
+    return path.resolve() if os.path.isfile(os.path.join(path, "run.json")) else None
 
 
 def runs_named(word: str, runs: Sequence[RunView], root: Path) -> list[RunView]:
