@@ -11,25 +11,24 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import platformdirs
 from numpy.typing import NDArray
 
 from simplify.config import DataConfig
 from simplify.data.account import Account, CorpusFacts, corpus_line, corpus_record
 from simplify.data.build import build_once, origin_hash
+from simplify.data.cache import cache_dir
 from simplify.data.files import FULL_DISK, LocalFiles
 from simplify.data.joined import read_all
 from simplify.data.source import Source
 from simplify.data.sources import open_source
 from simplify.data.splits import Split
 from simplify.data.tokenisers import Tokenizer, has_choice_of_mask, read_tokeniser, tokeniser_key
-from simplify.disk import expanded, is_about
+from simplify.disk import is_about
 from simplify.errors import DataError
 
 _FORMAT = 1  # of the files above; raise it when they change
@@ -93,20 +92,6 @@ class Corpus:
 
     def _stored(self) -> dict[str, Any]:
         return json.loads((self.folder / "meta.json").read_text())
-
-
-def cache_dir() -> Path:
-    """$SIMPLIFY_CACHE, else the user's cache folder of this system."""
-    given = os.environ.get("SIMPLIFY_CACHE")
-    if given:
-        return expanded(given, "SIMPLIFY_CACHE").resolve()
-    try:
-        return platformdirs.user_cache_path("simplify")
-    except RuntimeError:
-        raise DataError(
-            "the user's cache folder: nobody knows where it is (HOME is not set, or no such user); valid: "
-            "SIMPLIFY_CACHE=DIR, a folder you may write to"
-        ) from None
 
 
 def open_corpus(config: DataConfig, masked: bool = False, files: LocalFiles | None = None, workers: int = 1) -> Corpus:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from simplify.config import RunConfig
-from simplify.data.corpus import cache_dir
+from simplify.data.cache import cache_dir
 from simplify.program import code_folder
 from simplify.runs.folder import RunFolder
 from simplify.runs.queue import Job

@@ -18,7 +18,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from simplify.data.corpus import cache_dir
+from simplify.data.cache import cache_dir
 from simplify.disk import expanded
 from simplify.errors import DataError
 from simplify.finetune.tasks import TASKS, GlueTask, Split

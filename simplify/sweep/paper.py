@@ -18,7 +18,7 @@ from typing import Any
 
 from simplify.choices import conf_dir, overlay_dir, sweeps_dir
 from simplify.config import RunConfig, validate
-from simplify.data.corpus import cache_dir
+from simplify.data.cache import cache_dir
 from simplify.errors import ConfigError
 from simplify.runs.code import code_hash
 from simplify.runs.files import read_json, write_json

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from simplify import __version__
-from simplify.data.corpus import cache_dir
+from simplify.data.cache import cache_dir
 from simplify.machine import listed_gpus, threads_of_a_lane, visible_gpus
 from simplify.runs.files import read_json, write_json
 

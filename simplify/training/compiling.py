@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from simplify.config import TrainConfig
-from simplify.data.corpus import cache_dir
+from simplify.data.cache import cache_dir
 from simplify.display import tell
 from simplify.training.device import Device
 
