@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ROOT
+from conftest import ROOT, TINY, Result, run_folder
 
 from simplify.errors import TrainingFailed
 from simplify.runs import code
@@ -143,17 +143,45 @@ def test_where_git_gives_no_answer(repo: Path, tmp_path: Path, monkeypatch: pyte
         folder.mkdir()
     git(empty, "init", "--quiet")
     (broken / ".git").write_text("gitdir: /nowhere\n")
-    for folder in (plain, empty, broken, tmp_path / "absent"):
+    for folder in (plain, tmp_path / "absent"):
         assert git_state(folder) is None and save_patch(tmp_path / "runs", folder) is None
+    silent = {"commit": None, "dirty": None, "patch": None}
+    for folder, problem in ((empty, "fatal: Needed a single revision"), (broken, "fatal: not a git repository: ")):
+        told = git_state(folder) or {}
+        assert told.pop("problem").startswith(problem) and told == silent
+        assert save_patch(tmp_path / "runs", folder) is None
     monkeypatch.setenv("PATH", str(plain))  # no git
-    assert git_state(repo) is None
+    assert git_state(repo) == {**silent, "problem": "No such file or directory"}
     fake = plain / "git"
     fake.write_text(f"#!{sys.executable}\nimport time\ntime.sleep(20)\n")
     fake.chmod(0o755)
     monkeypatch.setattr(code, "_TIMEOUT", 0.3)
     start = time.monotonic()
-    assert git_state(repo) is None
+    assert git_state(repo) == {**silent, "problem": "none within 0.3 s"}
     assert time.monotonic() - start < 10
+
+
+@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="no checkout")
+def test_a_run_whose_checkout_git_does_not_know(
+    cli: Callable[..., Result], here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = [*TINY, "train.steps=1"]
+    try:
+        code._running.cache_clear()
+        with monkeypatch.context() as without:
+            without.setenv("PATH", str(here))
+            told = cli("train", *words).out
+        problem = "git gives no answer (No such file or directory): the commit is kept nowhere, the code's hash is"
+        assert told.count(problem) == 1
+        first = run_folder(here)
+        assert json.loads((first / "run.json").read_text())["git"]["problem"] == "No such file or directory"
+        code._running.cache_clear()
+        assert "git gives" not in cli("train", *words, "seed=2").out
+        (second,) = (path for path in (here / "runs").glob("*-*") if path != first)
+        shown = cli("diff", first.name, second.name)
+        assert shown.code == 0 and "problem" in shown.out and not shown.err
+    finally:
+        code._running.cache_clear()
 
 
 def test_the_environment_of_a_hook_is_not_followed(repo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,7 @@ from simplify.compose import shell_lines
 from simplify.config import RunConfig
 from simplify.display import agreed, answer_alone, can_ask, say, tell, work_counts
 from simplify.errors import ConfigError
-from simplify.runs.code import code_hash, git_state, save_patch, snapshot
+from simplify.runs.code import code_hash, git_silence, git_state, save_patch, snapshot
 from simplify.runs.files import writing
 from simplify.runs.folder import RunFolder, now, run_root
 from simplify.runs.queue import Queue
@@ -164,8 +164,11 @@ def _dispatch(
         return
     run_root(plan.runs[0].config)  # writable, or said in a line
     save_patch(plan.root)
+    if silence := git_silence():
+        tell(silence)
     git, code = git_state(), code_hash()
-    mark = (git["patch"] or git["commit"][:12]) if git else "installed"  # the YAML files are no part of the hash
+    # the YAML files are no part of the hash
+    mark = (git["patch"] or (git["commit"] or "unknown")[:12]) if git else "installed"
     copied = snapshot(plan.root / ".code" / f"{code}-{mark}") if options.snapshot else None
     runs = (*(Recorded(folder.run_id, folder.path.name, dict(run.point)) for run, folder in plan.known), *kept)
     told = tuple(header(question.file)) if question.file else ()

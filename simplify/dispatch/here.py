@@ -15,9 +15,9 @@ from simplify.data.corpus import Corpus, open_corpus
 from simplify.display import tell
 from simplify.errors import AlreadyRunning, Interrupted, RunFolderError, SimplifyError
 from simplify.program import loading
-from simplify.runs.code import save_patch
+from simplify.runs.code import git_silence, save_patch
 from simplify.runs.facts import is_training, read_facts
-from simplify.runs.folder import RunFolder, run_root
+from simplify.runs.folder import RunFolder, root_path, run_root
 from simplify.runs.folders import read_folders
 from simplify.runs.identity import folder_name, identity, run_id
 from simplify.runs.process import BEAT_EVERY, is_local, silent_for
@@ -64,7 +64,9 @@ def train_here(config: RunConfig, terms: Terms) -> Outcome:
 
     world = world_of_environment()
     with StopRequest() as stop:
-        root = run_root(config)
+        root = root_path(config.run_root)
+        if next(root.glob("*/run.json"), None) is None:
+            run_root(config)  # said before a corpus is made
         corpus = open_corpus(config.data, masked=config.model.kind == "encoder")
         identifier = run_id(config, corpus.facts.fingerprint)
         if terms.asked is not None and identifier != terms.asked.run_id:
@@ -74,7 +76,8 @@ def train_here(config: RunConfig, terms: Terms) -> Outcome:
         for note in folders.notes(identifier):
             tell(note)
         if not terms.force and (done := folder.done()) is not None:
-            return Outcome(folder, done, already_done=True)
+            return Outcome(folder, done, already_done=True)  # also where nothing may be written
+        run_root(config)
         if world.leads:
             tell(corpus.line(config.data.name))
         world.micro_batch(config)  # said before anybody waits for anybody
@@ -119,7 +122,7 @@ class _Place:
                 _check_predecessor(self.folder)
                 batches = Batches(self.corpus, self.config)
                 self._clear()
-            except SimplifyError as error:
+            except (SimplifyError, OSError) as error:
                 self.world.share(str(error))
                 raise
             self.world.share(_GO)
@@ -142,6 +145,8 @@ class _Place:
         if self.terms.force and self.folder.path.exists():
             old = self.folder.set_aside()
             tell(f"--force: the old folder is now {old}")
+        if silence := git_silence():
+            tell(silence)
         save_patch(self.folder.path.parent)
 
     def _train(self, batches: Batches, stop: StopRequest) -> dict[str, Any]:

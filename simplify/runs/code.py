@@ -54,9 +54,16 @@ def git_state(top: Path | None = None) -> _State | None:
     """Commit, whether tracked files differ from it (dirty), and the patch's hash if they do.
 
     Of the folder `top` that holds the package; None: that of the running code, as it was when first
-    asked. Returns None where neither a checkout nor a snapshot of one is, and where git gives no answer.
+    asked. Returns None where neither a checkout nor a snapshot of one is; where git gives no answer there
+    is no commit, and `problem` says why.
     """
     return _code_at(top)[0]
+
+
+def git_silence() -> str | None:
+    """A line where the running code is a checkout of which git says nothing."""
+    problem = (git_state() or {}).get("problem")
+    return f"git gives no answer ({problem}): the commit is kept nowhere, the code's hash is" if problem else None
 
 
 def save_patch(root: Path, top: Path | None = None) -> Path | None:
@@ -151,8 +158,8 @@ def _look(top: Path) -> tuple[_State | None, bytes]:
     try:
         commit = _git(top, "rev-parse", "--verify", "HEAD").decode().strip()
         patch = _git(top, *_DIFF, commit, "--")
-    except (OSError, ValueError, subprocess.SubprocessError):
-        return None, b""
+    except (OSError, ValueError, subprocess.SubprocessError) as error:
+        return {"commit": None, "dirty": None, "patch": None, "problem": _why(error)}, b""
     return {"commit": commit, "dirty": bool(patch), "patch": _short_hash(patch) if patch else None}, patch
 
 
@@ -180,6 +187,14 @@ def _git(top: Path, *words: str) -> bytes:
         timeout=_TIMEOUT,
         check=True,
     ).stdout
+
+
+def _why(error: Exception) -> str:
+    """git's own first line, or the system's word."""
+    if isinstance(error, subprocess.TimeoutExpired):
+        return f"none within {error.timeout:g} s"
+    told = os.fsdecode(getattr(error, "stderr", None) or b"").strip().splitlines()
+    return told[0][:200] if told else getattr(error, "strerror", None) or str(error)
 
 
 def _short_hash(data: bytes) -> str:
