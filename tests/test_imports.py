@@ -19,16 +19,16 @@ ROOMS: dict[str, set[str]] = {
     "disk": {"errors"},
     "display": set(),
     "choices": {"disk", "errors"},
-    "locks": {"display", "errors"},
+    "locks": {"disk", "display", "errors"},
     "machine": {"display"},
     "program": set(),
     "config": {"errors"},
     "compose": {"choices", "config", "disk", "errors"},
     "zoo": {"config"},
-    "data": {"config", "disk", "display", "errors"},
+    "data": {"config", "disk", "display", "errors", "locks"},
     "runs": {"choices", "config", "data", "disk", "display", "locks", "program", "zoo", "errors"},
     "training": {"config", "data", "disk", "display", "errors", "runs", "zoo"},
-    "dispatch": {"config", "data", "display", "errors", "machine", "program", "runs", "training"},
+    "dispatch": {"config", "data", "display", "errors", "locks", "machine", "program", "runs", "training"},
     "sweep": {"choices", "compose", "config", "data", "display", "errors", "machine", "program", "runs", "zoo"},
     "bench": {"config", "display", "errors", "program", "runs", "training", "zoo"},
     "diagnose": {"compare", "config", "data", "errors", "training", "zoo"},
@@ -50,7 +50,7 @@ ROOMS: dict[str, set[str]] = {
             "display",
             "errors",
         ),
-        *("export", "finetune", "machine", "program", "publish", "runs", "sweep", "training", "zoo"),
+        *("export", "finetune", "locks", "machine", "program", "publish", "runs", "sweep", "training", "zoo"),
     },
 }
 # The only rooms or files that know a library.
@@ -66,6 +66,7 @@ KNOWN_ONLY_BY = {
     "tokenizers": {
         *("data/tokenisers.py", "data/tokeniser_training.py", "data/parts.py", "data/corpus.py", "finetune/inputs.py")
     },
+    "filelock": {"locks.py"},  # which tells what a disk without locks means
     "submitit": {"dispatch/launch.py", "dispatch/batch.py", "dispatch/task.py"},
     "pandas": {"runs/store.py"},
     "datasets": {"data/files.py"},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import math
 import os
@@ -14,6 +15,7 @@ import pytest
 from conftest import TINY, Result
 
 from simplify import locks
+from simplify.errors import RunFolderError
 from simplify.runs.queue import Queue
 
 Cli = Callable[..., Result]
@@ -62,3 +64,50 @@ def test_no_one_at_a_terminal_waits_for_ever(here: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(locks, "_holder", lambda _: ("another process", False))  # as where nobody knows it
     with pytest.raises(locks.TryAgain, match="locked by another process"), Queue(here / "runs", patience=0.3).locked():
         pass
+
+
+def refuse(number: int) -> Callable[..., None]:
+    """A disk's answer to whoever wants a lock."""
+
+    def flock(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    return flock
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP])
+def test_a_disk_without_locks_is_a_line(cli: Cli, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    monkeypatch.setattr(fcntl, "flock", refuse(number))
+    for words in (["train", *TINY], ["sweep", *TINY, "seed=1,2"]):
+        done = cli(*words)
+        assert done.code == 2 and done.err.count("\n") == 1, done.err
+        assert f"this disk gives no locks ({os.strerror(number)})" in done.err and ".lock: " in done.err
+
+
+def test_a_disk_without_flock_goes_by_files(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of a process that died are taken over; those that flock left are told."""
+    path = here / "a.lock"
+    with locks.acquire(path):
+        pass
+    monkeypatch.setattr(fcntl, "flock", refuse(errno.ENOSYS))
+    with pytest.raises(locks.Taken):
+        locks.acquire(path)  # perhaps about to be written
+    os.utime(path, (1e9, 1e9))
+    with pytest.raises(RunFolderError, match=r"a.lock: was made on a machine that locks this disk"):
+        locks.acquire(path)
+    path.write_text(f"{2**22 + 1}\n{os.uname().nodename}\n")  # a number that no process has
+    with locks.acquire(path), pytest.raises(locks.Taken):
+        locks.acquire(path)
+
+
+def test_what_lies_in_the_place_of_a_lock_is_named(cli: Cli, here: Path) -> None:
+    root = here / "runs"
+    root.mkdir()
+    (root / ".locks").touch()
+    for words in (["train", *TINY], ["sweep", *TINY]):
+        done = cli(*words)
+        told = f"simplify: {root / '.locks'}: is in the place of a lock; move it away, or remove it\n"
+        assert (done.code, done.err) == (2, told)
+    (here / "b.lock").mkdir()
+    with pytest.raises(RunFolderError, match=r"b.lock: is in the place"):
+        locks.acquire(here / "b.lock")

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-
-from filelock import FileLock, Timeout
+from typing import Any
 
 from simplify.cli.select import Selected, select
+from simplify.disk import file_of
 from simplify.display import tell
 from simplify.errors import AlreadyRunning
+from simplify.locks import Taken, acquire
 from simplify.runs.store import RunView
 from simplify.runs.upload import Uploaded, upload
 from simplify.runs.wandb_client import connect, tear_down
@@ -29,26 +31,30 @@ def sync(chosen: Selected, project: str | None, entity: str | None, disabled_too
         tell(f"{chosen.title}: no run to upload")
         return
     root = chosen.store.root
-    locks = root / ".locks"
-    locks.mkdir(exist_ok=True)
-    lock = FileLock(locks / "sync.lock")
+    with _alone(root):
+        try:
+            server = connect()
+            groups = _groups(root)
+            width = max(len(run.name) for run in chosen.runs)
+            found: list[Uploaded] = []
+            for run in chosen.runs:
+                done = upload(server, run, groups.get(run.run_id), project, entity, disabled_too)
+                found.append(done)
+                tell(f"{run.name:{width}}  {_told(run, done)}")
+            _total(found)
+        finally:
+            tear_down()
+
+
+def _alone(root: Path) -> AbstractContextManager[Any]:
+    """Keep another sync out of the run root; where nothing may be written there the upload is worth more than that."""
     try:
-        lock.acquire(timeout=0)
-    except Timeout:
+        return acquire(root / ".locks" / "sync.lock")
+    except Taken:
         raise AlreadyRunning(f"sync: another simplify sync works in {root}; try again when it has ended") from None
-    try:
-        server = connect()
-        groups = _groups(root)
-        width = max(len(run.name) for run in chosen.runs)
-        found: list[Uploaded] = []
-        for run in chosen.runs:
-            done = upload(server, run, groups.get(run.run_id), project, entity, disabled_too)
-            found.append(done)
-            tell(f"{run.name:{width}}  {_told(run, done)}")
-        _total(found)
-    finally:
-        tear_down()
-        lock.release()
+    except OSError as error:
+        tell(f"sync: {file_of(error)}: {error.strerror}; so run only one sync of {root} at a time")
+        return nullcontext()
 
 
 def _groups(root: Path) -> Mapping[str, str]:

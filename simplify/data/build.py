@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import json
+import math
 import shutil
 from collections.abc import Iterator
 from contextlib import closing
@@ -18,7 +19,6 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
-from filelock import FileLock, Timeout
 
 from simplify.config import DataConfig
 from simplify.data.account import Account, CorpusFacts
@@ -33,18 +33,19 @@ from simplify.data.whole import remove_unfinished, whole_file
 from simplify.display import short_time, tell
 from simplify.display.progress import Meter, meter
 from simplify.errors import DataError
+from simplify.locks import Taken, acquire
 
 
 def build_once(config: DataConfig, source: Source, folder: Path, masked: bool, workers: int = 1) -> None:
     """Build a corpus in `folder`, or wait for the process that is building it. Raises OSError, DataError."""
     folder.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(f"{folder}.lock")
+    path = folder.with_name(f"{folder.name}.lock")
     try:
-        lock.acquire(timeout=0)
-    except Timeout:
+        lock = acquire(path)
+    except Taken:
         tell("data: another process is building this corpus; waiting for it")
-        lock.acquire()
-    try:
+        lock = acquire(path, math.inf)
+    with lock:
         if (folder / "meta.json").is_file():
             return
         aside = folder.with_name(f".{folder.name}.building")
@@ -58,8 +59,6 @@ def build_once(config: DataConfig, source: Source, folder: Path, masked: bool, w
         (aside / "plan.json").unlink(missing_ok=True)
         shutil.rmtree(folder, ignore_errors=True)
         aside.rename(folder)
-    finally:
-        lock.release()
 
 
 def _tidy(aside: Path) -> None:

@@ -20,14 +20,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from simplify.dispatch.cancel import cancel, terminate
 from simplify.dispatch.judge import Verdict, Watched, judge
 from simplify.dispatch.nursery import Forked, Fresh, Nursery
 from simplify.display import tell
 from simplify.display.streams import Stream
 from simplify.errors import SimplifyError
+from simplify.locks import Taken, acquire
 from simplify.program import environment_of_a_child
 from simplify.runs.facts import is_training, read_facts
 from simplify.runs.files import BROKEN, FULL, take_away, write_json, write_whole
@@ -52,15 +51,12 @@ def work(root: str, number: int, device: str, environment: Environment) -> None:
     """Train what the queue of `root` holds; returns when it is empty, or if this lane runs already."""
     queue, name = Queue(Path(root), patience=math.inf), lane_name(number)
     (queue.root / ".locks").mkdir(parents=True, exist_ok=True)
-    alone = FileLock(queue.root / ".locks" / f"lane-{name}.lock")
     try:
-        alone.acquire(timeout=_PREDECESSOR)
-    except Timeout:
+        alone = acquire(queue.root / ".locks" / f"lane-{name}.lock", _PREDECESSOR)
+    except Taken:
         return
-    try:
+    with alone:
         Lane(queue, name, device, environment).work()
-    finally:
-        alone.release()
 
 
 class Lane:

@@ -12,12 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from simplify.config import validate
 from simplify.errors import AlreadyRunning, ConfigError, DataError
 from simplify.finetune.recipe import Recipe
 from simplify.finetune.tasks import NUMBERS, GlueTask
+from simplify.locks import Taken, acquire
 from simplify.runs.files import read_json, write_json
 from simplify.runs.folder import RunFolder, now
 
@@ -83,19 +82,14 @@ class Kept:
     @contextmanager
     def lock(self) -> Iterator[None]:
         """One process at a time fine-tunes a run; freed by the system if we are killed. Raises AlreadyRunning."""
-        folder = self.folder.path.parent / ".locks"
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder / f"{self.folder.run_id}.finetune.lock")
         try:
-            lock.acquire(timeout=0)
-        except Timeout:
+            lock = acquire(self.folder.path.parent / ".locks" / f"{self.folder.run_id}.finetune.lock")
+        except Taken:
             raise AlreadyRunning(
                 f"{self.folder.path}: is being fine-tuned already by another process; nothing to do here"
             ) from None
-        try:
+        with lock:
             yield
-        finally:
-            lock.release()
 
 
 @dataclass(frozen=True)

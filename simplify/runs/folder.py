@@ -28,11 +28,11 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from filelock import FileLock, Timeout
 
 from simplify.config import RunConfig, validate
 from simplify.disk import expanded
 from simplify.errors import AlreadyRunning, RunFolderError
+from simplify.locks import Taken, acquire
 from simplify.runs import shapes
 from simplify.runs.code import code_hash
 from simplify.runs.files import read_json, take_away, write_json, write_whole
@@ -186,17 +186,12 @@ class RunFolder:
     @contextmanager
     def lock(self) -> Iterator[None]:
         """Hold the run for this process; raises AlreadyRunning. Freed by the system if we are killed."""
-        folder = self.path.parent / ".locks"
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder / f"{self.run_id}.lock")
         try:
-            lock.acquire(timeout=0)
-        except Timeout:
+            lock = acquire(self.path.parent / ".locks" / f"{self.run_id}.lock")
+        except Taken:
             raise AlreadyRunning(self._who()) from None
-        try:
+        with lock:
             yield
-        finally:
-            lock.release()
 
     def _who(self) -> str:
         attempts, rows = self.attempts(), self.rows()

@@ -63,9 +63,7 @@ class Queue:
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Alone with the queue, for milliseconds."""
-        folder = self.root / ".locks"
-        folder.mkdir(exist_ok=True)  # no parents: a run root that was moved is not to come back empty
-        with held(folder / "queue.lock", f"{self.root}: the queue", self._patience):
+        with held(self.root / ".locks" / "queue.lock", f"{self.root}: the queue", self._patience):
             yield
 
     def waiting(self) -> dict[str, Path]:
