@@ -252,7 +252,9 @@ def test_a_server_that_shows_rows_late_gets_none_twice(sync: Callable[..., str],
 
 @pytest.mark.parametrize("case", ["no key", "wrong key", "no server"])
 def test_what_stops_it_is_said_once(spawn: Spawn, stub: WandbStub, done: Path, here: Path, case: str) -> None:
-    shutil.copytree(done, done.with_name("other-gpt_nano-0123456789"), symlinks=True)
+    other = done.with_name("other-gpt_nano-0123456789")
+    shutil.copytree(done, other, symlinks=True)
+    edit(other / "run.json", id="0123456789")
     stub.refuse = True
     env = {
         "no key": {"WANDB_BASE_URL": stub.url, "HOME": str(here), "NETRC": str(here / "none")},

@@ -93,7 +93,7 @@ def load() -> None:
         try:
             _import()
         except Exception:  # a matplotlibrc that cannot be read: its own defaults are enough
-            for name in [name for name in sys.modules if name.partition(".")[0] == "matplotlib"]:
+            for name in [name for name in list(sys.modules) if name.partition(".")[0] == "matplotlib"]:
                 del sys.modules[name]  # the half of it that was loaded
             spec = importlib.util.find_spec("matplotlib")
             (package,) = (spec and spec.submodule_search_locations) or [""]
