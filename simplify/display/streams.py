@@ -67,8 +67,9 @@ class Stream:
     def _into_nothing(self) -> None:
         """What lies in buffers must not fail again when the interpreter ends; libraries in C write there too."""
         with contextlib.suppress(OSError, ValueError, AttributeError):
+            number = self._stream.fileno()
             nothing = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nothing, self._stream.fileno())
+            os.dup2(nothing, number)
             os.close(nothing)
 
 
