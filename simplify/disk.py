@@ -54,19 +54,23 @@ def file_of(error: OSError) -> str:
 
 def of_the_machine(error: OSError) -> UserError | None:
     """An error of the system that no part of the program expected, told as what it is; None: it may be our bug."""
-    if isinstance(error, FileNotFoundError) and not _has_folder():
-        return UserError("the current folder was removed; change to one that is there (cd), then type it again")
+    if isinstance(error, FileNotFoundError):
+        try:
+            check_folder()
+        except UserError as gone:
+            return gone
     if error.errno not in _MACHINE:
         return None
     return UserError(f"{file_of(error)}: {error.strerror}; repair that, then run the same command again")
 
 
-def _has_folder() -> bool:
+def check_folder() -> None:
+    """Raise UserError where the current folder was removed: libraries end in their own ways without one."""
     try:
         os.getcwd()
     except FileNotFoundError:
-        return False
-    return True
+        told = "the current folder was removed; change to one that is there (cd), then type it again"
+        raise UserError(told) from None
 
 
 def expanded(given: str | Path, key: str) -> Path:

@@ -70,6 +70,7 @@ def loading(library: str) -> Iterator[None]:
 
     Else it looks through all of them several times on the way, and once more at the end.
     """
+    os.getcwd()  # raises where the current folder was removed; MKL would end the process without a word of ours
     if library in sys.modules or not gc.isenabled():
         yield
         return

@@ -1,4 +1,4 @@
-"""A run root, a cache and a compiler's folder of somebody else: readable, and not writable."""
+"""Folders that cannot be used: a run root and a cache that are only to be read, a current folder that is gone."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from conftest import TINY, Result, run_folder
+from report_tools import falling, make_run
 
 Cli = Callable[..., Result]
 _VERSION = 0x20080522  # of the kernel's interface
@@ -63,3 +64,25 @@ def test_a_cache_that_cannot_be_written(cli: Cli, here: Path, monkeypatch: pytes
         assert cli("train", *words, "seed=2").code == 0
         done = cli("train", *words, "data.vocab_size=300")
         assert done.code == 2 and done.err.count("\n") == 1 and str(cache) in done.err and os.sep in done.err, done.err
+
+
+def test_a_current_folder_that_was_removed(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = tmp_path / "elsewhere"
+    for block in ("sas", "pre_ln"):
+        name = make_run(root, [f"block={block}"], falling(4.0)).name
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    told = (2, "simplify: the current folder was removed; change to one that is there (cd), then type it again\n")
+    for words in (["status"], ["train", *TINY]):  # whose run root is runs/ here
+        done = cli(*words)
+        assert (done.code, done.err) == told
+    monkeypatch.setenv("SIMPLIFY_RUNS", str(root))
+    compose = (["train", *TINY], ["sweep", *TINY, "seed=1,2"], ["config"], ["blocks", "sas"], ["bench", *TINY])
+    with_torch = (["probe", *TINY], ["sample", name], ["export", name, "--to", "/tmp/x"], ["export", name, "--to", "x"])
+    for words in (*compose, *with_torch, ["report"], ["config", "--conf", "mine"]):
+        done = cli(*words)
+        assert (done.code, done.err) == told, words
+    for words in (["status"], ["why", name], ["--help"], ["report", "--out", str(tmp_path / "out")]):
+        assert cli(*words).code == 0, words

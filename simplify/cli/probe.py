@@ -13,6 +13,7 @@ from simplify.choices import choices, overlay_dir
 from simplify.cli.select import is_setting
 from simplify.compose import compose_run, compose_zoo
 from simplify.config import RunConfig, nearest
+from simplify.disk import check_folder
 from simplify.display import console, tell, tell_lacking
 from simplify.errors import ConfigError, RunFolderError
 from simplify.program import loading
@@ -139,6 +140,8 @@ def _show(found: Mapping[str, Sequence[Reading]], told: str, out: Path) -> None:
         section = Section("", tables=[PageTable("", rows)], panels=panels(found))
         write_page([section], "Signal propagation", told, out / "probe.html")
     except OSError as error:
+        if not out.is_absolute():
+            check_folder()
         raise RunFolderError(
             f"--out={out}: cannot be written: {error.strerror or error}; valid: a folder to write to"
         ) from None

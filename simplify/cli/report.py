@@ -15,6 +15,7 @@ from simplify.cli.fit import first_that_fits, framed, listed, parts, plain, plai
 from simplify.cli.report_wish import Shown, wished
 from simplify.cli.select import Selected, select
 from simplify.config import nearest
+from simplify.disk import check_folder
 from simplify.display import console, is_bounded, near, say, tell
 from simplify.errors import ConfigError, RunFolderError
 from simplify.sweep.file import paragraphs, read_sweep
@@ -47,6 +48,8 @@ def report_command(words: Sequence[str], run_root: Path | None, shown: Shown) ->
     try:
         written = write_report(found, options, shown.out)  # before a word: whoever reads the words may stop reading
     except OSError as error:
+        if not shown.out.is_absolute():
+            check_folder()
         raise RunFolderError(
             f"--out={shown.out}: cannot be written: {error.strerror or error}; valid: a folder to write to"
         ) from None

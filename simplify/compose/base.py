@@ -21,6 +21,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from simplify.choices import GROUPS, choice_file, choices, conf_dir
 from simplify.config import BUDGETS, nearest
+from simplify.disk import check_folder
 from simplify.errors import ConfigError
 
 Setting = tuple[str, Any]  # a full key and its value
@@ -103,6 +104,7 @@ class Composed:
 @functools.lru_cache(maxsize=256)
 def composed(chosen: tuple[tuple[str, str], ...], overlay: Path | None) -> Composed:
     """Hydra's composition of a distinct choice of groups, with the choices' names filled in."""
+    check_folder()
     Plugins.instance().register(_Overlay)
     _Overlay.folder = overlay
     GlobalHydra.instance().clear()
