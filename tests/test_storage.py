@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 from conftest import TINY, Result, run_folder
 
+from simplify.errors import UploadError
 from simplify.runs.files import read_json, storage_failure, write_json
 from simplify.runs.metrics import MetricsFile, read_metrics
+from simplify.runs.wandb_client import talking
 
 
 @pytest.mark.parametrize(
@@ -102,3 +104,11 @@ def test_a_home_that_nobody_knows_is_a_line_with_the_key(
     found = cli(*words)
     assert found.code == 2 and found.err.count("\n") == 1, found.err
     assert found.err.startswith(f"simplify: {key}=~nosuchuser/x: nobody knows the home folder"), found.err
+
+
+def test_wandb_looks_for_a_home_that_nobody_knows() -> None:
+    with (
+        pytest.raises(UploadError, match="wandb: it looks for the home folder, which nobody knows; set HOME"),
+        talking(),
+    ):
+        Path("~nosuchuser", ".config", "wandb", "settings").expanduser()

@@ -44,6 +44,8 @@ def talking() -> Iterator[None]:
         of = type(error).__module__.partition(".")[0]
         if of in ("wandb", "requests") or isinstance(error, (ConnectionError, TimeoutError)):
             raise _refusal(error) from None
+        if isinstance(error, RuntimeError) and "home directory" in str(error):  # pathlib's word for `~`
+            raise UploadError("it looks for the home folder, which nobody knows", "set HOME to a folder") from None
         raise
 
 
