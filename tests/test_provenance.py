@@ -151,7 +151,7 @@ def test_where_git_gives_no_answer(repo: Path, tmp_path: Path, monkeypatch: pyte
         assert told.pop("problem").startswith(problem) and told == silent
         assert save_patch(tmp_path / "runs", folder) is None
     monkeypatch.setenv("PATH", str(plain))  # no git
-    assert git_state(repo) == {**silent, "problem": "No such file or directory"}
+    assert git_state(repo) == {**silent, "problem": "there is no such program"}
     fake = plain / "git"
     fake.write_text(f"#!{sys.executable}\nimport time\ntime.sleep(20)\n")
     fake.chmod(0o755)
@@ -171,10 +171,10 @@ def test_a_run_whose_checkout_git_does_not_know(
         with monkeypatch.context() as without:
             without.setenv("PATH", str(here))
             told = cli("train", *words).out
-        problem = "git gives no answer (No such file or directory): the commit is kept nowhere, the code's hash is"
+        problem = "git gives no answer (there is no such program): the commit is kept nowhere, the code's hash is"
         assert told.count(problem) == 1
         first = run_folder(here)
-        assert json.loads((first / "run.json").read_text())["git"]["problem"] == "No such file or directory"
+        assert json.loads((first / "run.json").read_text())["git"]["problem"] == "there is no such program"
         code._running.cache_clear()
         assert "git gives" not in cli("train", *words, "seed=2").out
         (second,) = (path for path in (here / "runs").glob("*-*") if path != first)

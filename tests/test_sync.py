@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from conftest import ROOT, TINY, Result, rows, run_folder
+from test_readonly import read_only
 from wandb_stub import KEY, StoredRun, WandbStub
 
 from simplify.runs.history import history
@@ -230,6 +231,13 @@ def test_how_it_ended_and_what_is_left_out(sync: Callable[..., str], stub: Wandb
     assert alert == {"runName": done.name[-10:], "title": f"failed: {done.name}", "text": "step 7: loss is nan"} | {
         "severity": "ERROR"
     }
+
+
+def test_a_run_root_that_cannot_be_written(sync: Callable[..., str], stub: WandbStub, done: Path) -> None:
+    with read_only(done.parent):
+        out = sync()
+    assert "Permission denied; so run only one sync of" in out and "uploaded 21 rows" in out
+    assert_whole(the_run(stub), done)
 
 
 def test_a_stopped_run_goes_on_there_too(sync: Callable[..., str], stub: WandbStub, done: Path) -> None:

@@ -193,6 +193,8 @@ def _why(error: Exception) -> str:
     """git's own first line, or the system's word."""
     if isinstance(error, subprocess.TimeoutExpired):
         return f"none within {error.timeout:g} s"
+    if isinstance(error, FileNotFoundError):
+        return "there is no such program"
     told = os.fsdecode(getattr(error, "stderr", None) or b"").strip().splitlines()
     return told[0][:200] if told else getattr(error, "strerror", None) or str(error)
 
