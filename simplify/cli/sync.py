@@ -10,7 +10,7 @@ from typing import Any
 from simplify.cli.select import Selected, select
 from simplify.disk import file_of
 from simplify.display import tell
-from simplify.errors import AlreadyRunning
+from simplify.errors import AlreadyRunning, RunFolderError
 from simplify.locks import Taken, acquire
 from simplify.runs.store import RunView
 from simplify.runs.upload import Uploaded, upload
@@ -47,13 +47,14 @@ def sync(chosen: Selected, project: str | None, entity: str | None, disabled_too
 
 
 def _alone(root: Path) -> AbstractContextManager[Any]:
-    """Keep another sync out of the run root; where nothing may be written there the upload is worth more than that."""
+    """Keep another sync out of the run root; where it cannot be locked the upload is worth more than that."""
     try:
         return acquire(root / ".locks" / "sync.lock")
     except Taken:
         raise AlreadyRunning(f"sync: another simplify sync works in {root}; try again when it has ended") from None
-    except OSError as error:
-        tell(f"sync: {file_of(error)}: {error.strerror}; so run only one sync of {root} at a time")
+    except (OSError, RunFolderError) as error:
+        why = f"{file_of(error)}: {error.strerror}" if isinstance(error, OSError) else error
+        tell(f"sync: {why}; so run only one sync of {root} at a time")
         return nullcontext()
 
 
