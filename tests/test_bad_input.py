@@ -136,11 +136,11 @@ def test_settings_that_need_each_other(cli: Cli) -> None:
         assert (result.code, result.err) == (2, f"simplify: {message}\n")
 
 
-def test_missing_data_folder(cli: Cli) -> None:
+def test_missing_data_folder(cli: Cli, here: Path) -> None:
     result = cli("train", *TINY, "data.path=no/such/folder")
     assert result.err == (
-        "simplify: data.path=no/such/folder: no such folder; valid: an existing folder of text files, or one text "
-        "file\n"
+        f"simplify: data.path={here}/no/such/folder: no such folder; valid: an existing folder of text files, or one "
+        "text file\n"
     )
     assert result.code == 2
 
@@ -150,7 +150,7 @@ def test_empty_corpus(cli: Cli, here: Path) -> None:
     (here / "text" / "empty.py").touch()
     result = cli("train", *TINY, "data.path=text")
     assert result.err == (
-        "simplify: data.pattern=*.py: 1 files below data.path=text, none with text in it; valid: a pattern that "
+        f"simplify: data.pattern=*.py: 1 file below data.path={here}/text, none with text in it; valid: a pattern that "
         "matches text files, as in **/*.md\n"
     )
     assert result.code == 2

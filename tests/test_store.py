@@ -258,7 +258,7 @@ def test_a_narrow_screen_shows_whole_numbers_or_none(runs: Path) -> None:
 
 def test_data_prepare(cli: Cli) -> None:
     out = cli("data", "prepare", "text", *TINY[1:5])
-    assert out.code == 0 and "training tokens" in out.out and "fingerprint" in out.out, out.err
+    assert out.code == 0 and "tokens (train " in out.out and "fingerprint" in out.out, out.err
 
 
 def test_clean_says_what_it_could_not_remove(cli: Cli, here: Path) -> None:

@@ -156,5 +156,5 @@ def _nothing(config: DataConfig, found: Found) -> str:
     """Why a folder has no text, and a pattern that would find some."""
     kinds = Counter(Path(name).suffix for name in found.others if Path(name).suffix)
     there = "".join(f"; there are {n} {kind} files: data.pattern='\"**/*{kind}\"'" for kind, n in kinds.most_common(1))
-    empty = f"{len(found.names)} files below data.path={config.path}, none with text in it"
+    empty = f"{len(found.names)} file{'s'[: len(found.names) != 1]} below data.path={config.path}, none with text in it"
     return f"data.pattern={config.pattern}: {empty}{there}; valid: a pattern that matches text files, as in **/*.md"

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from simplify.data.parts import Part, PartFacts, Work
 from simplify.data.splits import SPLITS, Split
+from simplify.disk import named
 
 # In the order in which the fingerprint takes them.
 FILES = ("train.bin", "val.bin", "train.docs.npy", "val.docs.npy", "tokenizer.json")
@@ -90,7 +91,7 @@ class Joined:
 
 def _put(file: Path, place: int, data: bytes) -> None:
     """Make `data` the end of a file, from `place` on; on a full disk nothing of it stays."""
-    with open(file, "r+b", buffering=0) as out:
+    with named(file), open(file, "r+b", buffering=0) as out:
         try:
             out.seek(place)
             rest = memoryview(data)

@@ -79,6 +79,7 @@ class Lane:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             for path in (words, self._path):  # what a crash or a hand left there
                 take_away(path)
+            self._queue.claims()  # what cannot be read is said before anybody counts on this lane
             write_json(self._path, self._record)
             with beating(self._path):
                 self._work()
