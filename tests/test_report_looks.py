@@ -154,3 +154,13 @@ def test_the_command_passes_them_on(cli: Cli, here: Path) -> None:
     assert "no $W_P$ & " in (report / "table.tex").read_text() and "{@{}lrr@{}}" in (report / "table.tex").read_text()
     assert "no W_P" in found.out and 'width="468pt"' in (report / "loss.svg").read_text()
     assert found.out.count("font No Such Font: is not on this machine") == 1
+
+
+def test_one_figure_in_two_looks(cli: Cli, here: Path) -> None:
+    """A typed figure takes the place of the file's; a file may have one twice."""
+    for rate, loss in ((1e-3, 4.0), (3e-3, 3.9)):
+        make_run(here / "runs", ["block=sas", f"optimiser.lr={rate}"], falling(loss))
+    done = cli("report", "--figure", "final=optimiser.lr", "--figure", "final=optimiser.lr,log_y=true")
+    assert done.code == 0, done.err
+    drawn = sorted(path.name for path in (here / "report").glob("final*.svg"))
+    assert drawn == ["final-optimiser_lr--2.svg", "final-optimiser_lr.svg"]

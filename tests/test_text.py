@@ -213,3 +213,14 @@ def test_copies_of_what_is_held_out_are_not_trained_on(tmp_path: Path) -> None:
     kept = after.facts.val_documents - before.facts.val_documents  # copies that are held out too
     assert f"{len(held) - kept} copies of held-out documents" in after.line("text") and len(held) > kept
     assert not set(texts(after, "train")) & set(texts(after, "val"))
+
+
+def test_lines_of_json_are_no_text(cli: Cli, here: Path) -> None:
+    write(here / "t", {"a.jsonl": b'{"text": "a word"}\n' * 50, "B.NDJSON": b"{}\n"})
+    for words in (
+        ["data.path=t/a.jsonl"],
+        ["data.path=t", 'data.pattern="*.NDJSON"'],
+        ["data.path=t", 'data.pattern="*"'],
+    ):
+        done = cli("data", "prepare", "text", *words, "data.vocab_size=300")
+        assert done.code == 2 and "is JSON lines, not plain text; simplify data prepare NAME --from DIR" in done.err

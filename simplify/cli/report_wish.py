@@ -43,8 +43,10 @@ def wished(shown: Shown, asked: Report) -> Report:
         typed["columns"] = _columns(shown.columns)
     if shown.labels:
         typed["labels"] = {**asked.labels, **dict(map(_label, shown.labels))}
-    figures = (*asked.figures, *map(_figure, shown.figures))
-    return asked.model_copy(update={**typed, "figures": figures})
+    figures = tuple(map(_figure, shown.figures))
+    again = {(figure.kind, figure.x, figure.of) for figure in figures}  # typed in another look than the file has
+    kept = (figure for figure in asked.figures if (figure.kind, figure.x, figure.of) not in again)
+    return asked.model_copy(update={**typed, "figures": (*kept, *figures)})
 
 
 def _columns(text: str) -> tuple[str, ...]:

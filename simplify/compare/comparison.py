@@ -145,6 +145,9 @@ def _speed(variant: Variant, base: Variant) -> Ratio | None:
 
 
 def _memory(variant: Variant, base: Variant) -> Ratio | None:
+    """None on a CPU: a process' memory there is W&B's and the libraries' too, which differs by what is logged."""
+    if any((run.about.get("device") or {}).get("kind") == "cpu" for run in (*variant.done, *base.done)):
+        return None
     mine, its = (one.final("peak_mem_gib") for one in (variant, base))
     return _ratio([mine[seed] / its[seed] for seed in mine if its.get(seed)])
 

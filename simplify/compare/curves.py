@@ -161,8 +161,9 @@ def gap_line(variant: Variant, base: Variant, logged: Logged, metric: str) -> Li
 
 
 def common_range(lines: Sequence[Line]) -> tuple[float, float] | None:
-    """The range of x in which every line has points."""
-    spans = [(line.x[0], line.x[-1]) for line in lines if len(line.x)]
+    """The range of x in which every line has points; a single point limits none, unless there are no others."""
+    spans = [(line.x[0], line.x[-1]) for line in lines if len(line.x) > 1]
+    spans = spans or [(line.x[0], line.x[-1]) for line in lines if len(line.x)]
     if not spans:
         return None
     return max(float(first) for first, _ in spans), min(float(last) for _, last in spans)

@@ -20,8 +20,7 @@ def notes_of(found: Comparison, paper: PaperNumbers | None = None, short: bool =
     rows = found.rows
     notes += [*_of_gaps(found), *_of_speed(found)]
     if any(row.memory for row in rows) and not short:
-        cpu = " On a CPU the memory is that of the whole process."
-        notes.append(f"peak memory over the baseline's, pair by pair, median (extremes).{cpu}")
+        notes.append("peak memory over the baseline's, pair by pair, median (extremes).")
     if any(row.reach for row in rows) and not short:
         notes.append(
             "steps to its loss: where the validation loss first is as low as the baseline's last one (straight between "

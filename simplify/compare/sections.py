@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from simplify.compare.comparison import Comparison
 from simplify.compare.figures import (
@@ -38,6 +38,7 @@ class Drawn:
     printed: dict[str, list[Panel]] = field(default_factory=dict)
     sections: list[Section] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)  # figures that could not be drawn
+    wished: list[Panel] = field(default_factory=list)  # beyond loss and gap
 
 
 def sections_of(found: Comparison, options: ReportOptions, drawn: Drawn, heads: Sequence[str]) -> list[Section]:
@@ -117,6 +118,9 @@ def _add_figure(drawn: Drawn, found: Comparison, wish: FigureWish, labels: Mappi
             Section(f"{wish.kind} against {wish.x}", "No finished run has a number of its own there.")
         )
         return
+    same = sum(panel.key == other.key.rpartition("--")[0] or panel.key == other.key for other in drawn.wished)
+    panel = replace(panel, key=f"{panel.key}--{same + 1}") if same else panel  # the same once more in another look
+    drawn.wished.append(panel)
     drawn.sections.append(Section(panel.title, "", [Table("", table)] if table else (), [panel]))
     drawn.printed[panel.key.replace(".", "_")] = [panel]
 

@@ -12,11 +12,12 @@ from typing import Literal
 from simplify.config import DataConfig
 from simplify.data.source import Survey, file_key
 from simplify.data.splits import Named, Split, held_out, passed_over, stretch, text_by_names
-from simplify.data.text import NoText, Text, decoded
+from simplify.data.text import READS, NoText, Text, decoded
 from simplify.data.walk import Found, walk
 from simplify.disk import expanded
 from simplify.errors import DataError
 
+_ROWS = (".jsonl", ".ndjson")  # a document a line, among names and brackets that nobody wants to train on
 _RULES = 2  # which files are read, and how; raise it when that changes
 
 
@@ -105,6 +106,8 @@ class FolderSource:
 
     def _read(self, name: str) -> Text:
         try:
+            if Path(name).suffix.lower() in _ROWS:
+                raise NoText(f"is JSON lines, not plain text; {READS}")
             return decoded((self.root / name).read_bytes())
         except NoText as what:
             raise DataError(f"data.path={self.root}: {name} {what}; or leave it out by data.pattern") from None
@@ -155,6 +158,9 @@ def _found(root: Path, pattern: str) -> Found:
 def _nothing(config: DataConfig, found: Found) -> str:
     """Why a folder has no text, and a pattern that would find some."""
     kinds = Counter(Path(name).suffix for name in found.others if Path(name).suffix)
-    there = "".join(f"; there are {n} {kind} files: data.pattern='\"**/*{kind}\"'" for kind, n in kinds.most_common(1))
+    there = "".join(
+        f"; there are {n} {kind} files: " + (READS if kind.lower() in _ROWS else f"data.pattern='\"**/*{kind}\"'")
+        for kind, n in kinds.most_common(1)
+    )
     empty = f"{len(found.names)} file{'s'[: len(found.names) != 1]} below data.path={config.path}, none with text in it"
     return f"data.pattern={config.pattern}: {empty}{there}; valid: a pattern that matches text files, as in **/*.md"

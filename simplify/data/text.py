@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-_READS = "simplify data prepare NAME --from DIR reads such files (docs/data.md)"
+READS = "simplify data prepare NAME --from DIR reads such files (docs/data.md)"
 _UNPACK = "unpack it first"
 _MAGIC: tuple[tuple[bytes, str, str], ...] = (
-    (b"\x1f\x8b", "gzip", _READS),
-    (b"\x28\xb5\x2f\xfd", "zstandard", _READS),
-    (b"\xfd7zXZ\x00", "xz", _READS),
-    (b"BZh", "bzip2", _READS),
-    (b"PAR1", "Parquet", _READS),
-    (b"ARROW1", "Arrow", _READS),
+    (b"\x1f\x8b", "gzip", READS),
+    (b"\x28\xb5\x2f\xfd", "zstandard", READS),
+    (b"\xfd7zXZ\x00", "xz", READS),
+    (b"BZh", "bzip2", READS),
+    (b"PAR1", "Parquet", READS),
+    (b"ARROW1", "Arrow", READS),
     (b"PK\x03\x04", "a zip archive", _UNPACK),
     (b"7z\xbc\xaf\x27\x1c", "a 7z archive", _UNPACK),
     (b"\x04\x22\x4d\x18", "lz4", _UNPACK),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import shlex
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -97,8 +97,14 @@ def _another_run(config: RunConfig, asked: Job, identifier: str, corpus: str) ->
     return RunFolderError(
         f"{asked.name}: was asked for as {then}, but data={config.data.name} comes to {now} here (text or tokeniser "
         "changed since, another Python, another machine, other code); restore what it was asked for with and "
-        f"simplify retry {asked.run_id}, or ask for the run as it is now: {shlex.join(asked.command)}"
+        f"simplify retry {asked.run_id}, or ask for the run as it is now{_how(asked.command)}"
     )
+
+
+def _how(command: Sequence[str]) -> str:
+    """The words that asked, as they are typed; none where they were `retry`, which asks for what was."""
+    words = command[1:]
+    return " with the command that first asked" if words[:1] == ["retry"] else f": {shlex.join(['simplify', *words])}"
 
 
 @dataclass(frozen=True)

@@ -136,3 +136,10 @@ def wrapped(here: Path, **scripts: str) -> dict[str, str]:
         path.write_text(f"#!/bin/sh\n{script.replace('REAL', str(shutil.which(name)))}\n")
         path.chmod(0o755)
     return {"PATH": f"{here / 'bin'}{os.pathsep}/usr/sbin{os.pathsep}{os.environ['PATH']}"}
+
+
+def hold(cluster: Cluster) -> str:
+    """Keep what waits from beginning; returns it as scontrol takes it, to be released."""
+    waiting = ",".join(cluster.run("squeue", "-h", "-r", "-t", "PENDING", "-o", "%i").split())
+    cluster.run("scontrol", "hold", waiting)
+    return waiting

@@ -17,6 +17,7 @@ from slurm_tools import (
     attempts,
     begun,
     cluster,
+    hold,
     simplify,
     states,
     wait_for,
@@ -106,9 +107,11 @@ def test_a_scancel_that_only_says_yes(simplify: Simplify, cluster: Cluster, here
     """What it says is asked about; the run that trains sees its mark without it."""
     simplify("sweep", *LONG, "seed=0,1", "cluster.max_parallel=1")
     run = begun(here)
+    waiting = hold(cluster)  # else it may begin, see its mark and leave before it is asked about
     out = simplify("cancel", "seed=0,1", env=wrapped(here, scancel="exit 0"), code=75)
     assert "will not be trained, but scancel has not taken it out" in out and "1 asked to stop" in out
     until(lambda: states(simplify)[run.name] == "cancelled")
+    cluster.run("scontrol", "release", waiting)
     until(lambda: not cluster.run("squeue", "-h").strip())  # the other one begins, sees its mark and leaves
 
 

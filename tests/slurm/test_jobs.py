@@ -21,6 +21,7 @@ from slurm_tools import (
     begun,
     cluster,
     environment,
+    hold,
     simplify,
     states,
     wait_for,
@@ -320,6 +321,7 @@ def test_an_unreachable_controller_is_no_error(simplify: Simplify, cluster: Clus
     simplify(*words)
     run = begun(here)
     job_id = attempts(run)[0]["slurm"].partition("_")[0]
+    hold(cluster)  # else they begin as soon as the controller is back, see their marks and leave
     cluster.kill_controller()
     try:
         told = states(simplify)

@@ -24,11 +24,14 @@ const curves = (() => {
   }
 
   // The x range in which every curve has values: [largest first x, smallest last x]. Empty curves do not count, nor
-  // those of runs that have not ended, unless there are no others.
+  // those of runs that have not ended or that have a single point, unless there are no others.
   function shared(all) {
     let range = [-Infinity, Infinity];
+    const points = ({ y }) => y.filter((v) => v !== null).length;
     const whole = all.filter(({ partial }) => !partial);
-    for (const { x, y } of whole.length ? whole : all) {
+    const ended = whole.length ? whole : all;
+    const long = ended.filter((curve) => points(curve) > 1);
+    for (const { x, y } of long.length ? long : ended) {
       const there = (v) => v !== null;
       const first = y.findIndex(there);
       if (first >= 0) range = [Math.max(range[0], x[first]), Math.min(range[1], x[y.findLastIndex(there)])];
