@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -139,7 +140,9 @@ def wrapped(here: Path, **scripts: str) -> dict[str, str]:
 
 
 def hold(cluster: Cluster) -> str:
-    """Keep what waits from beginning; returns it as scontrol takes it, to be released."""
+    """Keep what waits from beginning, also after a controller's death; returns it as scontrol takes it."""
     waiting = ",".join(cluster.run("squeue", "-h", "-r", "-t", "PENDING", "-o", "%i").split())
+    since, saved = time.time(), cluster.folder / "ctld" / "job_state"
     cluster.run("scontrol", "hold", waiting)
+    until(lambda: saved.exists() and saved.stat().st_mtime > since)
     return waiting
