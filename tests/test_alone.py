@@ -56,6 +56,13 @@ def test_text_that_was_edited_since(cli: Cli, here: Path, words: list[str]) -> N
     assert cli("sample", name, "--tokens", "5").code == 0
     done = cli("probe", name)
     assert done.code == 2 and "was trained on corpus" in done.err
+    again = cli("train", "--config", f"runs/{name}/config.yaml")
+    assert again.code == 2 and again.err.count("\n") == 1 and "its run was trained on corpus" in again.err
+    assert run_folder(here).name == name
+    other = cli("train", "--config", f"runs/{name}/config.yaml", "seed=7")  # asked for as another one
+    assert other.code == 0 and "is a new run" not in other.out
+    anew = cli("train", *words)
+    assert anew.code == 0 and f"this is a new run: {name} has the same settings on another text" in anew.out
 
 
 def test_runs_without_a_tokeniser_of_their_own(cli: Cli, here: Path, words: list[str]) -> None:

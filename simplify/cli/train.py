@@ -32,7 +32,7 @@ def train_command(
 
         submit_one(run, command, force)
         return
-    train_and_show(run, command, force)
+    train_and_show(run, command, force, repeated=config.parent if config else None)
 
 
 def point_to_sweep(overrides: list[str], conf: Path | None) -> NoReturn:
@@ -72,6 +72,7 @@ def train_and_show(
     origin: Mapping[str, Any] | None = None,
     max_stalled: int | None = None,
     asked: Job | None = None,
+    repeated: Path | None = None,
 ) -> None:
     """Train here, and show what it came to; of several processes the first one shows it."""
     # what is typed wrong has been said before anything else is loaded
@@ -80,7 +81,7 @@ def train_and_show(
     from simplify.dispatch.here import Terms, train_here
 
     work_counts()
-    outcome = train_here(run, Terms(command, force, origin, max_stalled, asked))
+    outcome = train_here(run, Terms(command, force, origin, max_stalled, asked, repeated))
     if not outcome.result:
         return
     if outcome.already_done:

@@ -7,11 +7,13 @@ import shlex
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from simplify.config import RunConfig
 from simplify.data.batches import Batches
 from simplify.data.corpus import Corpus, open_corpus
+from simplify.dispatch.namesakes import namesakes_line, refuse_another_text
 from simplify.display import tell
 from simplify.errors import AlreadyRunning, Interrupted, RunFolderError, SimplifyError
 from simplify.program import loading
@@ -19,7 +21,7 @@ from simplify.runs.code import git_silence, save_patch
 from simplify.runs.facts import is_training, read_facts
 from simplify.runs.folder import RunFolder, root_path, run_root
 from simplify.runs.folders import read_folders
-from simplify.runs.identity import folder_name, identity, run_id
+from simplify.runs.identity import folder_name, identity, label, run_id
 from simplify.runs.process import BEAT_EVERY, is_local, silent_for
 from simplify.runs.provenance import provenance
 from simplify.runs.queue import Job
@@ -52,6 +54,7 @@ class Terms:
     origin: Mapping[str, Any] | None = None  # the lane, or the element of a Slurm array; kept with the attempt
     max_stalled: int | None = None
     asked: Job | None = None  # as it was frozen for a queue
+    repeated: Path | None = None  # the folder whose config.yaml is trained again
 
 
 def train_here(config: RunConfig, terms: Terms) -> Outcome:
@@ -71,8 +74,13 @@ def train_here(config: RunConfig, terms: Terms) -> Outcome:
         identifier = run_id(config, corpus.facts.fingerprint)
         if terms.asked is not None and identifier != terms.asked.run_id:
             raise _another_run(config, terms.asked, identifier, corpus.facts.fingerprint)
+        mine = identity(config, corpus.facts.fingerprint)
+        if terms.repeated is not None:
+            refuse_another_text(terms.repeated, mine)
         folders = read_folders(root)
         folder = folders.find(identifier, folder_name(config, identifier))
+        if not folder.path.exists() and world.leads and (line := namesakes_line(folders, label(config), mine)):
+            tell(line)
         for note in folders.notes(identifier):
             tell(note)
         if not terms.force and (done := folder.done()) is not None:
