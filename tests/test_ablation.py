@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from simplify.compare.notes import notes_of
 from simplify.compare.panels import styles_of
 from simplify.compare.scaling import scaling_panel
 from simplify.compare.styles import DASHES, dealt, paler
+from simplify.compare.variants import group
 from simplify.sweep.plan import make_plan
 
 Cli = Callable[..., Any]
@@ -172,3 +174,15 @@ def test_unrelated_variants_come_in_the_order_of_their_settings(tmp_path: Path) 
     assert [name for name in names if name.startswith("sas")] == ["sas, lr=0.0003", "sas", "sas, lr=0.003"]
     said = next(note for note in notes_of(found) if note.startswith("Where a name does not say: "))
     assert "optimiser.lr=0.001" in said and max(len(name) for name in names[:-1]) < 40
+
+
+def test_variants_on_two_texts_are_told_by_their_text(tmp_path: Path) -> None:
+    """An edit of the text makes another variant of the same settings: `sas (1)` and `sas (2)` say nothing."""
+    for text in ("0123456789abcdef", "fedcba9876543210"):
+        folder = make_run(tmp_path / text, ["block=sas"], falling(4.0))
+        about = json.loads((folder / "run.json").read_text())
+        about["identity"]["data"]["corpus"], about["id"] = text, text[:10]
+        (folder / "run.json").write_text(json.dumps(about))
+        folder.rename(tmp_path / f"sas-gpt_nano-{text[:10]}")
+    names = {variant.name for variant in group(runs_of(tmp_path))[0]}
+    assert names == {"corpus=01234567", "corpus=fedcba98"}

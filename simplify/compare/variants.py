@@ -137,7 +137,7 @@ def variants_of(
         key = {name: value for name, value in identity.items() if name != "seeds"}
         found.setdefault(json.dumps(key, sort_keys=True), []).append((config, run))
     configs = [members[0][0] for members in found.values()]
-    names = names_of(configs)
+    names = names_of(_with_corpora(configs, [json.loads(key) for key in found]))
     shown = [labelled(name, cells, labels) for name, cells in zip(names.names, names.cells, strict=True)]
     plain = list(map(without_maths, shown))
     unlike = [plain.count(text) == 1 for text in plain]
@@ -157,6 +157,19 @@ def variants_of(
         for (key, members), config, cells, label, name in zip(
             found.items(), configs, names.cells, shown, names.names, strict=True
         )
+    ]
+
+
+def _with_corpora(
+    configs: Sequence[Mapping[str, Any]], identities: Sequence[Mapping[str, Any]]
+) -> list[Mapping[str, Any]]:
+    """Configurations with the beginning of their corpus' fingerprint, where the text alone tells some of them apart."""
+    texts = [str(identity["data"]["corpus"]) for identity in identities]
+    alike = [json.dumps({**one, "data": {**one["data"], "corpus": ""}}, sort_keys=True) for one in identities]
+    if len(set(alike)) == len(alike):
+        return list(configs)
+    return [
+        {**config, "data": {**config["data"], "corpus": text[:8]}} for config, text in zip(configs, texts, strict=True)
     ]
 
 
