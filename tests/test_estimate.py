@@ -67,6 +67,13 @@ def deep(*depths: int) -> list[RunConfig]:
     return [tiny("train.steps=1", f"model.n_layers={n}") for n in depths]
 
 
+def torch_alone() -> float:
+    """GiB that a process holds once it has loaded torch, which differs between torch's builds."""
+    status = "print(next(line.split()[1] for line in open('/proc/self/status') if line.startswith('VmHWM')))"
+    done = subprocess.run([sys.executable, "-c", f"import torch; {status}"], capture_output=True, text=True, check=True)
+    return int(done.stdout) / 2**20
+
+
 def test_a_measured_step_takes_what_a_trained_one_takes(
     here: Path, spawn: Callable[..., subprocess.Popen[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -74,7 +81,8 @@ def test_a_measured_step_takes_what_a_trained_one_takes(
     assert spawn("train", *words).wait(timeout=60) == 0
     trained = [row["step_time"] for row in rows(run_folder(here)) if "step_time" in row]
     peaks = [row["peak_mem_gib"] for row in rows(run_folder(here))]
-    assert 0.1 < max(peaks) < 0.36, "a run of next to nothing holds more: see benchmarks/resident.py"
+    own = max(peaks) - torch_alone()
+    assert 0 < own < 0.15, f"a run of next to nothing holds {own} GiB beside torch: see benchmarks/resident.py"
     broken = compose_run([*words, "train.precision=fp16"])  # a CPU has none: known only to the measuring process
     first = estimate_seconds([broken, compose_run(words)])
     unknown, seconds = first.seconds

@@ -153,7 +153,7 @@ def test_where_git_gives_no_answer(repo: Path, tmp_path: Path, monkeypatch: pyte
     monkeypatch.setenv("PATH", str(plain))  # no git
     assert git_state(repo) == {**silent, "problem": "there is no such program"}
     fake = plain / "git"
-    fake.write_text(f"#!{sys.executable}\nimport time\ntime.sleep(20)\n")
+    fake.write_text("#!/bin/sh\nexec /bin/sleep 20\n")  # no Python: its path may hold a space
     fake.chmod(0o755)
     monkeypatch.setattr(code, "_TIMEOUT", 0.3)
     start = time.monotonic()
