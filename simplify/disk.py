@@ -1,4 +1,4 @@
-"""What a disk says of itself: which folder an error is about, and which errors are nobody's bug."""
+"""Files that are whole or absent, which folder a disk's error is about, and which errors are nobody's bug."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from simplify.errors import ConfigError, UserError
 
@@ -35,6 +36,24 @@ def named(path: Path) -> Iterator[None]:
         if error.filename is None:
             error.filename = str(path)
         raise
+
+
+@contextmanager
+def whole_file(path: Path, sync: bool = True) -> Iterator[IO[bytes]]:
+    """A file that is written aside, reaches the disk and is renamed: whole or absent, and its errors name it.
+
+    Without `sync` a power cut can leave a part; a thousand small files at once are then a matter of milliseconds.
+    """
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with named(aside), open(aside, "wb") as out:
+            yield out
+            if sync:
+                out.flush()
+                os.fsync(out.fileno())
+        aside.replace(path)
+    finally:
+        aside.unlink(missing_ok=True)
 
 
 def is_about(error: OSError, folder: Path) -> bool:

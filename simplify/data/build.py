@@ -23,13 +23,13 @@ import numpy as np
 from simplify.config import DataConfig
 from simplify.data.account import Account, CorpusFacts
 from simplify.data.joined import Damaged, Joined
-from simplify.data.parts import Part, Work, cut, part_size, whole_parts, write_part
+from simplify.data.parts import Part, Work, cut, part_size, remove_unfinished, whole_parts, write_part
 from simplify.data.patience import awake
 from simplify.data.source import Source
 from simplify.data.splits import SPLITS
 from simplify.data.tokeniser_training import CUT_NOTE, cuts_words, train_tokeniser
 from simplify.data.tokenisers import load_tokeniser, open_tokeniser
-from simplify.data.whole import remove_unfinished, whole_file
+from simplify.disk import whole_file
 from simplify.display import short_time, tell
 from simplify.display.progress import Meter, meter
 from simplify.errors import DataError

@@ -30,7 +30,7 @@ from simplify.data.patience import awake
 from simplify.data.source import Source
 from simplify.data.splits import SPLITS, Split
 from simplify.data.tokenisers import end_of_text, open_tokeniser
-from simplify.data.whole import remove_unfinished, whole_file
+from simplify.disk import whole_file
 from simplify.display import tell
 from simplify.errors import DataError
 
@@ -202,6 +202,12 @@ def _die_with_parent(until: Connection) -> None:
 
 def _work_on(part: Part) -> None:
     write_part(*_working, part)
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Remove what a process that has ended was writing."""
+    for left in folder.glob(".*"):
+        left.unlink(missing_ok=True)
 
 
 def write_part(

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from simplify.disk import BROKEN, FULL, file_of, is_about, named
+from simplify.disk import BROKEN, FULL, file_of, is_about, whole_file
 from simplify.errors import RunFolderError, TrainingFailed
 
 if TYPE_CHECKING:
@@ -22,21 +22,9 @@ _left_out: dict[Path, str] = {}
 
 
 def write_whole(path: Path, data: str | bytes, sync: bool = True) -> None:
-    """Write aside, reach the disk, rename: a reader sees the old file or the new one, never a part.
-
-    Without `sync` only a power cut can leave a part; a thousand files at once are then a matter of
-    milliseconds.
-    """
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with named(aside), open(aside, "wb") as out:
-            out.write(data.encode() if isinstance(data, str) else data)
-            if sync:
-                out.flush()
-                os.fsync(out.fileno())
-        aside.replace(path)
-    finally:
-        aside.unlink(missing_ok=True)
+    """Write a file so that a reader sees the old one or the new one, never a part (`sync`: see `whole_file`)."""
+    with whole_file(path, sync) as out:
+        out.write(data.encode() if isinstance(data, str) else data)
 
 
 def check_space(root: Path) -> None:
