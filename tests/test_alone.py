@@ -63,6 +63,10 @@ def test_text_that_was_edited_since(cli: Cli, here: Path, words: list[str]) -> N
     assert other.code == 0 and "is a new run" not in other.out
     anew = cli("train", *words)
     assert anew.code == 0 and f"this is a new run: {name} has the same settings on another text" in anew.out
+    (here / "other").mkdir()
+    shutil.copy(here / "md" / "1.txt", here / "other")
+    typed = cli("train", "--config", f"runs/{name}/config.yaml", "data.path=other")  # so is another text
+    assert typed.code == 0, typed.err
 
 
 def test_runs_without_a_tokeniser_of_their_own(cli: Cli, here: Path, words: list[str]) -> None:

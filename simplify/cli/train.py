@@ -32,7 +32,8 @@ def train_command(
 
         submit_one(run, command, force)
         return
-    train_and_show(run, command, force, repeated=config.parent if config else None)
+    other = any(word.startswith("data.") for word in overrides)  # another text is what is asked for
+    train_and_show(run, command, force, repeated=config.parent if config and not other else None)
 
 
 def point_to_sweep(overrides: list[str], conf: Path | None) -> NoReturn:
