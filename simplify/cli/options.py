@@ -73,22 +73,17 @@ Run = Annotated[
     str, typer.Argument(metavar="RUN", help="a run: its folder's name or id, the beginning of either, or its path")
 ]
 RunRoot = Annotated[Path | None, typer.Option(help="folder of the run folders; default: $SIMPLIFY_RUNS, else runs")]
+_CHOICE = "a sweep file (scale=nano: that size alone), runs by name, id or path, settings such as block=sas,sas_p or "
 Select = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="[FILE | RUN | KEY=VALUE]...",
-        help="a sweep file (scale=nano: that size alone), runs by name, id or path, settings such as block=sas,sas_p "
-        "or state=failed; none: all runs",
-        show_default=False,
+        metavar="[FILE | RUN | KEY=VALUE]...", help=f"{_CHOICE}state=failed; none: all runs", show_default=False
     ),
 ]
 Chosen = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="FILE | RUN | KEY=VALUE...",
-        help="a sweep file (scale=nano: that size alone), runs by name, id or path, settings such as block=sas,sas_p "
-        "or state=queued; at least one",
-        show_default=False,
+        metavar="FILE | RUN | KEY=VALUE...", help=f"{_CHOICE}state=queued; at least one", show_default=False
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="as JSON, for programs")]

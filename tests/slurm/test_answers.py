@@ -158,5 +158,5 @@ def test_a_signal_in_the_first_second(simplify: Simplify, cluster: Cluster) -> N
             cluster.launch("scancel", f"--signal={name}", element)  # it waits for long where the step only begins
         return len(seen) == 6
 
-    until(strike, 120)
-    wait_for(simplify, "done")
+    assert until(strike, 120)
+    assert len(wait_for(simplify, "done")) == 6

@@ -55,7 +55,7 @@ def test_the_folder_it_was_submitted_from(simplify: Simplify, cluster: Cluster, 
     simplify("train", *words, cwd=here / "sub")
     (here / "sub").rmdir()
     cluster.run("scontrol", "release", cluster.run("squeue", "-h", "-t", "PENDING", "-o", "%A").split()[-1])
-    until(lambda: f"refused: {here / 'sub'}: cannot be entered on this node" in simplify("status"))
+    assert until(lambda: f"refused: {here / 'sub'}: cannot be entered on this node" in simplify("status"))
 
 
 def test_a_kill(simplify: Simplify, here: Path) -> None:
@@ -70,7 +70,7 @@ def test_a_kill(simplify: Simplify, here: Path) -> None:
 def test_a_job_that_is_held(simplify: Simplify, cluster: Cluster) -> None:
     simplify("train", *LONG, "cluster.additional_parameters={hold:true}")
     job_id = cluster.run("squeue", "-h", "-t", "PENDING", "-o", "%A").split()[-1]
-    until(lambda: f"held by its owner: scontrol release {job_id} lets it begin" in simplify("status"))
+    assert until(lambda: f"held by its owner: scontrol release {job_id} lets it begin" in simplify("status"))
     cluster.run("scontrol", "release", job_id)
     cluster.run("scontrol", "hold", job_id)
     until(lambda: "held by" not in simplify("status") or "who alone may release it" in simplify("status"))
