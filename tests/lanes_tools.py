@@ -91,7 +91,7 @@ def status(simplify: Simplify, *words: str) -> list[dict[str, Any]]:
     return json.loads(simplify("status", "--json", *words))
 
 
-def until(what: Callable[[], Any], seconds: float = 60) -> Any:
+def until(what: Callable[[], Any], seconds: float = 180) -> Any:
     """The first true answer; fails if there is none in time."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:

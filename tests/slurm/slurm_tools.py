@@ -93,7 +93,7 @@ def states(simplify: Simplify) -> dict[str, str]:
     return {run["name"]: run["state"] for run in json.loads(out[out.index("[") :])}
 
 
-def wait_for(simplify: Simplify, *wanted: str, seconds: float = 120) -> dict[str, str]:
+def wait_for(simplify: Simplify, *wanted: str, seconds: float = 300) -> dict[str, str]:
     """Wait until every run is in one of the wanted states."""
     seen: dict[str, str] = {}
 

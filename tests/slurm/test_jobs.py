@@ -52,7 +52,7 @@ def test_one_run_from_submission_to_result(simplify: Simplify, here: Path) -> No
 def test_an_array_never_runs_more_than_it_may(simplify: Simplify, cluster: Cluster, here: Path) -> None:
     out = simplify("sweep", *SLURM, "train.steps=5", "seed=range(0,12)", "cluster.max_parallel=3")
     assert "12 runs submitted to Slurm as job " in out
-    wait_for(simplify, "done", seconds=240)
+    wait_for(simplify, "done")
     assert len(folders(here)) == 12
     job_id = attempts(folders(here)[0])[0]["slurm"].partition("_")[0]
     lines = cluster.run("sacct", "-n", "-P", "-X", "-j", job_id, "-o", "JobID,Start,End").split()
@@ -124,7 +124,7 @@ def test_preemption_is_survived_bit_for_bit(simplify: Simplify, cluster: Cluster
     node = attempts(run)[0]["node"]
     cluster.run("sbatch", "-p", "high", "-w", node, "--exclusive", "-o", "/dev/null", "--wrap", "sleep 3")
     until(lambda: "requeued, eligible at " in simplify("status"))
-    wait_for(simplify, "done", seconds=180)
+    wait_for(simplify, "done")
     first, second = attempts(run)
     assert first["how"] == "stopped" and second["from_step"] > 0 and first["slurm"] == second["slurm"]
     assert whole(run, 1500)
@@ -209,7 +209,7 @@ def test_a_job_that_runs_twice_writes_once(simplify: Simplify, cluster: Cluster,
     cluster.run("scontrol", "update", f"nodename={node}", "state=down", "reason=test")
     until(lambda: "is being trained already by" in (run / "log.txt").read_text(), 90)
     assert list(states(simplify).values()) == ["running"]
-    wait_for(simplify, "done", seconds=180)
+    wait_for(simplify, "done")
     assert len(attempts(run)) == 1 and whole(run, 4000)
 
 

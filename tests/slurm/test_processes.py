@@ -36,7 +36,7 @@ def test_all_processes_stop_at_the_same_step(simplify: Simplify, cluster: Cluste
     run = until(lambda: next((f for f in folders(here) if (f / "metrics.jsonl").exists()), None))
     until(lambda: rows(run))
     cluster.run("scancel", "--signal=USR2", attempts(run)[0]["slurm"])
-    wait_for(simplify, "done", seconds=180)
+    wait_for(simplify, "done")
     first, second = attempts(run)
     assert first["how"] == "stopped" and second["from_step"] > 0 and whole(run, 500)
 
