@@ -77,6 +77,10 @@ def test_every_variant_has_its_own_id() -> None:
         (["block=dyt"], ["block=pre_ln", "model.norm=dyt"]),
         (["block=lns", "model.n_layers=1", "block.input_gain=1"], ["block=pre_ln", "model.n_layers=1"]),
         (["block=lns"], ["block=pre_ln", "block.input_gain={rule:inv_sqrt_layer,value:0.5,at_depth:4}"]),
+        (
+            ["block.output_init_scale={rule:inv_sqrt_depth,value:0.5,at_depth:1}", "model.n_layers=4"],
+            ["block.output_init_scale=0.25", "model.n_layers=4"],
+        ),
         (["model.kind=encoder", "train.mlm_probability=0.25"], ["model.kind=encoder"]),
     ],
 )
@@ -112,6 +116,7 @@ def test_machine_facts_stay_out(machine_fact: str) -> None:
         "block.beta=0.5",
         "block.head_gains=false",
         "block.trainable_gains=[alpha]",
+        "block.output_init_scale=0.5",
         "block.first_value=null",
         "model.n_heads=8",
         "model.kind=encoder",

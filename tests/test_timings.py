@@ -129,7 +129,13 @@ ALIKE = [
     (["block=sas"], ["block.mlp_branch=0.3", "block.alpha=0.7", "block.gamma=0.2", "block.input_gain=1"]),
     (
         ["block=pre_ln"],
-        ["block.init_scale=0.5", "block.value={kind:dense,init:orthogonal}", "model.init_std=0.01", "model.seed=3"],
+        [
+            "block.init_scale=0.5",
+            "block.output_init_scale=0.1",
+            "block.value={kind:dense,init:orthogonal}",
+            "model.init_std=0.01",
+            "model.seed=3",
+        ],
     ),
     (["block=pre_ln"], ["block.query_init=zero", "optimiser.lr=0.1", "seed=9", "model.norm_eps=1e-5"]),
     (["block=pre_ln", "block.soft_cap=30"], ["block.soft_cap=50"]),

@@ -39,6 +39,15 @@ def test_initial_weights_have_the_configured_spread() -> None:
         assert abs(weight.mean().item()) < 0.005
 
 
+def test_what_writes_to_the_stream_can_start_smaller_by_depth() -> None:
+    words = ["block.output_init_scale={rule:inv_sqrt_depth,value:0.70710678,at_depth:1}", "block.init_scale=0.5"]
+    plain, scaled = (build("block=pre_ln", *more).state_dict() for more in (words[1:], words))
+    writes = ("attention.projection.weight", "mlp.fc_out.weight")
+    for name, weight in plain.items():
+        factor = 6**-0.5 if name.endswith(writes) else 1.0  # 1/sqrt(2 n_layers), 3 layers
+        assert torch.allclose(scaled[name], factor * weight, rtol=1e-6, atol=0), name
+
+
 def test_orthogonal_values_are_orthogonal() -> None:
     weight = build("block=v_skipinit").state_dict()["blocks.1.attention.value.weight"]
     assert torch.allclose(weight @ weight.T, torch.eye(48), atol=1e-6)

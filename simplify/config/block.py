@@ -96,6 +96,11 @@ class BlockConfig(Settings):
     mlp_branch: Gain = Field(1.0, description="b_FF, the gain of the MLP branch")
     channel_gains: bool = Field(False, description="attn_branch and mlp_branch per channel, or one number each")
     init_scale: Gain = Field(1.0, description="factor on the initial W_V, W_P (dense) and MLP matrices")
+    output_init_scale: Gain = Field(
+        1.0,
+        description="one more factor on the initial W_P (dense) and the MLP's W_out, as in GPT-2, where it is "
+        "{rule: inv_sqrt_depth, value: 0.70711, at_depth: 1}",
+    )
     alpha: float | None = Field(None, description="initial gain of I in shaped attention; null: no such term")
     beta: float | None = Field(None, description="initial gain of the attention matrix; null: plain attention")
     gamma: float | None = Field(None, description="initial gain of the centring C; null: no such term")

@@ -16,7 +16,7 @@ from simplify.config import BlockConfig, DepthGain, ModelConfig, RunConfig, diff
 from simplify.config.block import GainName
 
 SCHEMA = 1
-_DEPTH_GAINS = ("attn_skip", "attn_branch", "mlp_skip", "mlp_branch", "input_gain", "init_scale")
+_DEPTH_GAINS = ("attn_skip", "attn_branch", "mlp_skip", "mlp_branch", "input_gain", "init_scale", "output_init_scale")
 
 
 def run_id(config: RunConfig, corpus_fingerprint: str) -> str:

@@ -14,7 +14,7 @@ from simplify.config import BlockConfig, Dense, Identity, ModelConfig, Reparam, 
 from simplify.config.block import GainName
 
 # Labels, seeds, initial values and constants of functions. What is trained is said gain by gain.
-_FREE_IN_BLOCK = {"name", "init_scale", "query_init", "trainable_gains"}
+_FREE_IN_BLOCK = {"name", "init_scale", "output_init_scale", "query_init", "trainable_gains"}
 _FREE_IN_MODEL = {"name", "seed", "leaky_slope", "norm_eps", "init_std"}
 
 

@@ -39,7 +39,8 @@ class Attention(nn.Module):
         )
         self.key = Linear(model.d_model, kv, std, bias=block.qk_bias) if dense_key else None
         self.value = make_matrix(block.value_of(layer), model.d_model, kv, std, scale)
-        self.projection = make_matrix(block.projection, width, model.d_model, std, scale)
+        output_scale = scale * gain_at(block.output_init_scale, model.n_layers, layer)
+        self.projection = make_matrix(block.projection, width, model.d_model, std, output_scale)
         self.gate = _gate(block, model)
         self.rope = Rope(model) if model.positions == "rope" else None
         self.qk_norm, self.soft_cap = block.qk_norm, block.soft_cap

@@ -23,7 +23,8 @@ class Block(nn.Module):
     def __init__(self, block: BlockConfig, model: ModelConfig, layer: int) -> None:
         super().__init__()
         self.attention = Attention(block, model, layer)
-        self.mlp = MLP(model, gain_at(block.init_scale, model.n_layers, layer))
+        scales = [gain_at(scale, model.n_layers, layer) for scale in (block.init_scale, block.output_init_scale)]
+        self.mlp = MLP(model, *scales)
         self.attn_skip = _skip(block, model, "attn_skip", layer)
         self.attn_branch = _branch(block, model, "attn_branch", layer)
         self.mlp_skip = _skip(block, model, "mlp_skip", layer)

@@ -25,12 +25,13 @@ ACTIVATIONS: dict[str, Callable[[Tensor, float | None], Tensor]] = {
 class MLP(nn.Module):
     """act(u W_in) W_out, or (act(u W_gate) * (u W_in)) W_out if gated; without biases."""
 
-    def __init__(self, config: ModelConfig, init_scale: float = 1.0) -> None:
+    def __init__(self, config: ModelConfig, init_scale: float = 1.0, output_scale: float = 1.0) -> None:
+        """The factors on the initial standard deviation: of all matrices, and of W_out once more."""
         super().__init__()
         std = config.init_std * init_scale
         self.fc_in = Linear(config.d_model, config.d_ff, std)
         self.fc_gate = Linear(config.d_model, config.d_ff, std) if config.activation in GLU else None
-        self.fc_out = Linear(config.d_ff, config.d_model, std)
+        self.fc_out = Linear(config.d_ff, config.d_model, std * output_scale)
         self.activation, self.slope = ACTIVATIONS[config.activation], config.leaky_slope
 
     def readers(self) -> list[Linear]:
