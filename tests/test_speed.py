@@ -13,8 +13,10 @@ from report_tools import falling, make_run, runs_of
 from simplify.bench.record import Measured, entry
 from simplify.compare.benched import colours_of, with_bench
 from simplify.compare.comparison import comparison
+from simplify.compare.latex import latex_table
 from simplify.compare.notes import notes_of
 from simplify.compare.overlap import at_once
+from simplify.compare.report import numbers
 from simplify.compare.speed import choose, remarks, speed_table
 from simplify.compare.speed_chart import draw_speed
 from simplify.compare.tables import rows_of
@@ -26,15 +28,15 @@ def block_of(name: str) -> dict[str, Any]:
     return compose_run([*TINY, f"block={name}"]).model_dump(mode="json")["block"]
 
 
-def kept(root: Path, names: list[str], created: str, mode: str = "train", **other: Any) -> None:
+def kept(root: Path, names: list[str], created: str, mode: str = "train", rounds: int = 20, **other: Any) -> None:
     """A result file with invented times."""
     config = compose_run(TINY).model_dump(mode="json")
     key = {"device": "AMD EPYC", "kind": "cpu", "threads": 2, "torch": "2.13.0", "precision": "fp32"}
     key |= {"compile": "eager", **other}
     found = {}
     for i, name in enumerate(names):
-        own = Measured([1.0 - 0.1 * i] * 20, [2.0], 100, 1e6)
-        found[name] = entry(own, Measured([1.0] * 20, [2.0], 100, 1e6) if i else None, 1e9)
+        own = Measured([1.0 - 0.1 * i] * rounds, [2.0], 100, 1e6)
+        found[name] = entry(own, Measured([1.0] * rounds, [2.0], 100, 1e6) if i else None, 1e9)
     record = {
         "created": created,
         "baseline": names[0],
@@ -42,7 +44,7 @@ def kept(root: Path, names: list[str], created: str, mode: str = "train", **othe
             name: {"config": {**config, "block": block_of(name)}, "key": key, "work": "w", "memory": None}
             for name in names
         },
-        "modes": {mode: {"what": "", "rounds": 20, "variants": found}},
+        "modes": {mode: {"what": "", "rounds": rounds, "variants": found}},
     }
     keep_bench(record, root)
 
@@ -148,3 +150,24 @@ def test_which_runs_trained_side_by_side(
     runs = {run.config["block"]["name"]: run for run in runs_of(tmp_path)}
     assert at_once(runs["pre_ln"], runs["sas"]) is at_once(runs["sas"], runs["pre_ln"]) is together
     assert not at_once(runs["pre_ln"], runs["parallel"])
+
+
+def test_a_speed_that_is_not_decided_is_no_plain_number_anywhere(tmp_path: Path) -> None:
+    """A bench of too few rounds; of runs side by side, one pair, or pairs of which some are faster and some slower."""
+    for block, speeds in {"pre_ln": (1000, 1000), "sas": (1110, 1110), "parallel": (1100, 900)}.items():
+        for seed, speed in enumerate(speeds):
+            make_run(tmp_path, [f"block={block}", f"seed={seed}"], falling(4.0), speed=speed)
+    for block, speed in {"pre_ln": 1000, "sas_p": 1100}.items():
+        make_run(tmp_path, [f"block={block}", "seed=9"], falling(4.0), speed=speed, minute=9)
+    kept(tmp_path, ["pre_ln", "sas"], "2026-01-01T00:00:00Z", rounds=4)
+    found = with_bench(comparison(runs_of(tmp_path)), choose(read_benches(tmp_path)))
+    assert {row[0]: row[1] for row in rows_of(found, keys=("speed",))[1:]} == {
+        "pre_ln": "1",
+        "sas": "1.11 (1.10 to 1.12) not decided",
+        "parallel": "1.00 (0.90 to 1.10) not decided",
+        "sas_p": "1.10 not decided",
+    }
+    told = {row.variant.name: numbers(row)["speed_verdict"] for row in found.rows}
+    assert told == {"pre_ln": None} | dict.fromkeys(("sas", "parallel", "sas_p"), "not decided")
+    assert any(note.startswith("tokens/s not decided") for note in notes_of(found))
+    assert "1.11" not in latex_table(found, (), ("speed", "loss"), 3.25)[0]

@@ -32,7 +32,7 @@ def _row(row: Row, base: Entry, entries: Mapping[str, Entry]) -> Row:
     for entry in entries.values():
         ratio = entry.modes["train"]["ratio"]
         if ratio and _is_of(entry, row.variant):
-            return replace(row, speed=Ratio(ratio["median"], ratio["low"], ratio["high"], 0), benched=True)
+            return replace(row, speed=Ratio(ratio["median"], ratio["low"], ratio["high"], 0), benched=ratio["verdict"])
     return row
 
 

@@ -17,6 +17,8 @@ from simplify.compare.variants import Variant, group, seeds
 from simplify.config import show
 from simplify.runs.store import RunView
 
+UNDECIDED = "not decided"  # of a speed, as benches have it
+
 
 @dataclass(frozen=True)
 class Ratio:
@@ -50,7 +52,7 @@ class Row:
     speed: Ratio | None = None
     memory: Ratio | None = None
     reach: Reach | None = None
-    benched: bool = False  # its speed is a bench's, not that of runs side by side
+    benched: str = ""  # a bench's verdict on its speed; empty: the speed is that of runs side by side
 
     @property
     def is_base(self) -> bool:
@@ -66,6 +68,13 @@ class Row:
         if self.gap is None:
             return "-"
         return f"baseline diverged in {len(base)} of {len(self.base.runs)}" if base and self.base else self.gap.sentence
+
+    @property
+    def speed_verdict(self) -> str:
+        """A bench's word; of runs side by side only that it is not decided: one pair, or pairs on both sides of 1."""
+        if self.benched or self.speed is None:
+            return self.benched
+        return UNDECIDED if self.speed.n == 1 or self.speed.least <= 1 <= self.speed.most else ""
 
     @property
     def parameters_share(self) -> float | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from simplify.compare.comparison import FACTS, Comparison
+from simplify.compare.comparison import FACTS, UNDECIDED, Comparison
 from simplify.compare.tables import PaperNumbers, baseline_name
 
 _MOST = 4  # devices, say, that a note names
@@ -72,6 +72,11 @@ def _of_speed(found: Comparison) -> list[str]:
         notes.append(
             "tokens/s over the baseline's: over pairs of runs that trained side by side on one machine, median "
             "(extremes); simplify bench measures."
+        )
+    if any(row.speed_verdict == UNDECIDED for row in rows):
+        notes.append(
+            "tokens/s not decided: it may as well be the baseline's. Of a bench, the page's Speed says why; of runs "
+            "side by side there is one pair, or some pairs are faster and some slower."
         )
     if any(row.speed is None and row.variant.final("tokens_per_sec") for row in rows):
         notes.append(

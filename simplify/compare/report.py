@@ -132,6 +132,7 @@ def numbers(row: Row) -> dict[str, Any]:
         "training_flops_a_token": costs.training_flops if costs else None,
         "tokens_per_sec_ratio": None if row.speed is None else {**vars(row.speed)},
         "speed_of": None if row.speed is None else "bench" if row.benched else "runs side by side",
+        "speed_verdict": row.speed_verdict or None,
         "peak_mem_ratio": None if row.memory is None else {**vars(row.memory)},
         **{
             f"{name}_to_baseline_ratio": None if part is None else {**vars(part)}

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from simplify.compare.baseline import is_meant
-from simplify.compare.comparison import Comparison, Ratio, Row
+from simplify.compare.comparison import UNDECIDED, Comparison, Ratio, Row
 
 NONE = "-"
 
@@ -40,7 +40,7 @@ def columns_of(found: Comparison, paper: PaperNumbers | None = None) -> list[Col
         Column("verdict", "verdict", lambda row: row.verdict),
         Column("parameters", "parameters", parameters_cell),
         Column("flops", "FLOPs a token", flops_cell, short=False),
-        Column("speed", "tokens/s", lambda row: ratio_cell(row, row.speed)),
+        Column("speed", "tokens/s", speed_cell),
         Column("memory", "peak memory", lambda row: ratio_cell(row, row.memory), short=False),
         Column("steps", "steps to its loss", lambda row: reach_cell(row, "step"), short=False),
         Column("seconds", "seconds to its loss", lambda row: reach_cell(row, "seconds"), short=False),
@@ -136,6 +136,12 @@ def flops_cell(row: Row) -> str:
         return NONE
     text = short_number(mine.training_flops)
     return text if its is None or row.is_base else f"{text} ({_percent(mine.training_flops / its.training_flops)})"
+
+
+def speed_cell(row: Row) -> str:
+    """Its speed over the baseline's; never a plain number where it may as well be none."""
+    text = ratio_cell(row, row.speed)
+    return f"{text} {UNDECIDED}" if row.speed_verdict == UNDECIDED else text
 
 
 def ratio_cell(row: Row, ratio: Ratio | None) -> str:
