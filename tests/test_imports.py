@@ -29,12 +29,13 @@ ROOMS: dict[str, set[str]] = {
     "runs": {"choices", "config", "data", "disk", "display", "locks", "program", "zoo", "errors"},
     "training": {"config", "data", "disk", "display", "errors", "runs", "zoo"},
     "dispatch": {"config", "data", "display", "errors", "locks", "machine", "program", "runs", "training"},
-    "sweep": {"choices", "compose", "config", "data", "display", "errors", "machine", "program", "runs", "zoo"},
+    "tune": {"config", "errors"},
+    "sweep": {"choices", "compose", "config", "data", "display", "errors", "machine", "program", "runs", "tune", "zoo"},
     "bench": {"config", "display", "errors", "program", "runs", "training", "zoo"},
     "diagnose": {"compare", "config", "data", "errors", "training", "zoo"},
     "finetune": {"config", "data", "disk", "errors", "locks", "runs", "training", "zoo"},
     "export": {"config", "data", "errors", "training", "zoo"},
-    "compare": {"config", "display", "runs"},
+    "compare": {"config", "display", "runs", "tune"},
     "publish": {"errors", "runs"},
     "cli": {
         *(
@@ -50,7 +51,7 @@ ROOMS: dict[str, set[str]] = {
             "display",
             "errors",
         ),
-        *("export", "finetune", "locks", "machine", "program", "publish", "runs", "sweep", "training", "zoo"),
+        *("export", "finetune", "locks", "machine", "program", "publish", "runs", "sweep", "training", "tune", "zoo"),
     },
 }
 # The only rooms or files that know a library.
