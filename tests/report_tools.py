@@ -26,6 +26,7 @@ def make_run(
     device: str = "a device",
     gains: Sequence[dict[str, Any]] = (),
     minute: int = 0,
+    precision: str = "bf16",
 ) -> Path:
     """A run of `words` that logged these validation losses, a step a second; `end`: done, failed, diverged, stopped.
 
@@ -36,7 +37,7 @@ def make_run(
     folder = root / name
     folder.mkdir(parents=True)
     about = {"id": name[-10:], "config": config.model_dump(mode="json"), "identity": identity(config, "corpus")}
-    about |= {"device": {"kind": "cuda", "name": device, "precision": "bf16"}, "versions": {"torch": "2"}}
+    about |= {"device": {"kind": "cuda", "name": device, "precision": precision}, "versions": {"torch": "2"}}
     (folder / "run.json").write_text(json.dumps(about))
     rows = [
         {

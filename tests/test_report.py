@@ -17,11 +17,12 @@ from report_tools import falling, make_run, runs_of
 from simplify.compare.canvas import FORMATS
 from simplify.compare.comparison import comparison
 from simplify.compare.curves import Line, common_range, gap_line, mean_line, smoothed, thinned
-from simplify.compare.figures import gain_panels, loss_panel, printed_loss
+from simplify.compare.figures import gain_panels, gap_panel, loss_panel, printed_loss
 from simplify.compare.finals import final_panel
 from simplify.compare.forms import markdown
 from simplify.compare.notes import notes_of
-from simplify.compare.tables import rows_of
+from simplify.compare.report import numbers
+from simplify.compare.tables import gap_cell, rows_of
 
 Cli = Callable[..., Any]
 SEEDS = {0: 4.00, 1: 4.10, 2: 4.20}
@@ -80,6 +81,28 @@ def test_speeds_of_different_machines_are_not_compared(tmp_path: Path) -> None:
     row = found.rows[1]
     assert row.speed is None and row.memory is None and row.reach is not None and row.reach.seconds is None
     assert any("A5000, H100" in note for note in notes_of(found))
+
+
+def test_no_pair_is_judged_across_precisions(tmp_path: Path) -> None:
+    for seed in range(3):
+        make_run(tmp_path, ["block=pre_ln", f"seed={seed}"], falling(4.0 + seed / 10), precision="fp32")
+        make_run(tmp_path, ["block=sas", f"seed={seed}"], falling(3.0 + seed / 10))
+        mixed = "fp32" if seed < 2 else "bf16"
+        make_run(tmp_path, ["block=sas_p", f"seed={seed}"], falling(3.0 + seed / 10 + seed / 1000), precision=mixed)
+        make_run(tmp_path, ["block=parallel", f"seed={seed + 10}"], falling(3.0 + seed / 10))  # no pair at all
+    found = comparison(runs_of(tmp_path))
+    rows = {row.variant.name: row for row in found.rows}
+    for name in ("sas", "parallel"):
+        row = rows[name]
+        assert row.verdict == numbers(row)["verdict"] == "not judged: bf16, the baseline fp32"
+        assert row.gap is None and row.reach is None and row.speed is None and gap_cell(row) == "-"
+    judged = rows["sas_p"].gap
+    assert judged is not None and judged.n == 2 and judged.mean == pytest.approx(-1 + 0.0005)
+    assert gap_cell(rows["sas_p"]).endswith("2 pairs")
+    (note,) = [note for note in notes_of(found) if "differ in precision" in note]
+    assert all(part in note for part in ("fp32: pre_ln;", "bf16: parallel, sas", "bf16 and fp32: sas_p"))
+    panel = gap_panel(found, 5)
+    assert panel is not None and [curve.name for curve in panel.curves] == ["sas_p"]
 
 
 def test_each_variant_is_held_against_the_baseline_of_its_size(tmp_path: Path) -> None:

@@ -12,8 +12,9 @@ import numpy as np
 from simplify.compare.baseline import Home, apart, baseline_of, bases, missing_line
 from simplify.compare.curves import Logged
 from simplify.compare.overlap import at_once
+from simplify.compare.pairs import apart_line, finals_of, pairs_of, precision_of
 from simplify.compare.statistics import Difference, compare, mean_sd
-from simplify.compare.variants import Variant, group, seeds
+from simplify.compare.variants import Variant, group
 from simplify.config import show
 from simplify.runs.store import RunView
 
@@ -53,6 +54,7 @@ class Row:
     memory: Ratio | None = None
     reach: Reach | None = None
     benched: str = ""  # a bench's verdict on its speed; empty: the speed is that of runs side by side
+    unjudged: str = ""  # why there is no gap although both have finished runs
 
     @property
     def is_base(self) -> bool:
@@ -66,7 +68,7 @@ class Row:
         if mine:
             return f"diverged in {len(mine)} of {len(self.variant.runs)}"
         if self.gap is None:
-            return "-"
+            return self.unjudged or "-"
         return f"baseline diverged in {len(base)} of {len(self.base.runs)}" if base and self.base else self.gap.sentence
 
     @property
@@ -138,11 +140,12 @@ def _row(variant: Variant, base: Variant | None, margin: float | None, logged: L
         variant,
         base,
         loss,
-        compare(finals, base.final(), margin),
+        compare(*finals_of(variant, base), margin),
         tuple(apart(base, variant)),
         _speed(variant, base) if _same_machine(variant, base) else None,
         _memory(variant, base) if _same_machine(variant, base) else None,
         _reach(variant, base, logged),
+        unjudged=apart_line(variant, base),
     )
 
 
@@ -180,7 +183,7 @@ def _fact(run: RunView, what: str) -> str:
         "device": device.get("name"),
         "threads": device.get("cpu_threads") if device.get("kind") == "cpu" else "any",
         "torch": (run.about.get("versions") or {}).get("torch"),
-        "precision": device.get("precision"),
+        "precision": precision_of(run),
         "compiled": run.last.get("compiled"),
     }
     return "unknown" if found[what] is None else show(found[what])
@@ -188,10 +191,9 @@ def _fact(run: RunView, what: str) -> str:
 
 def _reach(variant: Variant, base: Variant, logged: Logged) -> Reach | None:
     """Where each pair's validation loss first is as low as the baseline's last one."""
-    others = {seeds(run): run for run in base.done}
     steps: list[float] = []
     times: list[float] = []
-    pairs = [(run, others[seeds(run)]) for run in variant.done if seeds(run) in others]
+    pairs = pairs_of(variant.done, base.done)
     for run, other in pairs:
         goal = other.last.get("val/loss")
         found = None if goal is None else _first(logged, run, float(goal))

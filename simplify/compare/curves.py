@@ -10,8 +10,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from simplify.compare.pairs import pairs_of
 from simplify.compare.statistics import t_quantile
-from simplify.compare.variants import Variant, seeds
+from simplify.compare.variants import Variant
 from simplify.runs.metrics import read_columns
 from simplify.runs.store import RunView
 
@@ -143,11 +144,9 @@ def _summed(x: Array, values: Sequence[Array]) -> Line:
 
 
 def gap_line(variant: Variant, base: Variant, logged: Logged, metric: str) -> Line | None:
-    """The metric minus the baseline's at the same step, over pairs of one seed: mean and interval."""
-    others = {seeds(run): run for run in base.drawn}
-    pairs = [(run, others[seeds(run)]) for run in variant.drawn if seeds(run) in others]
+    """The metric minus the baseline's at the same step, over pairs of one seed and precision: mean and interval."""
     gaps: list[tuple[Array, Array]] = []
-    for run, other in pairs:
+    for run, other in pairs_of(variant.drawn, base.drawn):
         steps, _, values = logged.series(run, metric)
         base_steps, _, base_values = logged.series(other, metric)
         x, mine, its = np.intersect1d(steps, base_steps, assume_unique=True, return_indices=True)

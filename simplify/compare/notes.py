@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from simplify.compare.comparison import FACTS, UNDECIDED, Comparison
+from simplify.compare.pairs import precision_of
 from simplify.compare.tables import PaperNumbers, baseline_name
 
 _MOST = 4  # devices, say, that a note names
@@ -18,7 +19,7 @@ def notes_of(found: Comparison, paper: PaperNumbers | None = None, short: bool =
         "with the 95% interval of Student's t. Verdicts are not corrected for several comparisons.",
     ]
     rows = found.rows
-    notes += [*_of_gaps(found), *_of_speed(found)]
+    notes += [*_of_gaps(found), *_of_precision(found), *_of_speed(found)]
     if any(row.memory for row in rows) and not short:
         notes.append("peak memory over the baseline's, pair by pair, median (extremes).")
     if any(row.reach for row in rows) and not short:
@@ -60,6 +61,23 @@ def _of_gaps(found: Comparison) -> list[str]:
     if any(row.variant.diverged and row.loss for row in rows):
         notes.append("*: mean of the runs that did not diverge; the others are censored, so this is the better half.")
     return notes
+
+
+def _of_precision(found: Comparison) -> list[str]:
+    """Which variants were trained in what, where that is not one for all."""
+    if len(found.apart_in("precision")) < 2:
+        return []
+    told: dict[str, list[str]] = {}
+    for variant in found.variants:
+        if own := sorted({precision_of(run) for run in variant.done}):
+            told.setdefault(" and ".join(own), []).append(variant.name)
+    named = "; ".join(
+        f"{precision}: {', '.join(names[:_MOST])}{', ...' * (len(names) > _MOST)}" for precision, names in told.items()
+    )
+    return [
+        f"These runs differ in precision ({named}): no pair is judged across it, and a mean over both says little. "
+        "With train.precision typed, all are trained in one."
+    ]
 
 
 def _of_speed(found: Comparison) -> list[str]:
