@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -35,9 +36,12 @@ def logged(folder: Path) -> list[dict[str, str]]:
 
 
 def test_offline_is_the_default_and_holds_every_row(spawn: Spawn, here: Path) -> None:
-    process = spawn("train", "block=sas", *TINY, "wandb.mode=offline", "wandb.tags=[mine]")
+    words = ["block=sas", *TINY, "wandb.mode=offline", "wandb.tags=[mine]"]
+    process = spawn("train", *words, env={"PYTHONPROFILEIMPORTTIME": "1"})
     out, err = process.communicate(timeout=120)
     assert process.returncode == 0, err
+    assert re.search(r"\| +wandb$", err, re.MULTILINE)
+    assert not re.search(r"\| +pandas$", err, re.MULTILINE), "80 MiB that no run has a use for"
     folder = run_folder(here)
     text = json.dumps(logged(folder))
     assert text.count("train/loss") >= 20
