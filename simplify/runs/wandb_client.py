@@ -26,9 +26,9 @@ def library() -> Any:
         os.environ.pop(name, None)
     import wandb
 
-    if "pandas" not in sys.modules:  # else it is imported, 80 MiB, to ask whether a histogram is a DataFrame;
-        util: Any = sys.modules.get("wandb.util")  # the name of the type tells as much
-        setattr(util, "pd_available", False)
+    util: Any = sys.modules.get("wandb.util")
+    if util is not None and "pandas" not in sys.modules:  # else it is imported, 80 MiB, to ask whether a histogram
+        util.pd_available = False  # is a DataFrame; the name of the type tells as much
     return wandb
 
 
