@@ -88,7 +88,7 @@ def states(simplify: Simplify, *words: str) -> dict[str, str]:
 
 def status(simplify: Simplify, *words: str) -> list[dict[str, Any]]:
     """What `status --json` says."""
-    return json.loads(simplify("status", "--json", *words))
+    return json.loads(simplify("status", "--json", *words))["runs"]
 
 
 def until(what: Callable[[], Any], seconds: float = 180) -> Any:

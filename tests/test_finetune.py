@@ -75,7 +75,7 @@ def test_two_tasks_from_pre_training_to_the_table(cli: Cli, here: Path, glue: Pa
     assert again.code == 0 and all(path.stat().st_mtime_ns == was for path, was in times.items())
     assert "stsb seed 1" in again.err and "sst2" not in again.err  # only what was missing
     assert results(folder)["stsb-1"]["numbers"] == found["stsb-1"]["numbers"]
-    (row,) = json.loads(again.out)
+    (row,) = json.loads(again.out)["rows"]
     assert row["numbers"]["stsb"]["mean"] == pytest.approx(mean / 100) and row["mean"] is None and row["failed"] == []
 
     both = cli("finetune", str(folder), "--show", "--glue", "elsewhere")
@@ -96,7 +96,7 @@ def test_all_tasks_and_two_runs_side_by_side(cli: Cli, here: Path) -> None:
     names = sorted(path.name for path in (here / "runs").glob("*-*"))
     done = cli("finetune", *names, "seeds=2", "--glue", str(here / "glue"), "--json")
     assert done.code == 0, done.err + done.out
-    rows = json.loads(done.out)
+    rows = json.loads(done.out)["rows"]
     assert [row["run"] for row in rows] == names
     for row in rows:
         assert tuple(row["numbers"]) == NUMBERS

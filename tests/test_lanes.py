@@ -234,7 +234,7 @@ def test_a_snapshot_is_what_is_trained(simplify: Simplify, here: Path) -> None:
 def test_hostile_names_of_run_roots(simplify: Simplify, here: Path, name: str) -> None:
     env = {"SIMPLIFY_RUNS": str(here / name)}
     simplify("sweep", *TINY, "train.steps=2", "--watch", env=env)
-    told = json.loads(simplify("status", "--json", env=env))
+    told = json.loads(simplify("status", "--json", env=env))["runs"]
     assert [run["state"] for run in told] == ["done"]
 
 

@@ -58,7 +58,7 @@ def test_a_lane_dies_before_its_run_is_forked(cli: Callable[..., Result], here: 
     assert "1 lane works" in cli("retry").out
     os.kill(nursery[0], signal.SIGCONT)
     until(lambda: not background(here), 120)
-    assert [run["state"] for run in json.loads(cli("status", "--json").out)] == ["done", "done"]
+    assert [run["state"] for run in json.loads(cli("status", "--json").out)["runs"]] == ["done", "done"]
     spans: list[tuple[str, str]] = []
     for folder in folders(here):
         (attempt,) = job(folder)["attempts"]

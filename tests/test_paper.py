@@ -129,7 +129,7 @@ def test_languini_is_as_long_as_the_papers(here: Path) -> None:
 
 def test_the_table_tells_all_figures_without_anything_heavy(cli: Cli, here: Path) -> None:
     assert here and loaded("paper") & HEAVY == set()
-    told = json.loads(cli("paper", "--json").out)
+    told = json.loads(cli("paper", "--json").out)["figures"]
     assert [row["shown"] for row in told] == SHOWN
     rows = {row["shown"]: row for row in told}
     assert rows["Fig 5"]["scales"]["paper"]["runs"] == 6 and rows["Fig 5"]["status"] == "no runs"
@@ -156,7 +156,7 @@ def small_paper(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_the_status_is_that_of_the_runs(cli: Cli, small_paper: Path) -> None:
     def status() -> dict[str, str]:
-        return {row["shown"]: row["status"] for row in json.loads(cli("paper", "--json").out)}
+        return {row["shown"]: row["status"] for row in json.loads(cli("paper", "--json").out)["figures"]}
 
     assert status() == {"Fig 2": "no runs", "Table 1": "no runs"}
     assert cli("train", *TINY, "block=sas").code == 0
@@ -166,16 +166,16 @@ def test_the_status_is_that_of_the_runs(cli: Cli, small_paper: Path) -> None:
     assert status() == {"Fig 2": "paper: done; nano: done", "Table 1": "paper: 2 of 3 done; nano: 2 of 3 done"}
     (done,) = [run for run in RunStore().runs() if run.config["block"]["name"] == "sas" and run.total_steps == 20]
     (done.folder.path / "done.json").unlink()
-    (row, _) = json.loads(cli("paper", "--json").out)
+    (row, _) = json.loads(cli("paper", "--json").out)["figures"]
     assert row["status"] == "paper: 1 of 2 done, 1 stopped; nano: done" and row["cost"] == "two runs, tiny ones."
     assert cli("train", *TINY, "train.steps=3").code == 0
     its = tuple(Recorded(run.run_id, run.name, {}) for run in RunStore().runs())
     file = str((small_paper / "fig02_tiny.yaml").resolve())
     write_record(RunStore().root, Record("tried", file, "paper", ("train.steps=3",), (), (), "", None, "", None, its))
-    (row, _) = json.loads(cli("paper", "--json").out)
+    (row, _) = json.loads(cli("paper", "--json").out)["figures"]
     assert row["other_runs"] == 1 and row["status"].endswith("nano: done; 1 with other settings")
     (small_paper / "fig02_tiny.yaml").write_text("set: {block: sos}\n")
-    broken = {row["shown"]: row["status"] for row in json.loads(cli("paper", "--json").out)}
+    broken = {row["shown"]: row["status"] for row in json.loads(cli("paper", "--json").out)["figures"]}
     assert broken["Fig 2"].startswith("cannot be planned: block=sos: did you mean sas?")
     assert "cannot be planned" in cli("paper").out
 

@@ -44,13 +44,13 @@ def runs(cli: Cli, here: Path) -> Path:
 def test_status_shows_what_varies_and_words_choose(cli: Cli, runs: Path) -> None:
     out = cli("status").out
     assert f"{runs}: 3 done" in out and "optimiser.lr" in out and "seed" not in out and out.count("4/4") == 3
-    told = json.loads(cli("status", "--json", "block=sas", "optimiser.lr=0.0003").out)
+    told = json.loads(cli("status", "--json", "block=sas", "optimiser.lr=0.0003").out)["runs"]
     assert [(run["block.name"], run["optimiser.lr"], run["step"]) for run in told] == [("sas", 3e-4, 4)]
     assert "optimiser.lr" not in cli("status", told[0]["id"][:6]).out  # one run has nothing that varies
-    assert len(json.loads(cli("status", "--json", "block=sas,pre_ln", "state=done").out)) == 3
+    assert len(json.loads(cli("status", "--json", "block=sas,pre_ln", "state=done").out)["runs"]) == 3
     assert cli("status", f"run_root={runs}", "block=pre_ln").out.count("pre_ln-") == 1
-    assert len(json.loads(cli("status", "--json", "block=sas", "block=pre_ln").out)) == 3
-    assert len(json.loads(cli("status", "--json", "block.value=identity").out)) == 2  # a matrix by its kind
+    assert len(json.loads(cli("status", "--json", "block=sas", "block=pre_ln").out)["runs"]) == 3
+    assert len(json.loads(cli("status", "--json", "block.value=identity").out)["runs"]) == 2  # a matrix by its kind
     for words, message in (
         (["block.value=nil"], "block.value=nil: no run has that; found among 3 runs: dense, identity"),
         (["lr=1"], "lr=1: did you mean optimiser.lr? no run has the setting lr; valid: state, block"),
@@ -68,10 +68,10 @@ def test_runs_are_chosen_by_path_too(cli: Cli, runs: Path, monkeypatch: pytest.M
     one, *others = sorted(path for path in runs.iterdir() if not path.name.startswith("."))
     moved = others[0].rename(runs.parent / "my best run")
     monkeypatch.chdir(one)
-    assert [run["name"] for run in json.loads(cli("status", "--json", ".").out)] == [one.name]
+    assert [run["name"] for run in json.loads(cli("status", "--json", ".").out)["runs"]] == [one.name]
     out = cli("report", ".", "--out", str(runs.parent / "out"))
     assert out.code == 0 and [*(runs.parent / "out").glob("*.html")], out.err
-    both = json.loads(cli("status", "--json", str(moved), f"../{others[1].name}/", "--run-root", "..").out)
+    both = json.loads(cli("status", "--json", str(moved), f"../{others[1].name}/", "--run-root", "..").out)["runs"]
     assert {run["name"] for run in both} == {moved.name, others[1].name}
     assert cli("status", ".", "seed=7").code == 2 and cli("status", "..").code == 2
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 
 from simplify.disk import of_the_machine
-from simplify.display import attach, parting, tell_aside
+from simplify.display import answer_error, attach, begin_answers, parting, tell_aside
 from simplify.errors import SimplifyError
 from simplify.program import heed_signals
 
@@ -19,6 +19,7 @@ def main() -> None:
     """Run the command line; intended errors become one line each on standard error."""
     heed_signals()
     attach()
+    begin_answers()
     code: object = 0
     try:
         from simplify.cli.app import app
@@ -26,6 +27,7 @@ def main() -> None:
         app(prog_name="simplify")  # also as `python -m simplify`: completion goes by this name
     except SystemExit as ended:
         code = ended.code
+        _refused(ended)
     except SimplifyError as error:
         code = _told(error)
     except OSError as error:
@@ -38,9 +40,25 @@ def main() -> None:
     sys.exit(code or parting())
 
 
+def _refused(ended: SystemExit) -> None:
+    """Tell a program what the parser of words did not understand: it has shown that itself, and exits with it."""
+    said = getattr(ended.__context__, "format_message", None)  # click's, or typer's own copy of it
+    if _as_json() and ended.code and said is not None:
+        answer_error(str(said()).splitlines(), int(ended.code))
+
+
+def _as_json() -> bool:
+    """Whether a program asks, also where the rest of the line is wrong."""
+    words = sys.argv[1:]
+    return "--json" in words[: words.index("--") if "--" in words else None]
+
+
 def _told(error: SimplifyError) -> int:
-    for line in str(error).splitlines():
+    lines = str(error).splitlines()
+    for line in lines:
         tell_aside(f"simplify: {line}")
+    if _as_json():
+        answer_error(lines, error.exit_code)
     return error.exit_code
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from simplify.choices import GROUPS, overlay_dir
 from simplify.compare.speed import Speed, choose, remarks, speed_table
 from simplify.compose import axes, compose_points
 from simplify.config import RunConfig, nearest
-from simplify.display import console, tell, tell_lacking
+from simplify.display import answer, console, tell, tell_lacking
 from simplify.display.progress import meter, quiet_meter
 from simplify.errors import ConfigError
 from simplify.program import loading
@@ -55,7 +54,7 @@ def bench_command(
         record = run_bench(configs, Asked(base, kinds, rounds, seconds), command, progress)
     bench = keep_bench(record, root)
     if as_json:
-        tell(json.dumps({"file": str(bench.path), **record}))
+        answer("bench", {"file": str(bench.path), **record})
     else:
         _show(bench)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -14,7 +13,7 @@ from rich.table import Table
 
 from simplify.compare.difference import ABSENT, APART, Code, Difference, Final, Item, Losses, Point, difference
 from simplify.config import show
-from simplify.display import console, tell
+from simplify.display import answer, console
 from simplify.errors import RunFolderError
 from simplify.runs.folder import RunFolder, root_path
 from simplify.runs.lookup import find_run
@@ -28,7 +27,7 @@ def diff_command(first: str, second: str, run_root: Path | None, as_json: bool) 
         raise RunFolderError(f"{second}: names the same run as {first}: {runs[0].path}; valid: another run")
     found = difference(*runs)
     if as_json:
-        tell(json.dumps(_as_data(runs, found), indent=2, default=str))
+        answer("diff", _as_data(runs, found))
     else:
         _print(runs, found)
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 
 from simplify.disk import expanded
-from simplify.display import tell
+from simplify.display import answer, tell
 from simplify.errors import DataError
 from simplify.program import loading
 from simplify.runs.folder import root_path
@@ -34,7 +33,7 @@ def eval_command(run: str, text: str, stride: int | None, root: Path | None, as_
             "perplexity": found.perplexity,
             "bits_per_byte": found.bits_per_byte,
         }
-        tell(json.dumps(numbers, indent=1))
+        answer("eval", numbers)
         return
     tell(f"{folder.path.name} at step {trained.step} on {found.tokens:,} tokens, {found.bytes:,} bytes:")
     tell(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,7 +11,7 @@ from simplify.cli.finetune_table import other_recipes_line, print_rows
 from simplify.cli.select import is_setting
 from simplify.compare.statistics import mean_sd
 from simplify.config import RunConfig
-from simplify.display import answer_alone, console, tell, work_counts
+from simplify.display import answer, answer_alone, console, work_counts
 from simplify.display.progress import meter
 from simplify.errors import ConfigError, RunFolderError
 from simplify.finetune.kept import Kept, Row, row_of
@@ -42,7 +41,7 @@ def finetune_command(words: Sequence[str], glue: str | None, root: Path | None, 
             _work(runs, tasks, seeds, glue, bool(told))
     rows = [row_of(kept, tasks, seeds) for kept, _ in runs]
     if as_json:
-        tell(json.dumps([_plain(row) for row in rows], indent=1))
+        answer("finetune", {"rows": [_plain(row) for row in rows]})
     else:
         _print([kept for kept, _ in runs], rows, tasks, recipe, count)
     return 1 if any(row.failed for row in rows) else 0

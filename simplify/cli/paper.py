@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 from rich.table import Table
 
 from simplify.cli.table import counted
-from simplify.display import console, near, say, tell, wrapped
+from simplify.display import answer, console, near, say, tell, wrapped
 from simplify.runs.store import RunStore
 from simplify.sweep.paper import Asked, asked_for, mark_of_view, paper_dir, states_of
 from simplify.sweep.record import Record, records
@@ -28,7 +27,7 @@ def paper_command(run_root: Path | None, as_json: bool) -> None:
     rows = [row_of(one, states, _others(one, sweeps, marks)) for one in asked]
     if as_json:
         each = [{"shown": shown, **row} for one, row in zip(asked, rows, strict=True) for shown in one.shown]
-        tell(json.dumps(each, indent=2, ensure_ascii=False))
+        answer("paper", {"figures": each})
         return
     for one, row in zip(asked, rows, strict=True):
         row["shown"] = list(one.shown)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import time
 from collections.abc import Mapping, Sequence
@@ -12,7 +11,7 @@ from typing import Any
 from simplify.cli.eta import Eta
 from simplify.cli.select import Selected, select
 from simplify.cli.table import counted, print_runs
-from simplify.display import is_heard, say, short_time, tell, tell_aside
+from simplify.display import answer, is_heard, say, short_time, tell, tell_aside
 from simplify.errors import RunFolderError
 from simplify.machine import slots
 from simplify.runs.files import is_full
@@ -27,7 +26,7 @@ def status_command(words: Sequence[str], run_root: Path | None, as_json: bool) -
     """How the chosen runs stand."""
     chosen = select(words, run_root)
     if as_json:
-        tell(json.dumps([run.row() for run in chosen.runs], indent=1))
+        answer("status", {"runs": [run.row() for run in chosen.runs]})
         return
     states = [*(run.state for run in chosen.runs), *("new" for _ in chosen.unstarted)]
     if not states:

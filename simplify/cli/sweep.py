@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import sys
 from collections.abc import Sequence
@@ -14,7 +13,7 @@ from simplify.cli.plan_time import estimate, lanes_of
 from simplify.cli.question import Options, Question, read_question
 from simplify.compose import shell_lines
 from simplify.config import RunConfig
-from simplify.display import agreed, answer_alone, can_ask, say, tell, work_counts
+from simplify.display import agreed, answer, answer_alone, can_ask, say, tell, work_counts
 from simplify.errors import ConfigError
 from simplify.runs.code import code_hash, git_silence, git_state, save_patch, snapshot
 from simplify.runs.files import writing
@@ -41,7 +40,7 @@ def sweep_command(words: Sequence[str], options: Options) -> None:
     record = read_record(record_path(plan.root, question.name))
     gone = [] if plan.missing else dropped(record, {folder.run_id for _, folder in plan.known})
     if options.as_json:
-        tell(json.dumps(plan_as_data(plan, ahead, gone), indent=2))
+        answer("sweep", plan_as_data(plan, ahead, gone))
         return
     show_plan(plan, ahead, gone, header(question.file) if question.file else [], lanes_of(plan))
     for line in (*plan.corpora, *_of_the_shell(plan)):

@@ -1,5 +1,6 @@
 """All that is shown: lines, tables, progress. Nothing else prints, and nothing here ends the work that it shows."""
 
+from simplify.display.answers import answer, answer_error, begin_answers
 from simplify.display.screen import agreed, can_ask, console, is_bounded, is_terminal, near, say, short_time, wrapped
 from simplify.display.streams import (
     answer_alone,
@@ -17,8 +18,11 @@ from simplify.display.streams import (
 
 __all__ = [
     "agreed",
+    "answer",
     "answer_alone",
+    "answer_error",
     "attach",
+    "begin_answers",
     "can_ask",
     "console",
     "is_bounded",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -230,8 +229,3 @@ def _pandas(what: str) -> Callable[..., Any]:
     except ImportError:
         raise UserError(f"RunStore.{what}: needs pandas; pip install pandas, or use RunStore.runs()") from None
     return pandas.DataFrame
-
-
-def as_json(runs: Iterable[RunView]) -> str:
-    """The rows of runs as a JSON list."""
-    return json.dumps([run.row() for run in runs], indent=1)

@@ -90,7 +90,7 @@ def simplify(cluster: Cluster, here: Path) -> Simplify:
 def states(simplify: Simplify) -> dict[str, str]:
     """The state of each run by its folder's name."""
     out = simplify("status", "--json")  # its standard error as well: that Slurm is waited for
-    return {run["name"]: run["state"] for run in json.loads(out[out.index("[") :])}
+    return {run["name"]: run["state"] for run in json.loads(out[out.index("{") :])["runs"]}
 
 
 def wait_for(simplify: Simplify, *wanted: str, seconds: float = 300) -> dict[str, str]:

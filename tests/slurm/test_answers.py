@@ -73,7 +73,7 @@ def test_notices_are_no_ids(simplify: Simplify, here: Path) -> None:
     words = [*LONG, "seed=0,1", "cluster.max_parallel=1"]
     kill = f"{notice} >/dev/null; kill -9 $PPID"
     simplify("sweep", *words, code=-9, env=wrapped(here, sbatch=kill))
-    assert sorted(json.loads(simplify("status", "--json", env=env))[0]) and len(states(simplify)) == 2
+    assert sorted(json.loads(simplify("status", "--json", env=env))["runs"][0]) and len(states(simplify)) == 2
     (array,) = (here / "runs" / ".slurm").glob("*/job_id")
     assert array.read_text().strip().isdigit()
     array.write_text("NOTE:\n")  # as an earlier version kept it

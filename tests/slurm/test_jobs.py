@@ -220,7 +220,7 @@ def test_exceptions_and_fail_fast(simplify: Simplify, cluster: Cluster, here: Pa
     assert "failed: non_finite: step " in out
     until(lambda: not cluster.run("squeue", "-h").strip())
     assert len(folders(here)) == 1
-    (failed,) = [run for run in json.loads(simplify("status", "--json")) if run["state"] == "failed"]
+    (failed,) = [run for run in json.loads(simplify("status", "--json"))["runs"] if run["state"] == "failed"]
     out = simplify("why", failed["id"])
     assert "non_finite" in out and f"simplify retry {failed['id']}" in out and "simplify train --here --config" in out
 
