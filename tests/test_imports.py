@@ -30,7 +30,10 @@ ROOMS: dict[str, set[str]] = {
     "training": {"config", "data", "disk", "display", "errors", "runs", "zoo"},
     "dispatch": {"config", "data", "display", "errors", "locks", "machine", "program", "runs", "training"},
     "tune": {"config", "errors"},
-    "sweep": {"choices", "compose", "config", "data", "display", "errors", "machine", "program", "runs", "tune", "zoo"},
+    "sweep": {
+        *("choices", "compose", "config", "data", "disk", "display", "errors", "machine", "program"),
+        *("runs", "tune", "zoo"),
+    },
     "bench": {"config", "display", "errors", "program", "runs", "training", "zoo"},
     "diagnose": {"compare", "config", "data", "errors", "training", "zoo"},
     "finetune": {"config", "data", "disk", "errors", "locks", "runs", "training", "zoo"},

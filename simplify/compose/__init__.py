@@ -5,6 +5,7 @@ The only room that knows Hydra. Hydra composes the chosen YAML files; settings t
 configuration judges the result, so a misspelt key gets the same one-line error wherever it stands.
 """
 
+from simplify.compose.drafts import draft_of, drafted_run
 from simplify.compose.files import as_written, read_yaml
 from simplify.compose.grammar import axes, parse
 from simplify.compose.points import compose_points
@@ -21,6 +22,8 @@ __all__ = [
     "compose_points",
     "compose_run",
     "compose_zoo",
+    "draft_of",
+    "drafted_run",
     "parse",
     "read_yaml",
     "shell_lines",

@@ -40,8 +40,16 @@ def run_data(
     chosen: Mapping[str, str], settings: Sequence[Setting], overlay: Path | None, several: bool = False
 ) -> dict[str, Any]:
     """Plain data of a run, or of one of several, complete and resolved, before the typed configuration sees it."""
+    data, files = unresolved_run(chosen, settings, overlay, several)
+    return resolved(data, files, _keys(settings))
+
+
+def unresolved_run(
+    chosen: Mapping[str, str], settings: Sequence[Setting], overlay: Path | None, several: bool
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """The same with references as they stand, and the YAML file of each group."""
     base = composed(tuple(sorted(chosen.items())), overlay)
-    return resolved(with_shell(_changed(base.settings, settings), several), base.files, _keys(settings))
+    return with_shell(_changed(base.settings, settings), several), base.files
 
 
 def with_changes(

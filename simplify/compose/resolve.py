@@ -63,6 +63,26 @@ def resolved_within(data: Mapping[str, Any], own: Sequence[str]) -> dict[str, An
     return found
 
 
+def with_environment(data: Mapping[str, Any]) -> dict[str, Any]:
+    """`data` with the shell's variables filled in, also where they are part of a longer text; the rest stays."""
+    found = copy.deepcopy(dict(data))
+    for place, text in references(data):
+        _put(found, place, _VARIABLE.sub(_of_the_shell, text))
+    return found
+
+
+_VARIABLE = re.compile(r"\$\{oc\.env:[^${}]*\}")
+
+
+def _of_the_shell(found: re.Match[str]) -> str:
+    """What a variable holds; the reference itself where that is nothing, or refers to something again."""
+    try:
+        value = OmegaConf.create({"x": found[0]}).x
+    except OmegaConfBaseException:
+        return found[0]
+    return found[0] if value is None or "${" in str(value) else str(value)
+
+
 def references(data: Any, place: Place = ()) -> Iterator[tuple[Place, str]]:
     """Where in plain data a reference stands, or a value is left open."""
     if isinstance(data, Mapping):

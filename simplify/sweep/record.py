@@ -72,7 +72,8 @@ def read_record(path: Path) -> Record | None:
 
 def records(root: Path) -> list[Record]:
     """All sweeps of a run root, the one dispatched last at the end."""
-    found = filter(None, map(read_record, sorted((root / ".sweeps").glob("*.json"))))
+    paths = [path for path in sorted((root / ".sweeps").glob("*.json")) if "." not in path.stem]  # X.study.json
+    found = filter(None, map(read_record, paths))
     return sorted(found, key=lambda record: record.updated)
 
 
