@@ -9,10 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from simplify.compare.comparison import Comparison
-from simplify.compare.curves import Array
+from simplify.compare.law import Array, fitted
+from simplify.compare.multiplier import Rung, decision_accuracy, worth
 from simplify.compare.names import labelled, name_of, without_maths
 from simplify.compare.panels import Curve, Panel
-from simplify.compare.statistics import t_quantile
+from simplify.compare.statistics import mean_sd, t_quantile
 from simplify.compare.styles import Style, joint_styles
 from simplify.compare.variants import Variant, value_of
 from simplify.runs.words import as_word
@@ -23,7 +24,6 @@ _LINE = ("block", "data", "model")
 _SIZE = ("name", "n_layers", "d_model", "d_ff", "n_heads", "n_kv_heads", "d_head")
 _OF_SIZE = {"model", *(f"model.{name}" for name in _SIZE)}
 _POINTS = 60  # of a drawn fit
-_LEAST_OFFSET = 4  # sizes from which a limit that no size gets below is fitted too
 
 
 @dataclass(frozen=True)
@@ -47,48 +47,27 @@ class Fit:
 
 
 def fit_power_law(x: Sequence[float], y: Sequence[float]) -> Fit | None:
-    """Least squares over all runs; None for fewer than three sizes, or where the fit does not come to an end.
-
-    With four sizes or more the limit is fitted too (Hoffmann et al., arXiv 2203.15556, has this form in each variable).
-    """
-    from scipy.optimize import OptimizeWarning, curve_fit
-
-    sizes = len(set(x))
-    places, losses = np.array(x, dtype=float), np.array(y, dtype=float)
-    offset = sizes >= _LEAST_OFFSET
-    parameters = 3 if offset else 2
-    if sizes < 3 or len(places) <= parameters:
+    """The law with its intervals; None where there is none, or no run more than it has numbers."""
+    found = fitted(x, y)
+    freedom = len(x) - len(found.numbers) if found else 0
+    if found is None or not freedom:
         return None
-    centre = float(np.exp(np.log(places).mean()))
-
-    def law(at: Array, scale: float, exponent: float, limit: float = 0.0) -> Array:
-        return limit + scale * (at / centre) ** -exponent
-
-    lowest = float(losses.min())
-    start = [float(losses.mean()) - 0.5 * lowest, 0.2, 0.5 * lowest] if offset else [float(losses.mean()), 0.1]
-    bounds = ([0.0, 0.0, 0.0][:parameters], [np.inf, 5.0, lowest][:parameters])
-    import warnings
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", OptimizeWarning)
-        try:
-            found, spread = curve_fit(law, places, losses, p0=start, bounds=bounds, maxfev=20_000)
-        except (RuntimeError, ValueError, OptimizeWarning):
-            return None
-    t = t_quantile(len(places) - parameters)
-    errors = t * np.sqrt(np.diag(spread))
-    grid = np.geomspace(places.min(), places.max(), _POINTS)
-    slope = _slopes(grid / centre, found)
-    half = t * np.sqrt(np.einsum("ij,jk,ik->i", slope, spread, slope).clip(min=0))
-    limit, limit_half = (float(found[2]), float(errors[2])) if offset else (0.0, None)
-    return Fit(float(found[1]), float(errors[1]), limit, limit_half, centre, grid, law(grid, *found), half)
+    t = t_quantile(freedom)
+    errors = t * np.sqrt(np.diag(found.spread))
+    grid = np.geomspace(min(x), max(x), _POINTS)
+    slope = _slopes(grid / found.centre, found.numbers)
+    half = t * np.sqrt(np.einsum("ij,jk,ik->i", slope, found.spread, slope).clip(min=0))
+    limit_half = float(errors[2]) if len(errors) > 2 else None
+    return Fit(
+        float(found.numbers[1]), float(errors[1]), found.limit, limit_half, found.centre, grid, found(grid), half
+    )
 
 
-def _slopes(x: Array, found: Array) -> Array:
+def _slopes(x: Array, numbers: Array) -> Array:
     """The fitted curve's derivatives with respect to its parameters at each x."""
-    power = x ** -found[1]
-    columns = [power, -found[0] * np.log(x) * power, np.ones_like(x)]
-    return np.stack(columns[: len(found)], axis=1)
+    power = x ** -numbers[1]
+    columns = [power, -numbers[0] * np.log(x) * power, np.ones_like(x)]
+    return np.stack(columns[: len(numbers)], axis=1)
 
 
 def scaling_panel(
@@ -105,14 +84,15 @@ def scaling_panel(
     ladders = _ladders(found, size)
     styles = joint_styles({name: [v.style for v in steps.values()] for name, steps in ladders.items()})
     curves: list[Curve] = []
-    table = [["block", "sizes", "runs", f"law of loss in {SIZES[size]}"]]
+    worths = _worths(found)
+    table = [["block", "sizes", "runs", f"law of loss in {SIZES[size]}", *(["worth"] if worths else [])]]
     for name, steps in ladders.items():
         points = [(place, loss) for place, variant in steps.items() for loss in variant.final().values()]
         label = labelled(name, _told(next(iter(steps.values()))), labels or {})
         plain = without_maths(label)
         fit = fit_power_law([x for x, _ in points], [y for _, y in points])
         told = fit.sentence if fit else "no fit: needs three sizes, and more runs than the law has numbers"
-        table.append([plain, str(len(steps)), str(len(points)), told])
+        table.append([plain, str(len(steps)), str(len(points)), told, *([worths.get(name, "-")] if worths else [])])
         if fit is not None:
             band = ((fit.y - fit.half).tolist(), (fit.y + fit.half).tolist())
             law = (f"{plain}, law", fit.x.tolist(), fit.y.tolist(), *band)
@@ -122,6 +102,9 @@ def scaling_panel(
         return None, table
     told = "Points: the best variant of each size, mean over seeds, one standard deviation. "
     told += "Lines: the fitted law with the 95% interval of its curve."
+    told = " ".join(filter(None, (told, decision_line(found))))
+    if worths:
+        told += " Worth: how many times its own training FLOPs the baseline needs for the same loss, by its law."
     title = f"final validation loss against {SIZES[size]}"
     x_is_log, y_is_log = log_x is not False, log_y is not False
     axes = (SIZES[size], _UNIT)
@@ -142,6 +125,52 @@ def _ladders(found: Comparison, size: str) -> dict[str, dict[float, Variant]]:
         if place not in steps or row.loss[0] < steps[place][0]:
             steps[place] = (row.loss[0], row.variant)
     return {name: {place: variant for place, (_, variant) in steps.items()} for name, steps in lines.items()}
+
+
+def _worths(found: Comparison) -> dict[str, str]:
+    """By line the compute multiplier against its baseline's line; nothing where no line has one."""
+    ladders = _ladders(found, "flops")
+    lines = {id(variant): name for name, steps in ladders.items() for variant in steps.values()}
+    bases = {id(row.variant): id(row.base) for row in found.rows if row.base is not None and not row.is_base}
+    rungs = {name: [Rung(place, v.final()) for place, v in sorted(steps.items())] for name, steps in ladders.items()}
+    worths: dict[str, str] = {}
+    for name, steps in ladders.items():
+        held = {lines[base] for variant in steps.values() if (base := bases.get(id(variant))) in lines}
+        if len(held) == 1 and (value := worth(rungs[name], rungs[held.pop()])) is not None:
+            worths[name] = value.text
+    return worths
+
+
+def decision_line(found: Comparison) -> str:
+    """How well each scale foretells the largest: the pairs of lines that both order alike; empty below two of both."""
+    scales: dict[tuple[object, ...], dict[str, Variant]] = {}
+    for name, steps in _ladders(found, "flops").items():
+        for variant in steps.values():
+            scales.setdefault(_scale(variant), {})[name] = variant
+    scales = {scale: lines for scale, lines in scales.items() if len(lines) > 1}
+    ordered = sorted(scales.values(), key=lambda lines: max(_size(v, "flops") or 0.0 for v in lines.values()))
+    if len(ordered) < 2:
+        return ""
+    *small, large = [{name: mean_sd(list(v.final().values()))[0] for name, v in lines.items()} for lines in ordered]
+    told = [
+        f"{alike} of {pairs} at {_flops(lines)}"
+        for means, lines in zip(small, ordered[:-1], strict=True)
+        for alike, pairs in (decision_accuracy(means, large),)
+        if pairs
+    ]
+    largest = f"as the largest scale ({_flops(ordered[-1])}) does"
+    return f"Decision accuracy, pairs of lines ordered {largest}: {', '.join(told)}." if told else ""
+
+
+def _scale(variant: Variant) -> tuple[object, ...]:
+    """What a size and a budget are, whatever the line."""
+    tokens = max(int(run.last["tokens"]) for run in variant.done)
+    return (*(variant.settings.get(f"model.{name}") for name in _SIZE[1:]), tokens)
+
+
+def _flops(lines: Mapping[str, Variant]) -> str:
+    """The training FLOPs of a scale, as the largest of its lines has them."""
+    return f"{max(_size(variant, 'flops') or 0.0 for variant in lines.values()):.2g} FLOPs"
 
 
 def _told(variant: Variant) -> dict[str, str]:
