@@ -295,9 +295,9 @@ def test_other_cadences_of_logging_and_damaged_rows(tmp_path: Path) -> None:
 
 def test_figures_that_say_nothing_are_told(cli: Cli, here: Path) -> None:
     make_run(here / "runs", ["block=sas"], falling(4.0))
-    found = cli("report", "--figure", "gains=banana", "--figure", "final=seed", "--figure", "final=model.name")
+    found = cli("report", "--figure", "gains=alpha", "--figure", "final=seed", "--figure", "final=model.name")
     assert found.code == 0
-    for what in ("gains=banana: no run has such a gain", "final=seed: no finished", "final=model.name: no finished"):
+    for what in ("gains=alpha: no run has such a gain", "final=seed: no finished", "final=model.name: no finished"):
         assert f"figure {what}" in found.out
 
 

@@ -2,24 +2,37 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, get_args
 
 import pytest
+from conftest import TINY
 from report_tools import falling, make_run, runs_of
 
+from simplify.cli.baseline import label_slips
 from simplify.cli.report_wish import Shown, wished
 from simplify.compare.comparison import comparison
-from simplify.compare.draw import Look, draw_panels, problems_of
+from simplify.compare.draw import draw_panels
 from simplify.compare.figures import printed_loss
+from simplify.compare.legend import bands_of
+from simplify.compare.look import Look, problems_of
 from simplify.compare.names import without_maths
+from simplify.compare.options import ReportOptions
+from simplify.compare.page import write_page
+from simplify.compare.panels import Panel
+from simplify.compare.sections import drawn_of
 from simplify.compare.tables import PaperNumbers, columns_of
 from simplify.compare.variants import unused_labels
+from simplify.compare.wording import renamed
+from simplify.config.gains import BLOCK_GAINS, HEAD_GAINS
 from simplify.errors import ConfigError
 from simplify.sweep.file import read_sweep
-from simplify.sweep.report import Column, Report
+from simplify.sweep.plan import make_plan
+from simplify.sweep.report import GAINS, Column, Report
+from simplify.zoo.readings import RATIOS
 
 Cli = Callable[..., Any]
 PLAIN = Report.model_validate({})
@@ -35,7 +48,8 @@ def test_figures_with_options() -> None:
     ).figures
     assert (final.x, final.by, final.log_x, final.log_y) == ("optimiser.lr", "block.projection", False, None)
     assert (scaling.x, scaling.log_x, scaling.log_y) == (None, None, False) and gains.of == ("alpha", "beta")
-    assert shown("final=a.b,by=block.value.init block.value.tie").figures[0].by == "block.value.init block.value.tie"
+    (resolved,) = shown("final=lr,by=value.init block.value.tie").figures
+    assert (resolved.x, resolved.by) == ("optimiser.lr", "block.value.init block.value.tie")
 
 
 @pytest.mark.parametrize(
@@ -43,6 +57,11 @@ def test_figures_with_options() -> None:
     [
         ("final=optimiser.lr,logx=false", "logx=false: did you mean log_x? valid: by=SETTING, log_x=true or false"),
         ("final=optimiser.lr,log_x=maybe", "log_x=maybe: "),
+        ("final=optimiser.lrr", "x=optimiser.lrr: is no setting; did you mean optimiser.lr? valid: a setting's key"),
+        ("final=branch", "may be one of several settings; valid: the full key: block.value.branch, block.projection"),
+        ("final=lr,by=projektion", "by=projektion: is no setting; did you mean block.projection? "),
+        ("gains=alpha,gama", "of=gama: did you mean gamma? valid: alpha, beta, gamma, attn_skip"),
+        ("scaling=flops,by=block", "by: says nothing of scaling; valid there: x, log_x, log_y"),
         ("final=a,b", "valid: gains, gains=alpha,beta, final=SETTING"),
         ("final,by=block", "valid: gains"),
         ("scaling=parameter", "did you mean parameters"),
@@ -91,6 +110,41 @@ def test_a_sweep_file_says_the_same(tmp_path: Path) -> None:
         read_sweep(file)
 
 
+@pytest.mark.parametrize(
+    ("report", "words"),
+    [
+        ("{figures: [{kind: final, x: lrr}]}", "figures: x=lrr: is no setting; did you mean optimiser.lr? "),
+        (
+            "{figures: [{kind: final, x: lr, by: blok.projection}]}",
+            "figures: by=blok.projection: is no setting; did you mean",
+        ),
+        ("{figures: [{kind: gains, of: [alpa]}]}", "figures: of=alpa: did you mean alpha? valid: alpha, beta"),
+        ("{figures: [{kind: gains, x: lr}]}", "figures: x: says nothing of gains; valid there: of"),
+        ("{colour: projektion}", "report.colour=projektion: is no setting; did you mean block.projection? "),
+        ("{labels: {projektion=identity: A}}", "report: label projektion=identity: did you mean projection=identity? "),
+    ],
+)
+def test_what_a_report_could_not_show_is_refused_at_planning(cli: Cli, here: Path, report: str, words: str) -> None:
+    (here / "a.yaml").write_text(f"grid: {{block.projection: [dense, identity]}}\nreport: {report}\n")
+    found = cli("sweep", "a.yaml", *TINY, "--plan")
+    assert found.code == 2 and found.err.count("\n") == 1 and f"a.yaml: {words}" in found.err, found.err
+
+
+def test_labels_of_other_sizes_and_of_axes_are_no_slips(cache_dir: Path, tmp_path: Path) -> None:
+    labels = '{"0.005": five, projection=identity: A, optimiser.lr: rate, tokens: T, nats a token: loss, alpha: $a$}'
+    (tmp_path / "a.yaml").write_text(
+        "grid: {block.projection: [dense, identity]}\nscales: {nano: {grid: {optimiser.lr: [5e-3]}}}\n"
+        f"report: {{figures: [{{kind: final, x: lr}}], labels: {labels}}}\n"
+    )
+    source = read_sweep(tmp_path / "a.yaml")
+    points = [{"block.projection": kind, **dict(word.split("=", 1) for word in TINY)} for kind in ("dense", "identity")]
+    assert cache_dir and label_slips(make_plan(points), source) == []
+
+
+def test_the_gains_that_figures_know_are_those_of_the_zoo() -> None:
+    assert set(GAINS) == {*HEAD_GAINS, *BLOCK_GAINS, *RATIOS}
+
+
 def test_columns_have_the_names_that_files_use(tmp_path: Path) -> None:
     make_run(tmp_path, ["block=sas"], falling(4.0))
     columns = columns_of(comparison(runs_of(tmp_path)), PaperNumbers("Table 1", {"loss": {"sas": "1"}}))
@@ -119,7 +173,10 @@ def test_labels_stand_for_names_and_for_their_parts(tmp_path: Path) -> None:
     whole = comparison(runs_of(tmp_path), labels={"projection=dense, lr=0.001": "A"}).variants
     assert "A" in [variant.name for variant in whole]
     slips = unused_labels(found.variants, {**LABELS, "projection=idenity": "x"})
-    assert slips == ["label projection=idenity: no variant is called that; valid: " + ", ".join(PARTS)]
+    assert slips == [
+        "label projection=idenity: did you mean projection=identity? nothing is called that; valid: "
+        f"{', '.join(PARTS)}, or the text of an axis"
+    ]
     assert without_maths("a $\\gamma_{0}$ b $c$") == "a gamma_0 b c"
 
 
@@ -140,6 +197,31 @@ def test_pictures_as_a_paper_has_them(tmp_path: Path) -> None:
     assert problems_of(Look(font="No Such Font"), []) == [
         "font No Such Font: is not on this machine; valid: sans, serif, or a family that is"
     ]
+
+
+def test_axes_titles_and_bands_have_labels_too(tmp_path: Path) -> None:
+    """A band is in the legend, in words that can be others' or none; the page has formulas as plain text."""
+    for block, seed in itertools.product(("pre_ln", "sas"), (0, 1)):
+        make_run(tmp_path, [f"block={block}", f"seed={seed}"], falling(4.0 + seed / (9 + (block == "sas"))))
+    found = comparison(runs_of(tmp_path))
+    labels = {"step": "Step $t$", "nats a token": "Loss", "validation loss": "Valid", "band: s.d. over seeds": ""}
+    drawn = drawn_of(found, ReportOptions("", labels=labels))
+    assert labels.keys() <= drawn.words
+    loss, gap = (drawn.printed[name][0] for name in ("loss", "gap"))
+    assert (loss.title, loss.x_label, loss.y_label, loss.band) == ("Valid", "Step $t$", "Loss", "")
+    assert bands_of([loss]) == [] and bands_of([gap]) == ["band: 95% interval"]
+    assert bands_of([printed_loss(found, "val/loss", "step"), gap]) == [
+        "left band: s.d. over seeds",
+        f"right {gap.band}",
+    ]
+    draw_panels([gap], "", [tmp_path / "a.svg"], 3.25)
+    assert "band: 95% interval" in (tmp_path / "a.svg").read_text()
+    (section,) = (part for part in drawn.sections if part.title == "Loss")
+    write_page([section], "", "", tmp_path / "a.html")
+    page = (tmp_path / "a.html").read_text()
+    assert '"label":"Step t"' in page and '"y_label":"Loss"' in page and '"title":"Valid"' in page
+    final = renamed(Panel("f", "loss against optimiser.lr", "", "optimiser.lr", "", []), {"lr": "rate"})
+    assert (final.title, final.x_label) == ("loss against rate", "rate")
 
 
 def test_the_command_passes_them_on(cli: Cli, here: Path) -> None:

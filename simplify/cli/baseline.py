@@ -1,4 +1,4 @@
-"""The baseline of a report: what a block is by itself, and a word at planning where no verdict could come of it."""
+"""A report before there are runs: what a block is by itself, whether there is a baseline, what labels name nothing."""
 
 from __future__ import annotations
 
@@ -10,9 +10,12 @@ from simplify.compose import compose_run
 from simplify.config import RunConfig
 from simplify.errors import ConfigError
 from simplify.runs.identity import identity
+from simplify.runs.words import as_word
+from simplify.sweep.report import GAINS
 
 if TYPE_CHECKING:
     from simplify.compare.variants import Variant
+    from simplify.sweep.file import SweepFile
     from simplify.sweep.plan import Plan
 
 
@@ -36,11 +39,38 @@ def planned_line(plan: Plan, wanted: str | None) -> str:
     if len(plan.runs) < 2:
         return ""
     from simplify.compare.baseline import bases, missing_line
-    from simplify.compare.variants import variants_of
 
-    variants = variants_of([(run.config.model_dump(mode="json"), _identity(run.config), None) for run in plan.runs], {})
+    variants = _variants(plan)
     line = missing_line(variants, wanted, bases(variants, wanted, home))
     return f"report: {line}, or in the file: report: {{baseline: ...}}" if line else ""
+
+
+def label_slips(plan: Plan, source: SweepFile) -> list[str]:
+    """A line for each label of a sweep file that is for nothing which its report could show, at any of its sizes."""
+    if not source.report.labels or not plan.runs:
+        return []
+    from simplify.compare.variants import unused_labels
+    from simplify.compare.wording import usual_words
+
+    x = [figure.x for figure in source.report.figures if figure.x]
+    others = usual_words([*x, *GAINS]) | _of_axes(source)
+    labels = {name: label for name, label in source.report.labels.items() if name not in others}
+    return [f"report: {line}" for line in unused_labels(_variants(plan), labels)] if labels else []
+
+
+def _of_axes(source: SweepFile) -> set[str]:
+    """The values of all axes of a file, as names have them."""
+    sizes = [source, *source.scales.values()]
+    axes = [pair for size in sizes for group in (size.grid, *size.zip) for pair in group.items()]
+    axes += [(key, [value]) for size in sizes for point in (size.set, *size.add) for key, value in point.items()]
+    words = [(key, as_word(value)) for key, values in axes for value in values]
+    return {form for key, word in words for form in (word, f"{key}={word}", f"{key.rpartition('.')[2]}={word}")}
+
+
+def _variants(plan: Plan) -> list[Variant]:
+    from simplify.compare.variants import variants_of
+
+    return variants_of([(run.config.model_dump(mode="json"), _identity(run.config), None) for run in plan.runs], {})
 
 
 def _identity(config: RunConfig) -> dict[str, Any]:

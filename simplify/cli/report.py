@@ -105,7 +105,7 @@ def _refuse_empty(found: Comparison, chosen: Selected, typed: str | None) -> Non
 
 def _options(found: Comparison, chosen: Selected, wish: Report) -> ReportOptions:
     from simplify import __version__
-    from simplify.compare.draw import Look
+    from simplify.compare.look import Look
     from simplify.compare.options import FigureWish, ReportOptions
     from simplify.compare.shared import Asked
     from simplify.compare.speed import choose

@@ -9,11 +9,10 @@ from typing import Any, get_args
 
 from simplify.config import nearest, validate
 from simplify.errors import ConfigError
-from simplify.sweep.report import Column, Figure, Report
+from simplify.sweep.report import SIZES, Column, Figure, Report
 
 _AXES = ("step", "tokens", "flops", "seconds", "device_hours")
 _KINDS = ("gains", "final", "scaling")
-_SIZES = ("parameters", "flops", "tokens")
 _OPTIONS = ("by", "log_x", "log_y")
 _BOOLEANS = {"true": True, "false": False}
 
@@ -75,8 +74,8 @@ def _figure(text: str) -> Figure:
     of = [part for part in rest.split(",") if part and "=" not in part]
     looks = dict(part.split("=", 1) for part in rest.split(",") if "=" in part)
     wrong = kind not in _KINDS or (kind == "final" and len(of) != 1) or (kind == "scaling" and len(of) > 1)
-    if wrong or (kind == "scaling" and of and of[0] not in _SIZES):
-        hint = nearest(kind, _KINDS) if kind not in _KINDS else nearest(first, _SIZES) if kind == "scaling" else ""
+    if wrong or (kind == "scaling" and of and of[0] not in SIZES):
+        hint = nearest(kind, _KINDS) if kind not in _KINDS else nearest(first, SIZES) if kind == "scaling" else ""
         raise ConfigError(
             f"--figure={text}: {hint}valid: gains, gains=alpha,beta, final=SETTING such as "
             f"final=block.mlp_branch, scaling=parameters, scaling=flops, scaling=tokens"
@@ -84,8 +83,11 @@ def _figure(text: str) -> Figure:
     for name, value in looks.items():
         if name not in _OPTIONS or (name != "by" and value not in _BOOLEANS) or kind == "gains":
             valid = "none for gains" if kind == "gains" else "by=SETTING, log_x=true or false, log_y=true or false"
-            raise ConfigError(f"--figure={text}: {name}={value}: {nearest(name, _OPTIONS)}valid: {valid}")
-    drawn = {name: _BOOLEANS.get(value, value) for name, value in looks.items()}
-    if kind == "gains":
-        return validate(Figure, {"kind": kind, "of": of})
-    return validate(Figure, {"kind": kind, "x": of[0] if of else None, **drawn})
+            hint = "" if name in _OPTIONS else nearest(name, _OPTIONS)
+            raise ConfigError(f"--figure={text}: {name}={value}: {hint}valid: {valid}")
+    drawn: dict[str, Any] = {name: _BOOLEANS.get(value, value) for name, value in looks.items()}
+    drawn |= {"of": of} if kind == "gains" else {"x": of[0]} if of else {}
+    try:
+        return validate(Figure, {"kind": kind, **drawn})
+    except ConfigError as error:
+        raise ConfigError(*(f"--figure={text}: {line.removeprefix('figures: ')}" for line in error.lines)) from None

@@ -6,7 +6,7 @@ import shlex
 import sys
 from collections.abc import Sequence
 
-from simplify.cli.baseline import planned_line
+from simplify.cli.baseline import label_slips, planned_line
 from simplify.cli.manage import say_cancelled, say_started
 from simplify.cli.plan import device_hours, plan_as_data, show_plan
 from simplify.cli.plan_time import estimate, lanes_of
@@ -35,6 +35,8 @@ def sweep_command(words: Sequence[str], options: Options) -> None:
     question = read_question(words, options.conf)
     with answer_alone(options.as_json):
         plan = _plan(question, options)  # tells of a corpus that it prepares
+        if slips := label_slips(plan, question.source):
+            raise ConfigError(*_with_file(question, slips))
         ahead = estimate(plan, options.measure)
     todo = _todo(plan, options.retry)
     record = read_record(record_path(plan.root, question.name))

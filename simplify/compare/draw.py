@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import textwrap
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from simplify.compare.canvas import NotDrawn, change, drawing, new_figure, part, save
+from simplify.compare.canvas import change, drawing, new_figure, part, save
+from simplify.compare.legend import add_legend, legend_of, line_look
+from simplify.compare.look import Look, font_settings, text_of
 from simplify.compare.panels import Curve, Panel, Values, curves_of, number, styles_of
 from simplify.compare.styles import Style
 
@@ -18,22 +19,13 @@ if TYPE_CHECKING:
 
 _FEW = 12  # so many points are marked one by one
 _NAMED = 8  # so many places on a log axis are named one by one
+_LETTER = 0.068  # inches that a letter of a title surely fits into
 _FLAT = 1e-4  # a curve that varies by less than this part of its size is drawn flat: what is left is rounding
-
-
-@dataclass(frozen=True)
-class Look:
-    """How a report's figures look."""
-
-    title: bool = True  # whether panels have titles
-    font: str = "sans"  # sans, serif, or a family
-    width: float = 3.25  # inches, of one panel alone: a column of a paper
-    log_x: bool = False  # of loss curves
-    log_y: bool = False
+_PLAIN = Look()
 
 
 def draw_panels(
-    panels: Sequence[Panel], title: str, paths: Sequence[Path], width: float | None = None, look: Look = Look()
+    panels: Sequence[Panel], title: str, paths: Sequence[Path], width: float | None = None, look: Look = _PLAIN
 ) -> None:
     """Write a picture of all panels with one legend, once for each of `paths`, whose endings are among canvas.FORMATS.
 
@@ -44,60 +36,26 @@ def draw_panels(
     rows = max(1, math.ceil(len(panels) / columns))
     width = width or (3.3 * columns if columns > 1 else 5.2)
     with drawing():
-        change(_font(look.font))
-        labels = {curve.name: curve.label for curve in curves_of(panels)}
-        across = _legend_columns([*styles], width)
-        names = [_named(*pair, width / across) for pair in labels.items()]
-        deepest = max((name.text.count("\n") + 1 for name in names), default=1)
-        height = 2.35 * rows + 0.6 + 0.17 * deepest * math.ceil(len(styles) / across)
-        figure = new_figure(width, height)
+        change(font_settings(look.font))
+        legend = legend_of(panels, styles, {curve.name: curve.label for curve in curves_of(panels)}, width)
+        figure = new_figure(width, 2.35 * rows + 0.6 + 0.17 * legend.lines)
         if title:
             figure.suptitle(textwrap.fill(title, round(12 * width)), fontsize=10, parse_math=False)
         for i, panel in enumerate(panels):
             axes = figure.add_subplot(rows, columns, i + 1)
             _draw(axes, panel, styles)
             if look.title:
-                axes.set_title(textwrap.fill(panel.title, 44), fontsize=8.5, fontweight="bold", parse_math=False)
-        if styles:
-            _add_legend(figure, styles, names, across)
+                axes.title.set(**_heading(panel.title, width / columns), fontsize=8.5, fontweight="bold")
+        add_legend(figure, legend)
         for path in paths:
             save(figure, path)
 
 
-def _font(font: str) -> dict[Any, Any]:
-    """matplotlib's settings of a font. STIX's is Times' like, and comes with matplotlib, so that it is everywhere."""
-    serif = {"font.family": "STIXGeneral", "mathtext.fontset": "stix"}
-    if font in ("sans", "serif"):
-        return serif if font == "serif" else {}
-    return {"font.family": font} if _has_font(font) else {}  # matplotlib would complain at every letter
-
-
-def _has_font(font: str) -> bool:
-    return font in part("font_manager").get_font_names()
-
-
-def problems_of(look: Look, labels: Iterable[str]) -> list[str]:
-    """What of a look or of labels cannot be drawn, in words: then the usual font is taken, and a formula's source."""
-    try:
-        bad = [label for label in labels if "$" in label and not _is_set(label)]
-        lacking = look.font not in ("sans", "serif") and not _has_font(look.font)
-    except NotDrawn:  # said of each picture
-        return []
-    found = [f"label {label}: matplotlib cannot set that formula" for label in bad]
-    if lacking:
-        found.append(f"font {look.font}: is not on this machine; valid: sans, serif, or a family that is")
-    return found
-
-
-def _is_set(label: str) -> bool:
-    """Whether a label has formulas that can be set."""
-    if "$" not in label:
-        return False
-    try:
-        part("mathtext").MathTextParser("path").parse(label)
-    except ValueError:
-        return False
-    return True
+def _heading(title: str, width: float) -> dict[str, Any]:
+    """A title on as many lines as it takes above a panel of that width; one with a formula is never broken."""
+    text = text_of(title)
+    letters = max(8, min(44, int((width - 0.3) / _LETTER)))
+    return text if text["parse_math"] else {**text, "text": textwrap.fill(title, letters)}
 
 
 def _draw(axes: Axes, panel: Panel, styles: dict[str, Style]) -> None:
@@ -106,8 +64,8 @@ def _draw(axes: Axes, panel: Panel, styles: dict[str, Style]) -> None:
     start = min(places) + panel.focus * (max(places) - min(places)) if places else 0.0
     heights = [v for curve in panel.curves for v in _draw_curve(axes, panel, curve, styles[curve.name], start)]
     heights = [v for v in heights if math.isfinite(v) and (v > 0 or not panel.log_y)]
-    axes.set_xlabel(panel.x_label, parse_math=False)
-    axes.set_ylabel(panel.y_label, parse_math=False)
+    axes.xaxis.label.set(**text_of(panel.x_label))
+    axes.yaxis.label.set(**text_of(panel.y_label))
     axes.grid(alpha=0.25, linewidth=0.6)
     axes.spines[["top", "right"]].set_visible(False)
     _scale_x(axes, places, panel.log_x)
@@ -137,7 +95,7 @@ def _draw_curve(axes: Axes, panel: Panel, curve: Curve, style: Style, start: flo
         axes.vlines(x1, low1, high1, color=style.colour, alpha=0.5, linewidth=1)
         heights += [v for parts in (low, high) for at, v in zip(x, parts, strict=True) if at >= start]
     marks = list(range(len(y))) if sum(there) <= _FEW else alone
-    axes.plot(x, y, marker="o", markersize=style.width + 1.2, markevery=marks, **_look(style))
+    axes.plot(x, y, marker="o", markersize=style.width + 1.2, markevery=marks, **line_look(style))
     return heights + [v for at, v in zip(x, y, strict=True) if at >= start]
 
 
@@ -174,48 +132,6 @@ def _limits(values: list[float], log: bool = False) -> tuple[float, float]:
     size = max(abs(low), abs(high))
     room = 0.05 * (high - low) if high - low > _FLAT * size else 0.05 * size or 1.0
     return low - room, high + room
-
-
-_LETTER, _LINE = 0.065, 0.5  # inches that a letter and the line beside a name surely fit into
-
-
-def _legend_columns(names: Sequence[str], width: float) -> int:
-    """As many columns as surely fit."""
-    longest = max(map(len, names), default=1)
-    return max(1, min(len(names), int(width / (_LINE + _LETTER * longest))))
-
-
-@dataclass(frozen=True)
-class _Name:
-    """A name in the legend; `formulas`: what stands between dollars is one."""
-
-    text: str
-    formulas: bool = False
-
-
-def _named(name: str, label: str, width: float) -> _Name:
-    """A label with formulas, or a name on as many lines as it takes in a column of that width."""
-    if _is_set(label):
-        return _Name(label, True)
-    letters = int((width - _LINE) / _LETTER)
-    return _Name(name if len(name) <= letters else textwrap.fill(name, letters))
-
-
-def _add_legend(figure: Any, styles: dict[str, Style], names: Sequence[_Name], columns: int) -> None:
-    """One legend below all panels."""
-    lines = [part("lines").Line2D([], [], **_look(style)) for style in styles.values()]
-    # Names are put in afterwards: matplotlib leaves out labels that begin with an underscore.
-    legend = figure.legend(lines, ["-"] * len(lines), loc="outside lower center", ncols=columns, frameon=False)
-    for text, name in zip(legend.get_texts(), names, strict=True):
-        text.set(text=name.text, parse_math=name.formulas)
-    for line in legend.get_lines():
-        line.set_linewidth(max(1.4, line.get_linewidth()))
-
-
-def _look(style: Style) -> dict[str, Any]:
-    """A style in matplotlib's words."""
-    line = (0, style.dash) if style.dash else "-"
-    return {"color": style.colour, "linewidth": style.width, "linestyle": line}
 
 
 def _nans(values: Values, log: bool = False) -> list[float]:

@@ -30,7 +30,7 @@ from simplify.runs.store import RunView
 
 LOSSES = {"val/loss": "validation loss", "train/loss": "training loss"}
 # Of training, beside the loss: title, unit, and what is to be known of it.
-_MEASURES = {
+MEASURES = {
     "grad_norm": ("gradient norm", "norm", "Before clipping. One batch a point, so noisy."),
     "lr": ("learning rate", "rate", ""),
     "tokens_per_sec": (
@@ -41,7 +41,8 @@ _MEASURES = {
 MOST_CURVES = 60  # more can be told apart in no picture; the table has them all
 MOST_PRINTED = 16  # and on paper fewer
 _POINTS = 60_000  # of all curves of a panel together: a page stays below 5 MB
-_UNIT = "nats a token"
+UNIT = "nats a token"
+BANDS = SPREAD, _OF_HEADS, _OF_MEAN = "band: s.d. over seeds", "band: s.d. over heads", "band: 95% interval"
 _WINDOW = 40  # a printed training loss is the mean over a fortieth of its points
 
 
@@ -56,13 +57,13 @@ def loss_panel(found: Comparison, metric: str, axis: str, logs: tuple[bool, bool
     told = "Mean over seeds, the band one standard deviation. Against seconds and device hours: each run's own time."
     told += " One batch a point, so noisy." if metric == "train/loss" else " Over the fixed validation set."
     look = {"smooth": metric == "train/loss", "focus": 0.0 if logs[0] else 0.1, "log_x": logs[0], "log_y": logs[1]}
-    return with_views(metric, LOSSES[metric], told, _UNIT, views, axis, **look)
+    return with_views(metric, LOSSES[metric], told, UNIT, views, axis, **look)
 
 
 def measure_panels(found: Comparison, axis: str) -> list[Panel]:
     """What else was logged of training, against every axis; without what no run has logged."""
     panels: list[Panel] = []
-    for metric, (title, unit, told) in _MEASURES.items():
+    for metric, (title, unit, told) in MEASURES.items():
         views = _views(found, metric)
         if any(view.curves for view in views):
             panels.append(with_views(metric, title, told, unit, views, axis, smooth=metric == "grad_norm"))
@@ -120,7 +121,8 @@ def printed_loss(found: Comparison, metric: str, axis: str, logs: tuple[bool, bo
     curves = [_curve(variant, thinned(line, 1000)) for variant, line in cut]
     title = LOSSES[metric] + (" (moving mean)" if metric == "train/loss" else "")
     focus = 0.0 if logs[0] else 0.1
-    return Panel(metric, title, "", AXES[axis], _UNIT, curves, log_x=logs[0], log_y=logs[1], focus=focus)
+    look = {"log_x": logs[0], "log_y": logs[1], "focus": focus, "band": SPREAD}
+    return Panel(metric, title, "", AXES[axis], UNIT, curves, **look)
 
 
 def gap_panel(found: Comparison, most: int, metric: str = "val/loss") -> Panel | None:
@@ -137,7 +139,7 @@ def gap_panel(found: Comparison, most: int, metric: str = "val/loss") -> Panel |
     names = {row.base.name for row in found.rows if row.base}
     against = names.pop() if len(names) == 1 else "the baseline"
     told = f"Below 0: lower loss than {against} on the same batches. Mean over seeds; the band is the 95% interval."
-    return Panel("gap", f"{LOSSES[metric]} minus {against}", told, "step", _UNIT, curves, focus=0.1)
+    return Panel("gap", f"{LOSSES[metric]} minus {against}", told, "step", UNIT, curves, focus=0.1, band=_OF_MEAN)
 
 
 def gain_panels(found: Comparison, wanted: Sequence[str] = ()) -> list[Panel]:
@@ -167,7 +169,7 @@ def _gain_panel(variant: Variant, name: str, tables: Sequence[Sequence[Mapping[s
         bands = (low, high) if spread else (None, None)
         curves.append(Curve(f"layer {layer + 1}", steps, means, *bands, style=style))
     told = "Mean over heads (and seeds); the band is one standard deviation over heads."
-    return Panel(f"{name}-{variant.name}", f"{variant.name}: {name}", told, "step", name, curves)
+    return Panel(f"{name}-{variant.name}", f"{variant.name}: {name}", told, "step", name, curves, band=_OF_HEADS)
 
 
 def _over_runs(

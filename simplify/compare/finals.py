@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from simplify.compare.comparison import Comparison, Row
+from simplify.compare.figures import SPREAD, UNIT
 from simplify.compare.names import labelled, name_of, without_maths
 from simplify.compare.panels import Curve, Panel
 from simplify.compare.styles import Style, joint_styles
@@ -15,7 +16,6 @@ from simplify.compare.variants import setting
 from simplify.runs.settings import layers_of
 from simplify.runs.words import as_word
 
-_UNIT = "nats a token"
 _WIDE = 4  # times that the largest of geometric values is the least, at least
 Family = list[tuple[float, Row]]  # the variants that one line goes through, each at its value of the setting
 
@@ -54,7 +54,7 @@ def final_panel(
     told += f" Along a line also differ: {', '.join(also)}." if also else ""
     log = is_geometric([value for value, _ in places]) if log_x is None else log_x
     title = f"final validation loss against {x}"
-    return Panel(f"final-{x}", title, told, x, _UNIT, curves, log_x=log, log_y=bool(log_y))
+    return Panel(f"final-{x}", title, told, x, UNIT, curves, log_x=log, log_y=bool(log_y), band=SPREAD)
 
 
 def is_geometric(values: Sequence[float]) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from simplify.compare.draw import Look
+from simplify.compare.look import Look
 from simplify.compare.shared import Asked
 from simplify.compare.speed import Speed
 from simplify.compare.tables import PaperNumbers

@@ -12,6 +12,7 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
+from simplify.compare.names import without_maths
 from simplify.compare.panels import Curve, Panel, Values, View, number, styles_of
 from simplify.runs.files import write_whole
 
@@ -125,11 +126,17 @@ class _Data:
     def _panel(self, panel: Panel) -> dict[str, Any]:
         views = panel.views or [View("", panel.x_label, panel.curves)]
         first = next(view.key for view in views if view.curves is panel.curves and view.label == panel.x_label)
-        plain = ("key", "title", "explanation", "y_label", "log_x", "log_y", "smooth", "focus")
+        plain = ("key", "explanation", "log_x", "log_y", "smooth", "focus")
+        texts = {name: without_maths(getattr(panel, name)) for name in ("title", "y_label")}
         return {name: getattr(panel, name) for name in plain} | {
+            **texts,
             "first": first,
             "views": [
-                {"key": view.key, "label": view.label, "curves": [self._curve(curve) for curve in view.curves]}
+                {
+                    "key": view.key,
+                    "label": without_maths(view.label),
+                    "curves": [self._curve(curve) for curve in view.curves],
+                }
                 for view in views
             ],
         }

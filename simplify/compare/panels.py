@@ -59,7 +59,8 @@ class Panel:
     With `views` a page lets its reader choose the x axis; `x_label` and `curves` are then those of the view that is
     shown first and that pictures show (`with_views` sees to it). `smooth`: the values are noisy enough that a moving
     average helps. `focus`: so large a part of x at the start does not count for the limits of y, since a loss falls
-    from its first value so steeply that nothing else could be seen.
+    from its first value so steeply that nothing else could be seen. `band`: what the bands stand for, in a legend.
+    Title, labels and `band` may hold formulas between dollars.
     """
 
     key: str
@@ -73,6 +74,7 @@ class Panel:
     smooth: bool = False
     views: Sequence[View] = ()
     focus: float = 0.0
+    band: str = ""
 
     def __post_init__(self) -> None:
         keys = [view.key for view in self.views]

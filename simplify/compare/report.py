@@ -12,9 +12,10 @@ from typing import Any
 from simplify.compare.benched import colours_of
 from simplify.compare.canvas import FORMATS, NotDrawn
 from simplify.compare.comparison import Comparison, Row
-from simplify.compare.draw import draw_panels, problems_of
+from simplify.compare.draw import draw_panels
 from simplify.compare.forms import markdown
 from simplify.compare.latex import latex_table
+from simplify.compare.look import problems_of
 from simplify.compare.notes import notes_of
 from simplify.compare.options import ReportOptions
 from simplify.compare.page import write_page
@@ -56,7 +57,7 @@ def write_report(found: Comparison, options: ReportOptions, out: Path) -> Writte
     heads = said_first(found, options.asked)
     tex, problems = latex_table(found, [*heads, *notes], options.columns, options.look.width, options.paper)
     problems += problems_of(options.look, {variant.label for variant in found.variants})
-    problems += unused_labels(found.variants, options.labels)
+    problems += unused_labels(found.variants, {k: v for k, v in options.labels.items() if k not in drawn.words})
     earlier = set((read_json(out / _MANIFEST, Manifest) or {}).get("files", []))
     files = [out / "index.html", out / "table.md", out / "table.tex"]
     pictures = {name: [out / f"{name}{suffix}" for suffix in _suffixes(name)] for name in drawn.printed}

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from simplify.compare.comparison import Comparison
+from simplify.compare.figures import UNIT
 from simplify.compare.law import Array, fitted
 from simplify.compare.multiplier import Rung, decision_accuracy, worth
 from simplify.compare.names import labelled, name_of, without_maths
@@ -19,7 +20,7 @@ from simplify.compare.variants import Variant, value_of
 from simplify.runs.words import as_word
 
 SIZES = {"parameters": "parameters", "flops": "training FLOPs", "tokens": "training tokens"}
-_UNIT = "nats a token"
+BAND = "bands: 95% interval of a law, s.d. of points"
 _LINE = ("block", "data", "model")
 _SIZE = ("name", "n_layers", "d_model", "d_ff", "n_heads", "n_kv_heads", "d_head")
 _OF_SIZE = {"model", *(f"model.{name}" for name in _SIZE)}
@@ -107,8 +108,8 @@ def scaling_panel(
         told += " Worth: how many times its own training FLOPs the baseline needs for the same loss, by its law."
     title = f"final validation loss against {SIZES[size]}"
     x_is_log, y_is_log = log_x is not False, log_y is not False
-    axes = (SIZES[size], _UNIT)
-    return Panel(f"scaling-{size}", title, told, *axes, curves, log_x=x_is_log, log_y=y_is_log), table
+    axes = (SIZES[size], UNIT)
+    return Panel(f"scaling-{size}", title, told, *axes, curves, log_x=x_is_log, log_y=y_is_log, band=BAND), table
 
 
 def _ladders(found: Comparison, size: str) -> dict[str, dict[float, Variant]]:

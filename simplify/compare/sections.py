@@ -18,6 +18,7 @@ from simplify.compare.figures import (
     states_table,
 )
 from simplify.compare.finals import final_panel
+from simplify.compare.names import without_maths
 from simplify.compare.notes import notes_of
 from simplify.compare.options import FigureWish, ReportOptions
 from simplify.compare.page import Section, Table
@@ -26,6 +27,7 @@ from simplify.compare.runs_table import runs_section
 from simplify.compare.scaling import scaling_panel
 from simplify.compare.speed import remarks, speed_table
 from simplify.compare.tables import chosen_columns
+from simplify.compare.wording import renamed, words_of
 
 OVERVIEW = "overview"  # of two panels, for the screen: PNG alone
 _COSTS = ("parameters", "flops", "speed", "memory", "steps", "seconds")  # columns of a table of their own
@@ -39,6 +41,13 @@ class Drawn:
     sections: list[Section] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)  # figures that could not be drawn
     wished: list[Panel] = field(default_factory=list)  # beyond loss and gap
+    labels: Mapping[str, str] = field(default_factory=dict)
+    words: set[str] = field(default_factory=set)  # by which a label can name a text of the figures
+
+    def called(self, panels: Sequence[Panel]) -> list[Panel]:
+        """The panels with their axes and titles as the labels call them."""
+        self.words |= {word for panel in panels for word in words_of(panel)}
+        return [renamed(panel, self.labels) for panel in panels]
 
 
 def sections_of(found: Comparison, options: ReportOptions, drawn: Drawn, heads: Sequence[str]) -> list[Section]:
@@ -73,7 +82,7 @@ def _question(options: ReportOptions) -> list[Section]:
 
 def drawn_of(found: Comparison, options: ReportOptions) -> Drawn:
     """The figures of the page and those for paper."""
-    drawn = Drawn()
+    drawn = Drawn(labels=options.labels)
     logs = (options.look.log_x, options.look.log_y)
     losses = [loss_panel(found, metric, options.x, logs) for metric in LOSSES]
     losses = [panel for panel in losses if panel.curves or any(view.curves for view in panel.views)]
@@ -83,24 +92,24 @@ def drawn_of(found: Comparison, options: ReportOptions) -> Drawn:
     if len(found.variants) > MOST_PRINTED:
         text = f"{text} The figures for paper show the first {MOST_PRINTED}.".strip()
     if losses:
-        drawn.sections.append(Section("Loss", text, (), [*losses, *([gap] if gap else [])]))
-        printed = [printed_loss(found, metric, options.x, logs) for metric in LOSSES]
+        drawn.sections.append(Section("Loss", text, (), drawn.called([*losses, *([gap] if gap else [])])))
+        printed = drawn.called([printed_loss(found, metric, options.x, logs) for metric in LOSSES])
         drawn.printed["loss"], drawn.printed["training_loss"] = [printed[0]], [printed[1]]
         paper_gap = gap_panel(found, MOST_PRINTED)
         if paper_gap:
-            drawn.printed["gap"] = [paper_gap]
-            drawn.printed[OVERVIEW] = [printed[0], paper_gap]
-    measures = measure_panels(found, options.x)
+            drawn.printed["gap"] = drawn.called([paper_gap])
+            drawn.printed[OVERVIEW] = [printed[0], *drawn.printed["gap"]]
+    measures = drawn.called(measure_panels(found, options.x))
     if measures:
         drawn.sections.append(Section("Training", "", (), measures))
     for wish in options.figures:
-        _add_figure(drawn, found, wish, options.labels)
+        _add_figure(drawn, found, wish)
     return drawn
 
 
-def _add_figure(drawn: Drawn, found: Comparison, wish: FigureWish, labels: Mapping[str, str]) -> None:
+def _add_figure(drawn: Drawn, found: Comparison, wish: FigureWish) -> None:
     if wish.kind == "gains":
-        panels = gain_panels(found, wish.of)
+        panels = drawn.called(gain_panels(found, wish.of))
         if not panels:
             drawn.problems.append(f"figure gains{'=' if wish.of else ''}{','.join(wish.of)}: no run has such a gain")
         else:
@@ -109,9 +118,9 @@ def _add_figure(drawn: Drawn, found: Comparison, wish: FigureWish, labels: Mappi
         return
     table: list[list[str]] = []
     if wish.kind == "scaling":
-        panel, table = scaling_panel(found, wish.x or "parameters", wish.log_x, wish.log_y, labels)
+        panel, table = scaling_panel(found, wish.x or "parameters", wish.log_x, wish.log_y, drawn.labels)
     else:
-        panel = final_panel(found, wish.x, wish.by, wish.log_x, wish.log_y, labels)
+        panel = final_panel(found, wish.x, wish.by, wish.log_x, wish.log_y, drawn.labels)
     if panel is None:
         drawn.problems.append(f"figure {wish.kind}={wish.x}: no finished run has a number of its own there")
         drawn.sections.append(
@@ -121,7 +130,8 @@ def _add_figure(drawn: Drawn, found: Comparison, wish: FigureWish, labels: Mappi
     same = sum(panel.key == other.key.rpartition("--")[0] or panel.key == other.key for other in drawn.wished)
     panel = replace(panel, key=f"{panel.key}--{same + 1}") if same else panel  # the same once more in another look
     drawn.wished.append(panel)
-    drawn.sections.append(Section(panel.title, "", [Table("", table)] if table else (), [panel]))
+    (panel,) = drawn.called([panel])
+    drawn.sections.append(Section(without_maths(panel.title), "", [Table("", table)] if table else (), [panel]))
     drawn.printed[panel.key.replace(".", "_")] = [panel]
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from simplify.compare.names import labelled, names_of, without_maths
 from simplify.compare.styles import INK, Style, dealt
+from simplify.config import nearest
 from simplify.runs.costs import Costs, costs_of
 from simplify.runs.settings import flat
 from simplify.runs.store import RunView
@@ -200,7 +201,7 @@ def unused_labels(variants: Sequence[Variant], labels: Mapping[str, str]) -> lis
     parts = list(dict.fromkeys(part for variant in variants for part in variant.printed.split(", ")))
     cut = [*parts[:_MOST], *["..."] * (len(parts) > _MOST)]
     return [
-        f"label {key}: no variant is called that; valid: {', '.join(cut)}"
+        f"label {key}: {nearest(key, parts)}nothing is called that; valid: {', '.join(cut)}, or the text of an axis"
         for key in labels
         if all(labelled(v.printed, v.cells, {key: "\0"}) == v.printed for v in variants)
     ]

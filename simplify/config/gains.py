@@ -30,6 +30,12 @@ def _layerscale(depth: int) -> float:
     return 0.1 if depth <= 18 else 1e-5 if depth <= 24 else 1e-6
 
 
+# What a model has of gains: one a head, one a channel or layer, and ratios of branch to skip of those that train.
+HEAD_GAINS = ("alpha", "beta", "gamma")
+BLOCK_GAINS = ("attn_skip", "attn_branch", "mlp_skip", "mlp_branch")
+GAIN_RATIOS = ("value_ratio", "projection_ratio", "attn_ratio", "mlp_ratio")
+
+
 class DepthGain(Settings):
     """A gain that follows a named rule of the model's depth, or of the layer's."""
 

@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor, nn
 
+from simplify.config.gains import BLOCK_GAINS, HEAD_GAINS
 from simplify.diagnose.measures import STREAM, attention_entropy
 from simplify.zoo.attention import Attention
 from simplify.zoo.block import Block, ParallelBlock, SerialBlock
@@ -18,7 +19,7 @@ from simplify.zoo.context import Context
 from simplify.zoo.gains import Gain
 from simplify.zoo.loss import token_loss
 from simplify.zoo.model import Transformer
-from simplify.zoo.readings import BLOCK_GAINS, HEAD_GAINS, gain_of, value_of
+from simplify.zoo.readings import gain_of, value_of
 
 # A list for each measure: of the stream from the embedding (0) to the last block (L), or of layers 1..L.
 Reading = dict[str, list[float | None]]

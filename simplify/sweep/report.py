@@ -7,7 +7,13 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from simplify.config import Settings, show
+from simplify.config import Settings, nearest, show
+from simplify.config.gains import BLOCK_GAINS, GAIN_RATIOS, HEAD_GAINS
+from simplify.config.keys import full_key
+
+GAINS = (*HEAD_GAINS, *BLOCK_GAINS, *GAIN_RATIOS)
+SIZES = ("parameters", "flops", "tokens")
+_OF_KIND = {"final": ("x", "by", "log_x", "log_y"), "gains": ("of",), "scaling": ("x", "log_x", "log_y")}
 
 
 class Figure(Settings):
@@ -28,14 +34,47 @@ class Figure(Settings):
     )
     log_y: bool | None = Field(None, description="final, scaling: a logarithmic y axis; null: of a scaling alone")
 
+    @field_validator("by")
+    @classmethod
+    def _by_is_of_settings(cls, value: str) -> str:
+        if not value.split():
+            raise ValueError("figures: by: is empty; valid: a setting, as in by: block.value.init")
+        return " ".join(_setting("by", word) for word in value.split())
+
+    @field_validator("of")
+    @classmethod
+    def _of_is_gains(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for name in value:
+            if name not in GAINS:
+                raise ValueError(f"figures: of={name}: {nearest(name, GAINS)}valid: {', '.join(GAINS)}")
+        return value
+
+    @model_validator(mode="before")
+    @classmethod
+    def _x_is_known(cls, data: Any) -> Any:
+        kind, x = (data.get("kind"), data.get("x")) if isinstance(data, Mapping) else (None, None)
+        if kind == "final" and not x:
+            raise ValueError("figures: x: is missing; valid: the swept setting, as in x: block.mlp_branch")
+        if kind == "scaling" and x not in (None, *SIZES):
+            raise ValueError(f"figures: x={x}: {nearest(str(x), SIZES)}valid: {', '.join(SIZES)}")
+        return {**data, "x": _setting("x", x)} if kind == "final" and isinstance(x, str) else data
+
     @model_validator(mode="after")
-    def _x_is_known(self) -> Figure:
-        sizes = ("parameters", "flops", "tokens")
-        if self.kind == "final" and not self.x:
-            raise ValueError("x: is missing; valid: the swept setting, as in x: block.mlp_branch")
-        if self.kind == "scaling" and self.x not in (None, *sizes):
-            raise ValueError(f"x={self.x}: is no size; valid: {', '.join(sizes)}")
+    def _all_of_it_is_used(self) -> Figure:
+        given = {name for name in self.model_fields_set if getattr(self, name) is not None}
+        useless = given - {"kind", *_OF_KIND[self.kind]}
+        if useless:
+            valid = ", ".join(_OF_KIND[self.kind])
+            raise ValueError(f"figures: {sorted(useless)[0]}: says nothing of {self.kind}; valid there: {valid}")
         return self
+
+
+def _setting(name: str, word: str) -> str:
+    """The full key of the setting that a figure is to know. Raises ValueError."""
+    try:
+        return full_key(word)
+    except ValueError as error:
+        raise ValueError(f"figures: {name}={error}") from None
 
 
 Column = Literal[
@@ -75,6 +114,14 @@ class Report(Settings):
     font: str = Field("sans", description="of figures: sans, serif, or a family that is on this machine")
     width: float = Field(3.25, ge=1.5, le=20, description="of figures and table.tex in inches, as a column of a paper")
     paper: Paper | None = Field(None, description="the paper's numbers, shown beside ours")
+
+    @field_validator("colour")
+    @classmethod
+    def _colour_is_a_setting(cls, value: str) -> str:
+        try:
+            return full_key(value)
+        except ValueError as error:
+            raise ValueError(f"report.colour={error}") from None
 
     @field_validator("labels", mode="before")
     @classmethod

@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from simplify.config.gains import BLOCK_GAINS, HEAD_GAINS
 from simplify.zoo.attention import Attention
 from simplify.zoo.block import Block, ParallelBlock
 from simplify.zoo.gains import Gain
@@ -17,8 +18,6 @@ from simplify.zoo.matrices import ReparamMatrix
 from simplify.zoo.model import Transformer
 
 _BINS = 32
-HEAD_GAINS = ("alpha", "beta", "gamma")
-BLOCK_GAINS = ("attn_skip", "attn_branch", "mlp_skip", "mlp_branch")
 
 
 def gain_of(block: Block, name: str) -> Gain | None:
@@ -43,7 +42,7 @@ def trained_gains(model: Transformer) -> dict[str, dict[str, list[float | None]]
         gains = [gain_of(block, name) for block in blocks]
         if any(_trains(gain) for gain in gains):
             found[name] = [None if gain is None else value_of(gain) for gain in gains]
-    for name, parts in _RATIOS.items():
+    for name, parts in RATIOS.items():
         pairs = [parts(block) for block in blocks]
         if any(pair is not None and (_trains(pair[0]) or _trains(pair[1])) for pair in pairs):
             found[name] = [None if pair is None else value_of(pair[0]) / value_of(pair[1]) for pair in pairs]
@@ -103,7 +102,7 @@ def _residual(branch: str) -> Callable[[Block], tuple[Gain, Gain] | None]:
 
 
 # Branch over skip, of the matrices W = a W_init + b dW and of the residual branches (paper, Figs 4, 16-22).
-_RATIOS: dict[str, Callable[[Block], tuple[Gain, Gain] | None]] = {
+RATIOS: dict[str, Callable[[Block], tuple[Gain, Gain] | None]] = {
     "value_ratio": _matrix("value"),
     "projection_ratio": _matrix("projection"),
     "attn_ratio": _residual("attn"),
