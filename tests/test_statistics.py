@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,10 +12,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from simplify.compare.levels import MOST_SEEDS
+from simplify.compare.reading import Evidence
 from simplify.compare.scaling import fit_power_law
-from simplify.compare.statistics import MOST_SEEDS, compare, interval, mean_sd, t_quantile
+from simplify.compare.statistics import compare, interval, mean_sd, t_quantile
+from simplify.compare.verdict import Judged, judge
 
 LOSSES = st.lists(st.floats(1, 10), min_size=2, max_size=8)
+
+
+def judged(mine: Any, base: Any, margin: float | None = None) -> Judged:
+    """The verdict of a table with this one difference."""
+    return judge([Evidence(mine, base)], margin=margin)[0]
 
 
 def by_seed(values: np.ndarray | list[float]) -> dict[Hashable, float]:
@@ -31,7 +40,8 @@ def test_paired_intervals_are_those_of_scipy(pairs: list[tuple[float, float]]) -
         assert found.low == pytest.approx(theirs.low, rel=1e-6, abs=1e-6)
         assert found.high == pytest.approx(theirs.high, rel=1e-6, abs=1e-6)
         if min(abs(theirs.low), abs(theirs.high)) > 1e-6:
-            assert (found.verdict == "not decided") == (theirs.low < 0 < theirs.high)
+            said = judged(by_seed(mine), by_seed(base)).verdict
+            assert (said == "not decided") == (theirs.low < 0 < theirs.high)
 
 
 @given(LOSSES, LOSSES)
@@ -51,22 +61,23 @@ def test_only_common_seeds_are_pairs() -> None:
 
 def test_one_seed_decides_nothing() -> None:
     found = compare({0: 1.0}, {0: 9.0})
-    assert found is not None and found.verdict == "not decided" and found.low is None
-    assert found.sentence == "not decided: one seed"
+    assert found is not None and found.low is None
+    assert judged({0: 1.0}, {0: 9.0}).words == "not decided: one seed"
     assert compare({}, {0: 1.0}) is None and mean_sd([3.0]) == (3.0, None) and interval([3.0]) is None
 
 
 def test_the_same_losses_are_equal() -> None:
     found = compare({0: 1.0, 1: 2.0}, {0: 1.0, 1: 2.0})
-    assert found is not None and found.verdict == "equal" and found.mean == 0
+    assert found is not None and found.mean == 0
+    assert judged({0: 1.0, 1: 2.0}, {0: 1.0, 1: 2.0}).verdict == "equal"
 
 
 def test_a_margin_makes_small_differences_equal() -> None:
     base = {0: 4.0, 1: 4.1, 2: 4.2}
     mine = {seed: loss + 0.004 + 0.0001 * seed for seed, loss in enumerate(base.values())}
-    assert compare(mine, base).verdict == "worse"  # type: ignore[union-attr]
-    assert compare(mine, base, margin=0.01).verdict == "equal"  # type: ignore[union-attr]
-    assert compare(mine, base, margin=0.002).verdict == "worse"  # type: ignore[union-attr]
+    assert judged(mine, base).verdict == "worse"
+    assert judged(mine, base, margin=0.01).verdict == "equal"
+    assert judged(mine, base, margin=0.002).verdict == "worse"
 
 
 @pytest.mark.parametrize(("n", "effect"), [(3, 0.0), (3, 0.02), (5, 0.02), (5, -0.05)])
@@ -80,7 +91,7 @@ def test_intervals_cover_the_truth_as_often_as_they_say(n: int, effect: float) -
         found = compare(by_seed(mine), by_seed(base))
         assert found is not None and found.low is not None and found.high is not None
         covered += found.low <= effect <= found.high
-        said = {"better": -1, "worse": 1}.get(found.verdict, 0)
+        said = {"better": -1, "worse": 1}.get(judged(by_seed(mine), by_seed(base)).verdict, 0)
         wrong += said != 0 and said != np.sign(effect)
     # four standard errors of a share of 4,000
     assert abs(covered / trials - 0.95) < 4 * math.sqrt(0.95 * 0.05 / trials)
@@ -92,27 +103,25 @@ def test_pairs_decide_what_two_samples_do_not() -> None:
     draw = np.random.default_rng(0)
     base = 4.0 + 0.05 * draw.standard_normal(5)
     mine = base + 0.02 + 0.003 * draw.standard_normal(5)
-    paired = compare(by_seed(mine), by_seed(base))
-    apart = compare({f"x{i}": v for i, v in enumerate(mine)}, by_seed(base))
-    assert paired is not None and apart is not None
+    paired = judged(by_seed(mine), by_seed(base))
+    apart = judged({f"x{i}": v for i, v in enumerate(mine)}, by_seed(base))
     assert paired.verdict == "worse" and apart.verdict == "not decided"
 
 
 def test_the_seeds_that_would_decide_are_the_fewest() -> None:
     gaps = [0.01, 0.03, -0.005, 0.02]
-    found = compare(by_seed(gaps), by_seed([0.0] * 4))
-    assert found is not None and found.verdict == "not decided" and found.more is not None
+    found = judged(by_seed(gaps), by_seed([0.0] * 4))
+    assert found.verdict == "not decided" and found.fresh is not None
     mean, sd = mean_sd(gaps)
     assert sd is not None
 
     def half(n: int) -> float:
         return float(stats.t.ppf(0.975, n - 1)) * sd / math.sqrt(n)
 
-    wanted = 4 + found.more
-    assert half(wanted) < mean <= half(wanted - 1)
-    assert f"{found.more} more seed" in found.sentence
-    hopeless = compare(by_seed([1.0, -1.0, 1.0001, -1.0]), by_seed([0.0] * 4))
-    assert hopeless is not None and hopeless.more is None and str(MOST_SEEDS) in hopeless.sentence
+    assert half(found.fresh) < mean <= half(found.fresh - 1)
+    assert found.words == f"not decided, {found.fresh} fresh seeds would decide"
+    hopeless = judged(by_seed([1.0, -1.0, 1.0001, -1.0]), by_seed([0.0] * 4))
+    assert hopeless.fresh is None and str(MOST_SEEDS) in hopeless.words
 
 
 def test_quantiles_are_those_of_scipy() -> None:

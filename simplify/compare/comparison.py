@@ -5,20 +5,20 @@ from __future__ import annotations
 import itertools
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from simplify.compare.asked import Asked, Looked
 from simplify.compare.baseline import Home, apart, baseline_of, bases, missing_line
 from simplify.compare.curves import Logged
 from simplify.compare.overlap import at_once
 from simplify.compare.pairs import apart_line, finals_of, pairs_of, precision_of
 from simplify.compare.statistics import Difference, compare, mean_sd
 from simplify.compare.variants import Variant, group
+from simplify.compare.verdict import UNDECIDED, Judged, judge
 from simplify.config import show
 from simplify.runs.store import RunView
-
-UNDECIDED = "not decided"  # of a speed, as benches have it
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,8 @@ class Row:
     variant: Variant
     base: Variant | None  # what it is held against: another variant, or itself
     loss: tuple[float, float | None] | None  # mean and standard deviation over seeds
-    gap: Difference | None  # None for the baseline itself, and where nothing can be compared
+    gap: Difference | None  # over all pairs; None for the baseline itself, and where nothing can be compared
+    judged: Judged | None = None  # what it decides among all rows of the table
     also: tuple[str, ...] = ()  # settings beside the block in which it differs from its baseline
     speed: Ratio | None = None
     memory: Ratio | None = None
@@ -67,9 +68,9 @@ class Row:
         mine, base = self.variant.diverged, self.base.diverged if self.base else []
         if mine:
             return f"diverged in {len(mine)} of {len(self.variant.runs)}"
-        if self.gap is None:
+        if self.gap is None or self.judged is None:
             return self.unjudged or "-"
-        return f"baseline diverged in {len(base)} of {len(self.base.runs)}" if base and self.base else self.gap.sentence
+        return f"baseline diverged in {len(base)} of {len(self.base.runs)}" if base and self.base else self.judged.words
 
     @property
     def speed_verdict(self) -> str:
@@ -93,6 +94,7 @@ class Comparison:
     not_begun: list[RunView]
     logged: Logged = field(repr=False)
     margin: float | None = None  # nats
+    looks: tuple[int, ...] = ()  # numbers of pairs at which verdicts are read; empty: none are planned
     no_baseline: str = ""  # what to do where every variant would be its own baseline
 
     @property
@@ -118,20 +120,39 @@ def comparison(
     labels: Mapping[str, str] | None = None,
     as_given: bool = True,
     home: Home = lambda _: None,
+    looks: Sequence[int] = (),
+    seen: Looked = lambda *_: (),
 ) -> Comparison:
     """Group runs, choose each variant's baseline, and compare.
 
     `as_given`: the variants in the order of the runs; else in that of their settings. `home`: what a variant's groups
-    are without a setting on top, for the choice of a baseline among variants of one block.
+    are without a setting on top, for the choice of a baseline among variants of one block. `looks`: the numbers of
+    pairs at which verdicts are read, in the order of the runs. `seen`: the looks that there were at a variant's
+    difference from its baseline.
     """
     variants, not_begun = group(runs, colour, labels, as_given)
     chosen, logged = bases(variants, baseline, home), Logged()
-    rows = [_row(variant, baseline_of(variant, chosen), margin, logged) for variant in variants]
+    rows = [_row(variant, baseline_of(variant, chosen), logged) for variant in variants]
+    rows = _judged(rows, Asked(runs, variants, as_given), looks, margin, seen)
     missing = missing_line(variants, baseline, chosen)
-    return Comparison(rows, not_begun, logged, margin, missing)
+    return Comparison(rows, not_begun, logged, margin, tuple(looks), missing)
 
 
-def _row(variant: Variant, base: Variant | None, margin: float | None, logged: Logged) -> Row:
+def _judged(
+    rows: Sequence[Row],
+    asked: Asked,
+    looks: Sequence[int],
+    margin: float | None,
+    seen: Looked,
+) -> list[Row]:
+    """The rows with their verdicts. All that are held against another variant are one family, finished or not."""
+    held = {n: (row.variant, row.base) for n, row in enumerate(rows) if row.base is not None and not row.is_base}
+    family = {number: asked.evidence(variant, base, seen) for number, (variant, base) in held.items()}
+    verdicts = dict(zip(family, judge([*family.values()], looks, margin), strict=True))
+    return [replace(row, judged=verdicts.get(number)) for number, row in enumerate(rows)]
+
+
+def _row(variant: Variant, base: Variant | None, logged: Logged) -> Row:
     finals = variant.final()
     loss = mean_sd(list(finals.values())) if finals else None
     if base is None or base is variant:
@@ -140,7 +161,8 @@ def _row(variant: Variant, base: Variant | None, margin: float | None, logged: L
         variant,
         base,
         loss,
-        compare(*finals_of(variant, base), margin),
+        compare(*finals_of(variant, base)),
+        None,
         tuple(apart(base, variant)),
         _speed(variant, base) if _same_machine(variant, base) else None,
         _memory(variant, base) if _same_machine(variant, base) else None,

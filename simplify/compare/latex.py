@@ -88,7 +88,7 @@ def _column(found: Comparison, column: Column) -> _Column:
             head = "difference"
         return _Column((head, r"$\pm$ 95\,\%"), cells)
     if column.key == "verdict":
-        words = [row.gap.verdict if row.gap is not None and not row.variant.diverged else NONE for row in found.rows]
+        words = [row.judged.verdict if row.judged is not None and row.judged.n else NONE for row in found.rows]
         return _Column((column.head, ""), [_plain(word) for word in words])
     if column.key in ("parameters", "flops"):
         cell = parameters_cell if column.key == "parameters" else flops_cell

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from simplify.compare.comparison import FACTS, UNDECIDED, Comparison
+from simplify.compare.comparison import FACTS, Comparison
+from simplify.compare.levels import TOTAL, level_of
 from simplify.compare.pairs import precision_of
 from simplify.compare.tables import PaperNumbers, baseline_name
+from simplify.compare.verdict import UNDECIDED
 
 _MOST = 4  # devices, say, that a note names
 
@@ -16,10 +18,10 @@ def notes_of(found: Comparison, paper: PaperNumbers | None = None, short: bool =
     notes = [
         f"Final loss: validation, nats {unit}, mean ± standard deviation over seeds.",
         f"minus {against}: mean difference over pairs of the same seed, which see the same batches in the same order, "
-        "with the 95% interval of Student's t. Verdicts are not corrected for several comparisons.",
+        "with the plain 95% interval of Student's t, for each row by itself.",
     ]
     rows = found.rows
-    notes += [*_of_gaps(found), *_of_precision(found), *_of_speed(found)]
+    notes += [*_of_verdicts(found), *_of_gaps(found), *_of_precision(found), *_of_speed(found)]
     if any(row.memory for row in rows) and not short:
         notes.append("peak memory over the baseline's, pair by pair, median (extremes).")
     if any(row.reach for row in rows) and not short:
@@ -41,6 +43,31 @@ def notes_of(found: Comparison, paper: PaperNumbers | None = None, short: bool =
     if paper:
         hours = f" Hours of a run there: {paper.hours}." if paper.hours else ""
         notes.append(f"paper: {paper.where} of arXiv 2311.01906, at the paper's own size, data and hardware.{hours}")
+    return notes
+
+
+def _of_verdicts(found: Comparison) -> list[str]:
+    """What the words better, worse and equal rest on."""
+    rows = [row.judged for row in found.rows if row.judged is not None]
+    if not rows:
+        return []
+    notes: list[str] = []
+    if found.looks:
+        share = f"{100 * level_of(found.looks):.2f}%"
+        at = ", ".join(map(str, found.looks))
+        notes.append(
+            f"Verdicts are read at {at} seeds alone, the first ones of the plan, each at a level of {share}, which "
+            f"spends {100 * TOTAL:g}% over all looks. Between looks the interval is no verdict."
+        )
+    if len(rows) > 1:
+        notes.append(
+            f"Verdicts: Holm over the {len(rows)} variants of this table, so that where nothing differs at most "
+            f"{100 * TOTAL:g}% of such tables carry any. uncorrected: what the row would say by itself."
+        )
+    else:
+        notes.append(f"Verdict: where nothing differs, {100 * TOTAL:g}% of such tables carry one.")
+    if any(row.fresh for row in rows):
+        notes.append("fresh seeds: new ones, judged by themselves, if mean and spread stay as they are.")
     return notes
 
 

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from simplify.compare.asked import as_data
 from simplify.compare.benched import colours_of
 from simplify.compare.canvas import FORMATS, NotDrawn
 from simplify.compare.comparison import Comparison, Row
@@ -128,6 +129,7 @@ def numbers(row: Row) -> dict[str, Any]:
         "loss": None if row.loss is None else {"mean": row.loss[0], "sd": row.loss[1]},
         "losses": {run.run_id: run.last.get("val/loss") for run in row.variant.done},
         "verdict": row.verdict,
+        "judged": None if row.judged is None else {**vars(row.judged), "seeds": list(map(as_data, row.judged.seeds))},
         "difference": None if gap is None else {**vars(gap)},
         "parameters": costs.parameters if costs else None,
         "training_flops_a_token": costs.training_flops if costs else None,

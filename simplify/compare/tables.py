@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from simplify.compare.baseline import is_meant
-from simplify.compare.comparison import UNDECIDED, Comparison, Ratio, Row
+from simplify.compare.comparison import Comparison, Ratio, Row
+from simplify.compare.verdict import UNDECIDED
 
 NONE = "-"
 
