@@ -25,6 +25,8 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parents[1]
 WORDS = ["model=gpt_nano", "train.val_sequences=8", "train.log_every=1", "wandb.mode=disabled"]
 STEPS = 8  # of each run in the lane
+# So small that a run in the lane costs what is around its steps.
+SMALL = ["model.n_layers=2", "model.d_model=32", "model.n_heads=2", "model.d_ff=64", "model.seq_len=16"]
 Figures = dict[str, list[float]]
 
 # Run in the measured checkout: the words of a sweep into a queue, then a lane here until it is empty.
@@ -147,10 +149,12 @@ def measure_train(code: Path, folder: Path) -> dict[str, float]:
 
 
 def measure_lane(code: Path, folder: Path, runs: int) -> dict[str, float]:
-    """A lane that trains `runs` short runs: the median time between two of them, and the CPU time of each."""
+    """A lane of `runs` short runs of a tiny model: the median time between two of them, and the CPU time of each."""
     folder.mkdir(parents=True)
     root = folder / "runs"
-    process = begin(code, folder, "-c", LANE, str(root), str(runs), *WORDS, f"train.steps={STEPS}")
+    process = begin(
+        code, folder, "-c", LANE, str(root), str(runs), *WORDS, *SMALL, "train.batch_tokens=128", f"train.steps={STEPS}"
+    )
     seen = Watcher(root)
     cpu = ended(process)
     trained = sorted(seen.stop().values())

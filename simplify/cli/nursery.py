@@ -7,34 +7,61 @@ without a word, whether or not a run that it has begun goes on.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import importlib
 import json
 import os
 import select
 import sys
+import threading
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
-from simplify.display import print_into
+from simplify.display import parting, print_into
 from simplify.program import heed_signals, loading
 from simplify.runs.process import process
 
 # What a run imports sooner or later in any case, on a CPU or a GPU, without W&B.
 _NEEDED = (
     *("simplify.cli.app", "simplify.cli.train", "simplify.dispatch.here", "simplify.training.run"),
-    *("simplify.compare.picture", "simplify.compare.summary"),
+    *("simplify.compare.picture", "simplify.compare.summary", "numpy.random", "torch.utils.serialization.config"),
 )
 
 
 def main() -> None:
-    """Return once in the process of each run, and run the command line there."""
+    """Go on in the process of each run, and run the command line there."""
     heed_signals()
     words = _in_a_run()
     from simplify.cli import main as command_line
 
     sys.argv = ["simplify", *words]
-    command_line()
+    _end(_run(command_line))
+
+
+def _run(command_line: Callable[[], object]) -> int:
+    """The exit code that Python would give it."""
+    try:
+        command_line()
+    except SystemExit as ended:
+        return ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+    except BaseException as error:
+        sys.excepthook(type(error), error, error.__traceback__)
+        return 1
+    return 0
+
+
+def _end(code: int) -> NoReturn:
+    """End the process as Python would, threads, exit handlers and output; but take nothing down.
+
+    A fork would copy the 130 MiB of modules which it shares with its parent, to throw them away.
+    """
+    with contextlib.suppress(Exception):  # both as multiprocessing ends its forks
+        threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    parting()  # all is written
+    os._exit(code)
 
 
 def _in_a_run() -> list[str]:
@@ -67,10 +94,14 @@ def _is_closed(orders: int) -> bool:
 
 
 def load() -> None:
-    """Import what every run needs. What is wrong with pictures is said by a run that draws one."""
+    """Import what every run needs, and look up what is the same for all: the versions, and which code this is.
+
+    What is wrong with pictures is said by a run that draws one.
+    """
     for name in _NEEDED:
         importlib.import_module(name)
     importlib.import_module("simplify.compare.canvas").preload()
+    importlib.import_module("simplify.runs.provenance").provenance([])
 
 
 def _be_a_run(order: dict[str, Any], answers: int) -> None:

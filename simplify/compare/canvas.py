@@ -102,9 +102,14 @@ def load() -> None:
 
 
 def preload() -> None:
-    """The same ahead of time, for processes to come; what is wrong is said where there is a picture to draw."""
-    with contextlib.suppress(Exception):
-        load()
+    """The same ahead of time, for processes to come; what is wrong is said where there is a picture to draw.
+
+    What the first picture of a process looks up, fonts above all, is looked up here.
+    """
+    with contextlib.suppress(Exception), drawing():
+        figure = new_figure(1, 1)
+        figure.add_subplot().set_title("a")
+        figure.savefig(io.BytesIO(), format="png")
 
 
 def part(name: str) -> Any:

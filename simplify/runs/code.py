@@ -33,17 +33,23 @@ _DIFF = (
 _State = dict[str, Any]
 
 
-def code_hash(package: Path = PACKAGE) -> str:
+def code_hash(package: Path | None = None) -> str:
     """Twelve digits over the package's sources, the same in a checkout, a snapshot and an installed wheel.
 
-    The YAML files are left out: what they came to is in a run's config.yaml.
+    None: of the running code, as it was when first asked. The YAML files are left out: what they came to is in a run's
+    config.yaml.
     """
+    return _running_hash() if package is None else _hash(package)
+
+
+def _hash(package: Path) -> str:
     digest = hashlib.sha256()
     for name in sorted(_files(package)):
         if not name.endswith(".py") and "assets" not in name.split("/"):
             continue
         try:
-            data = (package / name).read_bytes()
+            with open(os.path.join(package, name), "rb") as file:
+                data = file.read()
         except FileNotFoundError:  # an editor's passing file
             continue
         digest.update(os.fsencode(f"{name}\0{len(data)}\0") + data)
@@ -121,17 +127,21 @@ def snapshot(into: Path) -> Path:
 def _files(folder: Path) -> Iterator[str]:
     """The files below `folder` that are no by-products, by relative path. A link to a parent is not followed."""
     for place, folders, names in os.walk(folder, followlinks=True):
-        here = Path(place)
-        real = here.resolve()
         folders[:] = [
             name
             for name in folders
-            if name != "__pycache__" and not name.startswith(".") and not real.is_relative_to((here / name).resolve())
+            if name != "__pycache__" and not name.startswith(".") and not _leads_up(os.path.join(place, name))
         ]
+        inside = Path(place).relative_to(folder).as_posix()
         for name in names:
             hidden = name.startswith(".") or name.endswith(".pyc")
-            if not hidden and (here / name).is_file():  # a link may lead nowhere
-                yield (here / name).relative_to(folder).as_posix()
+            if not hidden and os.path.isfile(os.path.join(place, name)):  # a link may lead nowhere
+                yield name if inside == "." else f"{inside}/{name}"
+
+
+def _leads_up(path: str) -> bool:
+    """Whether it is a link to a folder that holds it."""
+    return os.path.islink(path) and Path(path).parent.resolve().is_relative_to(Path(path).resolve())
 
 
 def _copy(source: Path, target: Path, leave_out: Path | None = None) -> None:
@@ -143,6 +153,11 @@ def _copy(source: Path, target: Path, leave_out: Path | None = None) -> None:
 
 def _code_at(top: Path | None) -> tuple[_State | None, bytes]:
     return _running() if top is None else _look(top)
+
+
+@functools.cache
+def _running_hash() -> str:
+    return _hash(PACKAGE)
 
 
 @functools.cache

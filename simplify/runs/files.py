@@ -7,7 +7,7 @@ import errno
 import json
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -77,6 +77,13 @@ def read_yaml(path: Path, shape: type[Shape] | None = None) -> dict[str, Any] | 
             raise ValueError(str(error)) from None
 
     return _read(path, parse, shape)
+
+
+def yaml_text(data: Mapping[str, Any]) -> str:
+    """Plain `data` as YAML, in its own order."""
+    import yaml
+
+    return yaml.dump(data, Dumper=getattr(yaml, "CSafeDumper", yaml.SafeDumper), sort_keys=False)  # C: as above
 
 
 def _read(path: Path, parse: Callable[[bytes], Any], shape: type[Shape] | None) -> dict[str, Any] | None:

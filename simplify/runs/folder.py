@@ -27,15 +27,13 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from simplify.config import RunConfig, validate
 from simplify.disk import expanded
 from simplify.errors import AlreadyRunning, RunFolderError
 from simplify.locks import Taken, acquire
 from simplify.runs import shapes
 from simplify.runs.code import code_hash
-from simplify.runs.files import read_json, take_away, write_json, write_whole
+from simplify.runs.files import read_json, take_away, write_json, write_whole, yaml_text
 from simplify.runs.metrics import MetricsFile, read_metrics
 from simplify.runs.process import this_process
 
@@ -135,7 +133,7 @@ class RunFolder:
 
     def keep_config(self, data: dict[str, Any]) -> None:
         """Write config.yaml."""
-        write_whole(self.path / "config.yaml", yaml.safe_dump(as_kept(data), sort_keys=False))
+        write_whole(self.path / "config.yaml", yaml_text(as_kept(data)))
 
     def keep_tokeniser(self, source: Path) -> None:
         """Keep a copy of the corpus' tokenizer.json: with it the model is of use without the corpus."""

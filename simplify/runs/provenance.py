@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import platform
 import socket
 import sys
@@ -27,6 +28,7 @@ def provenance(command: list[str]) -> dict[str, Any]:
     }
 
 
+@functools.cache
 def _versions() -> dict[str, str | None]:
     found: dict[str, str | None] = {}
     for name in _PACKAGES:
