@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import platform
 import re
 import subprocess
 from collections.abc import Sequence
@@ -14,10 +15,12 @@ from simplify.display import tell_aside
 
 CPU = "cpu"
 VISIBLE = "CUDA_VISIBLE_DEVICES"
+BF16 = ("amx_bf16", "avx512_bf16")  # instructions that multiply bf16, by Linux' names
 PROMISED = "SIMPLIFY_LANE_GPU"  # the GPU that a lane gives its runs: they do not train on the CPU instead
 _PATIENCE = (3.0, 20.0)  # seconds for nvidia-smi: until a word is said, and in all
 _DRIVER = Path("/proc/driver/nvidia/gpus")
 _GPU = re.compile(r"GPU (\d+): .*\(UUID: (GPU-[^)]+)\)")
+_CPUINFO = Path("/proc/cpuinfo")
 _PART = re.compile(r"\s+MIG .*\(UUID: (MIG-[^)]+)\)")  # a GPU that is cut into instances
 
 
@@ -36,6 +39,26 @@ class Gpu:
     index: str
     uuid: str
     parts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Processor:
+    """The CPU: what it calls itself, and those of its instructions that multiply bf16."""
+
+    name: str
+    bf16: tuple[str, ...]
+
+
+def processor() -> Processor:
+    """This machine's, as Linux tells it; elsewhere only its name is known."""
+    try:
+        text = _CPUINFO.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        text = ""
+    told = dict(re.findall(r"^(model name|flags)\s*:\s*(.*)$", text, re.MULTILINE))
+    flags = told.get("flags", "").split()
+    name = told.get("model name", "").strip() or platform.processor() or platform.machine()
+    return Processor(name, tuple(flag for flag in BF16 if flag in flags))
 
 
 def slots(lanes: int | None, use_gpus: bool = True) -> list[Slot]:

@@ -26,8 +26,8 @@ ROOMS: dict[str, set[str]] = {
     "compose": {"choices", "config", "disk", "errors"},
     "zoo": {"config"},
     "data": {"config", "disk", "display", "errors", "locks"},
-    "runs": {"choices", "config", "data", "disk", "display", "locks", "program", "zoo", "errors"},
-    "training": {"config", "data", "disk", "display", "errors", "runs", "zoo"},
+    "runs": {"choices", "config", "data", "disk", "display", "locks", "machine", "program", "zoo", "errors"},
+    "training": {"config", "data", "disk", "display", "errors", "machine", "runs", "zoo"},
     "dispatch": {"config", "data", "display", "errors", "locks", "machine", "program", "runs", "training"},
     "tune": {"config", "errors"},
     "sweep": {

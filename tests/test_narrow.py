@@ -31,7 +31,8 @@ Cli = Callable[..., Any]
 Screen = Callable[..., list[str]]
 PAPER = ROOT / "sweeps" / "paper"
 # A budget in hours needs no step measured.
-PLAN = ["scale=nano", *TINY_DATA, "train.steps=null", "train.hours=0.1", "wandb.mode=disabled", "--plan"]
+PLAN = ["scale=nano", *TINY_DATA, "train.steps=null", "train.hours=0.1", "train.precision=fp32"]
+PLAN += ["wandb.mode=disabled", "--plan"]
 
 
 @pytest.fixture

@@ -103,6 +103,9 @@ def _work_on(
 
     with kept.lock(), meter(kept.folder.path.name, 1.0) as shown:
         restored, device = restore_run(kept.folder, config), choose_device(config, None)
+        about = kept.folder.about().get("device", {})
+        if about.get("kind") == device.kind:  # where it was pre-trained `auto` is what it was then
+            device = device.in_precision(about.get("precision") or device.precision)
         todo = kept.missing(tasks, seeds)
         inputs: Inputs | None = None
         stop.defer()

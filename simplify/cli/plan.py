@@ -9,6 +9,7 @@ from simplify.cli.duration import between, is_sure, known_by
 from simplify.cli.plan_table import print_runs_of
 from simplify.display import console, short_time
 from simplify.machine import cores
+from simplify.runs.precision import Answer
 from simplify.sweep.estimate import Estimate
 from simplify.sweep.file import paragraphs
 from simplify.sweep.plan import Plan
@@ -81,7 +82,9 @@ def _dropped(gone: Sequence[Recorded]) -> list[str]:
     return [f"dropped since the last time: {names}"] if gone else []
 
 
-def plan_as_data(plan: Plan, estimate: Estimate, gone: Sequence[Recorded]) -> dict[str, Any]:
+def plan_as_data(
+    plan: Plan, estimate: Estimate, gone: Sequence[Recorded], auto: Answer | None = None
+) -> dict[str, Any]:
     """The plan for --json."""
     runs = [
         {
@@ -101,5 +104,6 @@ def plan_as_data(plan: Plan, estimate: Estimate, gone: Sequence[Recorded]) -> di
         "wrong": list(plan.wrong),
         "missing": list(plan.missing),
         "corpora": list(plan.corpora),
+        "auto_precision": {"precision": auto.precision, "why": auto.why} if auto else None,
     }
     return {"runs": runs, "axes": plan.axes, **told, "dropped": [run.folder for run in gone]}

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from simplify.cli.baseline import label_slips, planned_line
 from simplify.cli.manage import say_cancelled, say_started
 from simplify.cli.plan import device_hours, plan_as_data, show_plan
-from simplify.cli.plan_time import estimate, lanes_of
+from simplify.cli.plan_time import auto_precision, estimate, lanes_of
 from simplify.cli.question import Options, Question, read_question
 from simplify.compose import shell_lines
 from simplify.config import RunConfig
@@ -37,15 +37,16 @@ def sweep_command(words: Sequence[str], options: Options) -> None:
         plan = _plan(question, options)  # tells of a corpus that it prepares
         if slips := label_slips(plan, question.source):
             raise ConfigError(*_with_file(question, slips))
-        ahead = estimate(plan, options.measure)
+        auto = auto_precision(plan)
+        ahead = estimate(plan, options.measure, auto)
     todo = _todo(plan, options.retry)
     record = read_record(record_path(plan.root, question.name))
     gone = [] if plan.missing else dropped(record, {folder.run_id for _, folder in plan.known})
     if options.as_json:
-        answer("sweep", plan_as_data(plan, ahead, gone))
+        answer("sweep", plan_as_data(plan, ahead, gone, auto))
         return
     show_plan(plan, ahead, gone, header(question.file) if question.file else [], lanes_of(plan))
-    for line in (*plan.corpora, *_of_the_shell(plan)):
+    for line in (*([auto.line] if auto else []), *plan.corpora, *_of_the_shell(plan)):
         say(line)
     if line := planned_line(plan, question.source.report.baseline):
         say(line)
@@ -164,6 +165,7 @@ def _dispatch(
     if not plan.known:
         return
     run_root(plan.runs[0].config)  # writable, or said in a line
+    auto_precision(plan, keep=True)  # one answer for all lanes
     save_patch(plan.root)
     if silence := git_silence():
         tell(silence)

@@ -77,7 +77,9 @@ class TrainConfig(Settings):
     checkpoint_every: int = Field(500, ge=1, description="steps between two checkpoints")
     checkpoint_minutes: float = Field(10, gt=0, description="at most so many minutes between two checkpoints")
     precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
-        "auto", description="auto: bf16 on a GPU that has it, else fp32; kept for the run's whole life"
+        "auto",
+        description="auto: bf16 on a GPU that has it, and on a CPU that is clearly faster in it, else fp32; kept for "
+        "the run's whole life",
     )
     device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="auto: cuda, else mps, else cpu")
     compile: Literal["auto", True, False] = Field(

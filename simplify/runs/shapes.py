@@ -7,7 +7,7 @@ are not named here may hold anything.
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, StringConstraints
 
@@ -101,6 +101,20 @@ class Device(Shape):
 
     kind: str | None = None
     precision: str | None = None
+
+
+class PrecisionAnswer(Shape):
+    """What train.precision=auto is in a run root."""
+
+    precision: Literal["fp32", "bf16"]
+    why: str
+
+
+class Bf16Speed(Shape):
+    """How much faster bf16 was measured to be."""
+
+    median: float
+    quarter: float
 
 
 class About(Shape):

@@ -47,12 +47,13 @@ class Terms:
     measure: bool = False  # steps, for up to two minutes
     product: bool = True  # a product of matrices, where it is needed and not known
     own_load: float = 0.0  # cores that runs of ours use now
+    auto: str = "fp32"  # what train.precision=auto is on this CPU
     note: Callable[[str], None] = lambda _: None  # told before something is measured that takes seconds
 
 
 def estimate_times(configs: Sequence[RunConfig], terms: Terms = Terms()) -> Estimate:
     """How long each run will take. Raises nothing: what cannot be told is unknown, and `problem` says why."""
-    keys = [None if config.train.hours is not None else _key(config, terms.lanes) for config in configs]
+    keys = [None if config.train.hours is not None else _key(config, terms) for config in configs]
     groups: dict[_Work, RunConfig] = {}
     for key, config in zip(keys, configs, strict=True):
         if key is not None:
@@ -76,8 +77,8 @@ class _Work:
         return Key(self.place.name, self.work)
 
 
-def _key(config: RunConfig, lanes: int) -> _Work:
-    return _Work(place_of(config, lanes), work_of(config))
+def _key(config: RunConfig, terms: Terms) -> _Work:
+    return _Work(place_of(config, terms.lanes, terms.auto), work_of(config))
 
 
 def run_time(config: RunConfig, step: Time | None) -> Time | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import signal
@@ -14,6 +15,7 @@ from typing import Any
 
 from simplify.config import RunConfig
 from simplify.program import program
+from simplify.runs.precision import Speed
 from simplify.sweep.places import Place
 from simplify.sweep.timings import answer_of
 
@@ -43,6 +45,17 @@ def measure_product(config: RunConfig, place: Place) -> float | str:
     asked = [config.model_dump(mode="json")]
     found, reason, _ = _ask(module, asked, _environment(place.threads), _TIMEOUT)
     return found[0] if found else reason
+
+
+@functools.cache
+def measure_bf16() -> Speed | None:
+    """How much faster this CPU is in bf16 than in fp32; None where it could not be measured."""
+    words, environment = program(module="simplify.training.bf16"), _environment(1)
+    try:
+        done = subprocess.run(words, capture_output=True, env=environment, timeout=_TIMEOUT, check=True)
+        return Speed(**json.loads(done.stdout))
+    except (OSError, subprocess.SubprocessError, ValueError, TypeError):
+        return None
 
 
 def _environment(threads: int | None) -> dict[str, str]:

@@ -34,14 +34,14 @@ class Place(NamedTuple):
         return (self.kind, self.precision) == ("cpu", "fp32")
 
 
-def place_of(config: RunConfig, lanes: int = 1) -> Place:
-    """Where a run computes, alone or beside `lanes` - 1 others that share the CPU."""
+def place_of(config: RunConfig, lanes: int = 1, auto: str = "fp32") -> Place:
+    """Where a run computes, alone or beside `lanes` - 1 others that share the CPU; `auto`: that precision on a CPU."""
     kind, precision = config.train.device, config.train.precision
     if kind == "auto":
         kind = "cuda" if gpus() else "auto" if sys.platform == "darwin" else "cpu"
     if kind != "cpu":
         return Place(kind, precision, None)
-    return Place(kind, "fp32" if precision == "auto" else precision, _threads(config, lanes))
+    return Place(kind, auto if precision == "auto" else precision, _threads(config, lanes))
 
 
 def _threads(config: RunConfig, lanes: int) -> int | None:
@@ -52,7 +52,7 @@ def _threads(config: RunConfig, lanes: int) -> int | None:
 def is_there(place: Place, facts: Mapping[str, Any], asked_precision: str) -> bool:
     """Whether a device that a run or a bench has noted of itself, on this machine, is that place.
 
-    `asked_precision` is the setting: auto is another one only on a CPU, where it is known to be fp32.
+    `asked_precision` is the setting: what auto comes to is known on a CPU alone.
     """
     kind, threads = facts.get("kind"), facts.get("cpu_threads")
     if place.kind != kind:

@@ -9,7 +9,7 @@ import platform
 import resource
 import sys
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -17,6 +17,10 @@ import torch
 from simplify.config import RunConfig
 from simplify.display import tell_aside
 from simplify.errors import ConfigError
+from simplify.machine import processor
+from simplify.runs.folder import root_path
+from simplify.runs.precision import Answer, auto_on_cpu
+from simplify.training.bf16 import measure_bf16
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -27,11 +31,16 @@ class Device:
 
     kind: str  # cpu, cuda or mps
     precision: str  # fp32, bf16 or fp16
+    why: str = ""  # of a precision that nobody has stated
 
     @property
     def torch(self) -> torch.device:
         """torch's own object."""
         return torch.device(self.kind)
+
+    def in_precision(self, precision: str) -> Device:
+        """The same device in another precision."""
+        return replace(self, precision=precision)
 
     def autocast(self) -> AbstractContextManager[Any]:
         """The context of forward passes; weights and gains stay in fp32."""
@@ -60,7 +69,7 @@ class Device:
 
     def facts(self) -> dict[str, Any]:
         """What run.json says of it."""
-        name = torch.cuda.get_device_name() if self.kind == "cuda" else _processor()
+        name = torch.cuda.get_device_name() if self.kind == "cuda" else processor().name
         return {
             "device": {
                 "kind": self.kind,
@@ -72,12 +81,13 @@ class Device:
         }
 
 
-def choose_device(config: RunConfig, recorded_precision: str | None, local_rank: int = 0) -> Device:
+def choose_device(config: RunConfig, recorded_precision: str | None, local_rank: int = 0, keep: bool = False) -> Device:
     """The device of `train.device` and the precision of `train.precision`.
 
     `auto` precision is decided at the run's first start and kept (`recorded_precision`): a run that
-    moves to another machine must not change its arithmetic half-way. Process `local_rank` of this
-    machine takes the GPU of that number. Raises ConfigError.
+    moves to another machine must not change its arithmetic half-way. `keep` holds the runs that begin later to what is
+    decided (`simplify.runs.precision`). Process `local_rank` of this machine takes the GPU of that number. Raises
+    ConfigError.
     """
     if config.cluster.cpu_threads is not None:
         torch.set_num_threads(config.cluster.cpu_threads)
@@ -86,15 +96,28 @@ def choose_device(config: RunConfig, recorded_precision: str | None, local_rank:
         torch.cuda.set_device(local_rank % torch.cuda.device_count())  # a task may see its own GPU alone
     elif kind == "cpu":
         _keep_memory()
-    precision = config.train.precision
+    precision, why = config.train.precision, ""
     if precision == "auto":
-        precision = recorded_precision or ("bf16" if kind == "cuda" and torch.cuda.is_bf16_supported() else "fp32")
+        precision, why, _ = _auto(config, kind, keep) if recorded_precision is None else _begun(recorded_precision)
     if precision == "fp16" and kind == "cpu":
         raise ConfigError(
             "train.precision=fp16: has no use on a CPU, which has no fast fp16; valid with train.device=cpu: "
             "auto, fp32, bf16"
         )
-    return Device(kind, precision)
+    return Device(kind, precision, why)
+
+
+def _auto(config: RunConfig, kind: str, keep: bool) -> Answer:
+    """What a run that begins now is trained in."""
+    if kind == "cpu":
+        return auto_on_cpu(root_path(config.run_root), config, measure_bf16, keep)
+    if kind == "cuda" and torch.cuda.is_bf16_supported():
+        return Answer("bf16", "this GPU has it")
+    return Answer("fp32", "this GPU has no bf16" if kind == "cuda" else f"bf16 is not taken on {kind}")
+
+
+def _begun(precision: str) -> Answer:
+    return Answer(precision, "the run began in it")
 
 
 def out_of_memory(error: Exception) -> bool:
@@ -151,11 +174,3 @@ def _say_what_is_not_there(kind: str) -> None:
     if said and not said.startswith("-"):
         with contextlib.suppress(OSError, ValueError):  # nobody may be there to read it
             tell_aside(f"CUDA_VISIBLE_DEVICES={said}: torch sees no such GPU; this is {kind}")
-
-
-def _processor() -> str:
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as lines:
-            return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()

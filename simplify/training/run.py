@@ -9,6 +9,7 @@ from typing import Any
 from simplify.display import tell
 from simplify.display.progress import Meter, meter, quiet_meter
 from simplify.errors import Interrupted, TrainingFailed, TryAgain
+from simplify.runs.precision import Answer
 from simplify.runs.process import beating
 from simplify.runs.result import result_of
 from simplify.runs.silence import forget_ranks, rank_heartbeat
@@ -32,7 +33,8 @@ def train_run(task: Task, stop: StopRequest) -> dict[str, Any]:
     """
     config, folder, world = task.config, task.folder, task.world
     recorded = folder.about().get("device", {}).get("precision")
-    device = choose_device(config, world.share(recorded), world.local_rank)
+    device = choose_device(config, world.share(recorded), world.local_rank, keep=True)
+    device = device.in_precision(world.share(device.precision))  # process 0's, wherever the others are
     saved = checkpoint.newest(folder.checkpoints, folder.run_id, tell)
     first = saved.step if saved else 0
     if world.leads:
@@ -142,3 +144,5 @@ def _announce(shown: Meter, task: Task, trainer: Trainer, device: Device, first:
         f"{config.block.name} {config.model.name} on {device.kind} in {device.precision}: "
         f"{begin}{config.train.batch_tokens:,} tokens a step{accum}"
     )
+    if device.why:
+        shown.note(Answer(device.precision, device.why).line)
