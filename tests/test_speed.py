@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +12,16 @@ from conftest import TINY
 from report_tools import falling, make_run, runs_of
 
 from simplify.bench.record import Measured, entry
-from simplify.compare.benched import colours_of, with_bench
+from simplify.compare.benched import colours_of, labels_of, with_bench
+from simplify.compare.canvas import save
 from simplify.compare.comparison import comparison
 from simplify.compare.latex import latex_table
+from simplify.compare.look import Look
 from simplify.compare.notes import notes_of
 from simplify.compare.overlap import at_once
 from simplify.compare.report import numbers
 from simplify.compare.speed import choose, remarks, speed_table
-from simplify.compare.speed_chart import draw_speed
+from simplify.compare.speed_chart import InReport, draw_speed
 from simplify.compare.tables import rows_of
 from simplify.compose import compose_run
 from simplify.runs.benches import keep_bench, read_benches
@@ -171,3 +174,30 @@ def test_a_speed_that_is_not_decided_is_no_plain_number_anywhere(tmp_path: Path)
     assert told == {"pre_ln": None} | dict.fromkeys(("sas", "parallel", "sas_p"), "not decided")
     assert any(note.startswith("tokens/s not decided") for note in notes_of(found))
     assert "1.11" not in latex_table(found, (), ("speed", "loss"), 3.25)[0]
+
+
+@pytest.mark.parametrize(("width", "title"), [(1.5, True), (3.25, False)])
+def test_the_chart_is_one_of_the_reports_figures(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, width: float, title: bool
+) -> None:
+    """Its width, letters, title and labels; and no text is cut off at any width."""
+    for created, mode in enumerate(("train", "decode_8"), start=1):
+        kept(tmp_path, ["pre_ln", "sas", "sas_p_no_norm"], f"2026-01-0{created}T00:00:00Z", mode=mode)
+    kept(tmp_path, ["pre_ln", "sas"], "2026-01-04T00:00:00Z", device="NVIDIA H100 80GB HBM3")
+    speed, drawn = choose(read_benches(tmp_path)), list[Any]()
+    assert speed is not None
+    make_run(tmp_path, ["block=sas"], falling(4.0))
+    labels = labels_of(comparison(runs_of(tmp_path)), speed, {"sas": "no $W_P$", "pre_ln": "Pre-LN"})
+    assert labels == {"pre_ln": "Pre-LN", "sas": "no $W_P$", "sas_p_no_norm": "sas_p_no_norm"}
+
+    def measured(figure: Any, path: Path) -> None:
+        figure.draw_without_rendering()
+        drawn.append(figure.get_tightbbox())
+        save(figure, path)
+
+    monkeypatch.setattr("simplify.compare.speed_chart.save", measured)
+    draw_speed(speed, tmp_path / "a.svg", within=InReport(Look(title, "serif", width), {}, labels))
+    text = re.sub("<!--.*?-->", "", (tmp_path / "a.svg").read_text(), flags=re.DOTALL)
+    assert f'width="{width * 72:g}pt"' in text and "STIXGeneral" in text and "DejaVu" not in text
+    assert ("AMD EPYC" in (tmp_path / "a.svg").read_text()) == title and "Pre-LN" in text and "$W_P$" not in text
+    assert all(box.x0 > -0.02 and box.x1 < width + 0.02 and box.y0 > -0.02 for box in drawn), drawn

@@ -26,6 +26,14 @@ def colours_of(found: Comparison, speed: Speed) -> dict[str, str]:
     return {name: variant.style.colour for name, variant in reversed(pairs)}
 
 
+def labels_of(found: Comparison, speed: Speed, labels: Mapping[str, str]) -> dict[str, str]:
+    """What a bench's variants are called, by their names in the bench: as the report's labels have it."""
+    shown = {variant.printed: variant.label for variant in found.variants} | dict(labels)
+    names = [entry.name for entry in speed.entries]
+    called = {name: shown.get(name) or " ".join(shown.get(word, word) for word in name.split()) for name in names}
+    return {name: " ".join(label.split()) or name for name, label in called.items()}
+
+
 def _row(row: Row, base: Entry, entries: Mapping[str, Entry]) -> Row:
     if row.base is None or row.is_base or not _is_of(base, row.base):
         return row

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from simplify.compare.asked import as_data
-from simplify.compare.benched import colours_of
+from simplify.compare.benched import colours_of, labels_of
 from simplify.compare.canvas import FORMATS, NotDrawn
 from simplify.compare.comparison import Comparison, Row
 from simplify.compare.draw import draw_panels
@@ -22,7 +22,7 @@ from simplify.compare.options import ReportOptions
 from simplify.compare.page import write_page
 from simplify.compare.sections import OVERVIEW, drawn_of, sections_of
 from simplify.compare.shared import said_first
-from simplify.compare.speed_chart import draw_speed
+from simplify.compare.speed_chart import InReport, draw_speed
 from simplify.compare.tables import rows_of
 from simplify.compare.variants import unused_labels
 from simplify.display import tell_lacking
@@ -76,9 +76,11 @@ def write_report(found: Comparison, options: ReportOptions, out: Path) -> Writte
         with _each_for_itself(pictures[name]):
             draw_panels(panels, "", pictures[name], width, options.look)
     if options.speed is not None:
+        names_of_it = labels_of(found, options.speed, options.labels)
+        within = InReport(options.look, colours_of(found, options.speed), names_of_it)
         for path in pictures["speed"]:
             with _each_for_itself([path]):
-                draw_speed(options.speed, path, colours=colours_of(found, options.speed))
+                draw_speed(options.speed, path, within)
     for name in earlier - set(names):
         if name == Path(name).name:
             (out / name).unlink(missing_ok=True)
