@@ -9,12 +9,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from simplify.cli.study import is_done
 from simplify.display import agreed, can_ask, tell
 from simplify.errors import ConfigError, UserError
 from simplify.runs.folder import root_path
 from simplify.runs.queue import Queue, read_job
 from simplify.runs.slurm import Array, arrays_folder, open_arrays, read_array
 from simplify.runs.store import RunStore, RunView
+from simplify.runs.studies import code_of, study_names
 
 _ASIDE = re.compile(r".+-[0-9a-f]{10}\.old-\d+")
 _CHECKPOINT = "step-*"
@@ -95,6 +97,7 @@ def _unused_code(root: Path, queue: Queue, arrays: Iterable[Array]) -> list[Path
     jobs = [read_job(path) for path in queue.waiting().values()]
     jobs += [array.job(0) for array in arrays]  # all runs of an array have one code
     used = {job.code for job in jobs if job}
+    used |= {code_of(root, name) or "" for name in study_names(root) if not is_done(root, name)}
     return [path for path in (root / ".code").glob("*") if str(path) not in used]
 
 

@@ -41,6 +41,8 @@ def doctor_command(words: Sequence[str], conf: Path | None, write: str | None, j
     look = look_from_node(config.cluster, root) if job else None
     if look is not None:
         tell(_seen(look, root))
+        if not look.problem:
+            tell(_next_phases(look))
     if write is not None:
         _write(write, config.cluster, site, overlay_dir(conf), look)
     if look is not None and look.problem:
@@ -82,6 +84,16 @@ def _seen(look: Look, root: Path) -> str:
         return f"from a node: FAILED: {look.problem} (the run root is {root})"
     gpus = f"{look.gpus} GPU{'s' if look.gpus != 1 else ''}"
     return f"from a node ({look.node}): {root} can be written; Python {look.python}, torch {look.torch}, {gpus}"
+
+
+def _next_phases(look: Look) -> str:
+    """Who submits the later phases of a tuned sweep."""
+    if not look.no_sbatch:
+        return "jobs may submit jobs: a tuned sweep goes on by itself, phase after phase"
+    return (
+        f"jobs may not submit jobs ({look.no_sbatch}): a tuned sweep goes on while simplify watch FILE stays with it "
+        "on this node, or when its command is typed again"
+    )
 
 
 def _write(name: str, cluster: ClusterConfig, site: Site, overlay: Path | None, look: Look | None) -> None:

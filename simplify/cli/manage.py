@@ -6,27 +6,31 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
+from simplify.cli.advance import go_on
+from simplify.cli.dispatch import dispatch_all, say_started
 from simplify.cli.select import Selected, is_setting, select
+from simplify.cli.study import is_done
 from simplify.cli.table import counted
 from simplify.compose import with_settings
 from simplify.config import RunConfig
 from simplify.dispatch.asked import Asked
 from simplify.dispatch.cancel import Cancelled, cancel
-from simplify.dispatch.launch import Started
-from simplify.dispatch.local import dispatch, wake_lanes
-from simplify.display import tell
-from simplify.errors import ConfigError, TryAgain, UserError
+from simplify.dispatch.follow import cancel_follow_ups
+from simplify.dispatch.local import wake_lanes
+from simplify.display import tell, tell_aside
+from simplify.errors import ConfigError, SimplifyError, TryAgain, UserError
 from simplify.runs.files import writing
-from simplify.runs.folder import RunFolder, root_path
+from simplify.runs.folder import root_path
 from simplify.runs.identity import run_id
 from simplify.runs.queue import Queue
 from simplify.runs.store import RunView
+from simplify.runs.studies import answers_in, hold, is_answer, is_study, release, study_names
 from simplify.sweep.record import command_of, records
 
-Runs = Sequence[tuple[RunFolder, RunConfig]]
 _AGAIN = ("failed", "lost")
 _UNKNOWN = "{}: no configuration can be read there; repeat the command that asked for it"
 _AGAIN_BY_NAME = (*_AGAIN, "stopped", "cancelled")
+_WAITS_FOR = (*_AGAIN_BY_NAME, "new")  # new: a tuned sweep's, taken out of the queue before they began
 
 
 def cancel_command(words: Sequence[str], run_root: Path | None) -> None:
@@ -34,12 +38,44 @@ def cancel_command(words: Sequence[str], run_root: Path | None) -> None:
     if not words:
         raise ConfigError("cancel: which runs? valid: a sweep file, names or ids of runs, settings such as block=sas")
     chosen = select(words, run_root)
+    if chosen.studies:
+        _hold(chosen)
+        chosen = select(words, run_root)  # what was begun until then
     active = [run for run in chosen.runs if run.state in ("queued", "running", "unknown")]
     if not active:
         tell("nothing to cancel: none of them waits or is being trained")
         return
     with writing(chosen.store.root):
         say_cancelled(cancel(Queue(chosen.store.root), {run.run_id for run in active}))
+
+
+def _hold(chosen: Selected) -> None:
+    """Let tuned sweeps begin nothing more."""
+    root = chosen.store.root
+    for record in chosen.studies:
+        if is_done(root, record.name):
+            continue
+        with writing(root):
+            hold(root, record.name)
+            cancel_follow_ups(root, record.name)
+        tell(f"{record.name}: begins nothing more, until simplify retry {record.name} or the sweep's command is typed")
+
+
+def _let_go_on(chosen: Selected, words: Sequence[str]) -> bool:
+    """Let tuned sweeps begin what they wait for; without words, what they have never begun. Whether any did."""
+    root, went_on = chosen.store.root, False
+    names = [record.name for record in chosen.studies] if words else study_names(root)
+    for name in names:
+        if words:
+            with writing(root):
+                release(root, name)
+        try:
+            went_on = bool(go_on(root, name, _WAITS_FOR if words else ())[1]) or went_on
+        except SimplifyError as error:
+            if words:
+                raise
+            tell_aside(f"simplify: {name}: {error}")
+    return went_on
 
 
 def say_cancelled(found: Cancelled) -> None:
@@ -56,8 +92,14 @@ def say_cancelled(found: Cancelled) -> None:
 def retry_command(words: Sequence[str], run_root: Path | None, changes: Sequence[str], command: list[str]) -> None:
     """Train failed and lost runs again from their checkpoints; what is named by itself also if it was stopped."""
     chosen = select(words, run_root)
+    if went_on := _let_go_on(chosen, words):
+        chosen = select(words, run_root)
     by_name = bool(words) and not chosen.sweeps
     again = [run for run in chosen.runs if run.state in (_AGAIN_BY_NAME if by_name else _AGAIN)]
+    answers = () if by_name else answers_in(chosen.store.root)
+    again = [run for run in again if not is_answer(run.run_id, run.facts.error, answers)]
+    if not again and went_on:
+        return
     if not again:
         states = counted([run.state for run in chosen.runs])
         tell(f"nothing to train again: none has failed or is lost ({states})")
@@ -90,6 +132,8 @@ def _say_unqueued(chosen: Selected, words: Sequence[str]) -> None:
     """The command that brings back runs that a sweep asked for, and that have never begun and wait nowhere."""
     begun = {run.run_id for run in chosen.runs if run.state != "new"}
     for record in [] if any(map(is_setting, words)) else chosen.sweeps if words else records(chosen.store.root):
+        if is_study(chosen.store.root, record.name):
+            continue  # it says so itself
         left = [run for run in record.runs if run.run_id not in begun]
         if left:
             root = chosen.store.root
@@ -99,18 +143,6 @@ def _say_unqueued(chosen: Selected, words: Sequence[str]) -> None:
                 "began, or a file of the queue was lost); they come back with "
                 f"{shlex.join([*command_of(record), *elsewhere])}"
             )
-
-
-def dispatch_all(root: Path, runs: Runs, asked: Asked) -> tuple[int, Started | None]:
-    """Runs to the lanes or to Slurm, as each one's cluster says; how many were added, and the lanes if any were."""
-    local = [(folder, config) for folder, config in runs if config.cluster.kind == "local"]
-    others = [(folder, config) for folder, config in runs if config.cluster.kind == "slurm"]
-    added, started = dispatch(root, local, asked) if local or not others else (0, None)
-    if others:
-        from simplify.cli.slurm import submit_all
-
-        added += submit_all(root, others, asked)
-    return added, started
 
 
 def _config(run: RunView, changes: Sequence[str]) -> RunConfig:
@@ -128,12 +160,3 @@ def _config(run: RunView, changes: Sequence[str]) -> RunConfig:
 def _corpus(run: RunView) -> str | None:
     """The fingerprint of the corpus that a run has begun on."""
     return run.about.get("identity", {}).get("data", {}).get("corpus")
-
-
-def say_started(started: Started) -> None:
-    """How many lanes work now; raises UserError if none could be started."""
-    if started.problem:
-        raise UserError(f"lanes: {started.problem}; what is queued stays queued")
-    if started.alive:
-        plural = "lane works" if started.alive == 1 else "lanes work"
-        tell(f"{started.alive} {plural} in the background; this shell may be closed")

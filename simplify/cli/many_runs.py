@@ -247,3 +247,10 @@ def task(folder: Path) -> None:
     from simplify.cli.train import task_command
 
     task_command(folder)
+
+
+def advance(name: str, run_root: RunRoot = None) -> None:
+    """Let a tuned sweep go on: what a lane, or a job, runs after each of its runs."""
+    from simplify.cli.advance import advance_command
+
+    advance_command(name, run_root)

@@ -17,6 +17,7 @@ from simplify.runs.lookup import find_view, run_at, runs_named
 from simplify.runs.settings import flat
 from simplify.runs.state import STATES
 from simplify.runs.store import RunStore, RunView
+from simplify.runs.studies import is_study
 from simplify.runs.words import as_word, in_order
 from simplify.sweep.record import PAPER, Record, records, records_of
 
@@ -33,6 +34,12 @@ class Selected:
     sweeps: list[Record]
     unstarted: list[str]  # folder names of runs that a chosen sweep knows and nothing else does
     title: str  # the words, and the scale that they come to where it is not the file's own
+    whole: bool = False  # whether the words are sweeps alone, with nothing that narrows them
+
+    @property
+    def studies(self) -> list[Record]:
+        """The tuned sweeps that are chosen whole."""
+        return [record for record in self.sweeps if self.whole and is_study(self.store.root, record.name)]
 
 
 def is_setting(word: str) -> bool:
@@ -79,7 +86,8 @@ def select(words: Sequence[str], run_root: Path | None) -> Selected:
         shown = {run.run_id for run in found}
         sweeps = [sweep for sweep in sweeps if shown & {run.run_id for run in sweep.runs}] or sweeps
     title = " ".join(words) + _scale_of(sweeps, scale) or f"all runs of {store.root}"
-    return Selected(store, found, sweeps, [] if settings else list(unstarted.values()), title)
+    whole = bool(sweeps) and not (settings or ids or at)
+    return Selected(store, found, sweeps, [] if settings else list(unstarted.values()), title, whole)
 
 
 def _unbegun(word: str, root: Path, found: Sequence[RunView]) -> dict[str, str]:

@@ -10,6 +10,7 @@ from simplify.config import RunConfig
 from simplify.data.corpus import open_corpus
 from simplify.dispatch.asked import Asked
 from simplify.dispatch.batch import Request, Runs, script, test_only
+from simplify.dispatch.follow import follow_up
 from simplify.dispatch.slurm import Submitted, refuse_without_slurm, requests, submit
 from simplify.display import tell
 from simplify.errors import ConfigError, TryAgain
@@ -20,6 +21,7 @@ from simplify.runs.folders import find_folder
 from simplify.runs.identity import folder_name, run_id
 from simplify.runs.slurm import arrays_folder
 from simplify.runs.store import RunStore
+from simplify.runs.studies import is_study
 
 
 def submit_one(config: RunConfig, command: list[str], force: bool) -> None:
@@ -103,5 +105,16 @@ def submit_all(root: Path, runs: Runs, asked: Asked) -> int:
     if not runs:
         return 0
     submitted = submit(root, runs, asked)
+    if submitted.jobs and asked.sweep and is_study(root, asked.sweep):
+        _follow_up(root, asked.sweep, runs, submitted.jobs, asked.code)
     say_submitted(submitted)
     return submitted.added
+
+
+def _follow_up(root: Path, name: str, runs: Runs, jobs: Sequence[str], code: Path | None) -> None:
+    """A job behind those of a tuned sweep, should the last run die without a word; said where there is none."""
+    if why := follow_up(root, name, runs[0][1].cluster, jobs, code):
+        tell(
+            f"no job follows that sees what is next ({why}): if the last of these runs dies without a word, simplify "
+            f"watch {name} goes on, or simplify retry {name}"
+        )

@@ -10,6 +10,7 @@ from typing import Any
 
 from simplify.cli.eta import Eta
 from simplify.cli.select import Selected, select
+from simplify.cli.study import say_studies, study_data
 from simplify.cli.table import counted, print_runs
 from simplify.display import answer, is_heard, say, short_time, tell, tell_aside
 from simplify.errors import RunFolderError
@@ -20,13 +21,15 @@ from simplify.runs.lookup import find_view
 from simplify.runs.process import silent_for
 from simplify.runs.queue import Queue
 from simplify.runs.store import RunStore, RunView
+from simplify.runs.studies import answers_in, is_answer
 
 
 def status_command(words: Sequence[str], run_root: Path | None, as_json: bool) -> None:
     """How the chosen runs stand."""
     chosen = select(words, run_root)
     if as_json:
-        answer("status", {"runs": [run.row() for run in chosen.runs]})
+        tuned = [study_data(chosen.store.root, record) for record in chosen.studies]
+        answer("status", {"runs": [run.row() for run in chosen.runs], **({"tuned": tuned} if tuned else {})})
         return
     states = [*(run.state for run in chosen.runs), *("new" for _ in chosen.unstarted)]
     if not states:
@@ -37,11 +40,14 @@ def status_command(words: Sequence[str], run_root: Path | None, as_json: bool) -
     if needs := Eta(chosen.store).of(chosen.runs):
         say(f"{chosen.title}: {needs}")
     say_what_is_wrong(chosen)
+    say_studies(chosen.store.root, chosen.studies)
 
 
 def say_what_is_wrong(chosen: Selected) -> None:
     """A line for each failed run, and what to do about runs that nobody works on."""
     troubled = [run for run in chosen.runs if run.state in ("failed", "lost")]
+    answers = answers_in(chosen.store.root) if troubled else ()
+    troubled = [run for run in troubled if not is_answer(run.run_id, run.facts.error, answers)]
     for run in troubled[:10]:
         say(f"{run.name}: {run.state}: {cause(run)}")
     if troubled:

@@ -7,7 +7,8 @@ import sys
 from collections.abc import Sequence
 
 from simplify.cli.baseline import label_slips, planned_line
-from simplify.cli.manage import say_cancelled, say_started
+from simplify.cli.dispatch import say_started
+from simplify.cli.manage import say_cancelled
 from simplify.cli.plan import device_hours, plan_as_data, show_plan
 from simplify.cli.plan_time import auto_precision, estimate, lanes_of
 from simplify.cli.question import Options, Question, read_question
@@ -159,7 +160,7 @@ def _dispatch(
     options: Options,
     kept: Sequence[Recorded],
 ) -> None:
-    from simplify.cli.manage import dispatch_all
+    from simplify.cli.dispatch import dispatch_all
     from simplify.dispatch.asked import Asked
 
     if not plan.known:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.console import Group, RenderableType
+from rich.console import ConsoleDimensions, Group, RenderableType
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
@@ -15,8 +15,10 @@ from rich.text import Text
 
 from simplify.cli.eta import Eta
 from simplify.cli.fit import RUN, Columns, by_id, with_short_heads
+from simplify.cli.followed import Followed
 from simplify.cli.select import select
 from simplify.cli.status import cause
+from simplify.cli.study import say_studies
 from simplify.cli.table import PROSE, as_columns, cells, counted, fitted, is_setting, print_runs
 from simplify.compare.textplot import COLOURS, Curve, text_plot
 from simplify.display import console, is_terminal, reader_left, short_time, tell, wrapped
@@ -24,6 +26,7 @@ from simplify.display.progress import REDRAW_HZ
 from simplify.errors import TrainingFailed, TryAgain
 from simplify.runs.queue import Queue
 from simplify.runs.store import RunStore, RunView
+from simplify.sweep.record import Record
 
 _LOOK_EVERY = 1.0  # seconds
 _LINE_EVERY = 30.0  # seconds between two plain lines when nothing happens
@@ -37,19 +40,22 @@ _UNSEEN = ("device", "attempt", "tokens/s")  # columns that do not move; `status
 def watch_command(words: Sequence[str], run_root: Path | None) -> None:
     """Watch the chosen runs until none of them waits or is being trained."""
     chosen = select(words, run_root)
-    watch(chosen.store, [run.run_id for run in chosen.runs], chosen.title, chosen.unstarted)
+    watch(chosen.store, [run.run_id for run in chosen.runs], chosen.title, chosen.unstarted, chosen.studies)
 
 
-def watch(store: RunStore, run_ids: Sequence[str], title: str, unbegun: Sequence[str] = ()) -> None:
+def watch(
+    store: RunStore, run_ids: Sequence[str], title: str, unbegun: Sequence[str] = (), studies: Sequence[Record] = ()
+) -> None:
     """Stay until all runs have ended, then show them as a table, and the names of those that nothing works on.
 
-    Raises TrainingFailed if some failed, TryAgain if some stopped or nothing works on them. Ctrl-C
-    ends the watching alone.
+    `studies`: tuned sweeps, which are stayed with until they are done, and go on meanwhile. Raises TrainingFailed if
+    some failed, TryAgain if some stopped or nothing works on them. Ctrl-C ends the watching alone.
     """
     first = store.runs(run_ids)
     names, news = {run.run_id: run.name for run in first}, _News(first)
+    followed = Followed(store, run_ids, [record.name for record in studies])
     try:
-        runs = _live(store, run_ids, title, news) if is_terminal() else _plain(store, run_ids, title, news)
+        runs = _live(store, followed, title, news) if is_terminal() else _plain(store, followed, title, news)
     except KeyboardInterrupt:
         tell("\nno longer watching; the runs go on (simplify status shows them, simplify cancel stops them)")
         raise SystemExit(130) from None
@@ -59,7 +65,11 @@ def watch(store: RunStore, run_ids: Sequence[str], title: str, unbegun: Sequence
     gone = [*unbegun, *(name for run_id, name in names.items() if run_id not in left)]
     states = [*(run.state for run in runs), *("new" for _ in gone)]
     print_runs(runs, f"{title}: {counted(states)}", gone)
-    _judge(runs, len(states))
+    say_studies(store.root, studies)
+    answers = followed.answers
+    _judge([run for run in runs if run.run_id not in answers], len(states) - len(answers))
+    if not followed.is_done:
+        raise TryAgain("the tuned sweep waits, as is said above")
 
 
 def _judge(runs: Sequence[RunView], total: int) -> None:
@@ -116,18 +126,18 @@ class _Patience:
         return waits and time.monotonic() - self._since < _PATIENCE
 
 
-def _plain(store: RunStore, run_ids: Sequence[str], title: str, news: _News) -> list[RunView]:
+def _plain(store: RunStore, followed: Followed, title: str, news: _News) -> list[RunView]:
     patience, said, eta = _Patience(store), time.monotonic(), Eta(store)
     while True:
-        runs = store.runs(run_ids)
-        lines = news.since(runs)
+        runs = followed.look()
+        lines = [*news.since(runs), *followed.news()]
         if not lines and time.monotonic() - said >= _LINE_EVERY:
             needs = eta.of(runs)
             lines = [f"{title}: {counted([run.state for run in runs])}{f'; {needs}' if needs else _longest(runs)}"]
         for line in lines:
             said = time.monotonic()
             tell(line)
-        if reader_left() or not patience.left(runs):
+        if reader_left() or not (patience.left(runs) or followed.goes_on):
             return runs
         time.sleep(_LOOK_EVERY)
 
@@ -137,28 +147,29 @@ def _longest(runs: Sequence[RunView]) -> str:
     return f"; those running need {short_time(max(left))} more" if left else ""
 
 
-def _live(store: RunStore, run_ids: Sequence[str], title: str, news: _News) -> list[RunView]:
+def _live(store: RunStore, followed: Followed, title: str, news: _News) -> list[RunView]:
     patience, curves, eta = _Patience(store), _Curves(), Eta(store)
     screen = console()
     with Live(console=screen, refresh_per_second=REDRAW_HZ, transient=True) as live:
         while True:
-            runs = store.runs(run_ids)
-            for line in news.since(runs):
+            runs = followed.look()
+            for line in [*news.since(runs), *followed.news()]:
                 live.console.print(line, highlight=False, markup=False)
-            live.update(_picture(runs, (title, eta.of(runs)), curves, screen.size.width, screen.size.height))
-            if reader_left() or not patience.left(runs):
+            below = [*followed.words, eta.of(runs)]
+            live.update(_picture(runs, title, below, curves, screen.size))
+            if reader_left() or not (patience.left(runs) or followed.goes_on):
                 return runs
             time.sleep(_LOOK_EVERY)
 
 
 def _picture(
-    runs: Sequence[RunView], titles: tuple[str, str], curves: _Curves, width: int, height: int
+    runs: Sequence[RunView], title: str, words: Sequence[str], curves: _Curves, size: ConsoleDimensions
 ) -> RenderableType:
-    """The table, and the losses as a plot; `titles`: the sweep, and what it still needs."""
-    title, needs = titles
+    """The table, the losses as a plot, and between them some words."""
+    width, height = size
     order = ("running", "failed", "lost", "done", "unknown", "stopped", "cancelled", "queued", "new")
     ranked = sorted(runs, key=lambda run: order.index(run.state))
-    below = wrapped(needs, width)
+    below = [line for one in words for line in wrapped(one, width)]
     room = max(height - _PLOT_HEIGHT - 8 - len(below), 3)
     coloured = [run for run in ranked if run.state in ("running", "done")][:_CURVES]
     colours = {run.run_id: colour for run, colour in zip(coloured, COLOURS, strict=False)}

@@ -23,6 +23,8 @@ class Asked:
     fail_fast: bool = False
     code: Path | None = None  # folder of a snapshot; None: the code as it is when a run starts
     corpora: Mapping[str, str] = field(default_factory=dict)  # fingerprints, as far as they are known, by run
+    cwd: str | None = None  # where relative paths start; None: the current folder
+    cache: str | None = None  # None: this process' own
 
 
 def job_of(folder: RunFolder, config: RunConfig, root: Path, asked: Asked) -> Job:
@@ -36,9 +38,9 @@ def job_of(folder: RunFolder, config: RunConfig, root: Path, asked: Asked) -> Jo
         name=folder.path.name,
         config=data,
         command=asked.command,
-        cwd=os.getcwd(),
+        cwd=asked.cwd or os.getcwd(),
         code=str(asked.code or code_folder()),
-        cache=str(cache_dir()),
+        cache=asked.cache or str(cache_dir()),
         sweep=asked.sweep,
         fail_fast=asked.fail_fast,
         corpus=asked.corpora.get(folder.run_id),

@@ -112,13 +112,17 @@ def sbatch(array: Array, request: Request, code: Path | None, after: Sequence[st
     except BaseException:  # Ctrl-C
         array.note_unanswered()
         raise
-    found = [match[1] for line in reply.out.splitlines() if (match := _ID.fullmatch(line.strip()))]
-    if not reply.code and found:
-        return found[0]
+    if not reply.code and (found := told_id(reply.out)):
+        return found
     if reply.ran and (not reply.code or reply.silent or not reply.said.strip()):
         array.note_unanswered()
         raise Unanswered(reply.problem or f"sbatch ended with code {reply.code} and without the job's number")
     raise UserError(explained(reply.said, request))
+
+
+def told_id(out: str) -> str | None:
+    """The job's id, as sbatch prints it; None where there is none."""
+    return next((match[1] for line in out.splitlines() if (match := _ID.fullmatch(line.strip()))), None)
 
 
 def _executor(folder: Path, count: int, request: Request, name: str, after: Sequence[str]) -> submitit.SlurmExecutor:

@@ -12,14 +12,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from simplify.errors import SimplifyError
 from simplify.runs.facts import is_training, read_facts
 from simplify.runs.files import write_json
-from simplify.runs.folder import now
+from simplify.runs.folder import RunFolder, now
 from simplify.runs.process import is_alive, is_local
-from simplify.runs.queue import Queue, read_job
+from simplify.runs.queue import Job, Queue, read_job
 from simplify.runs.scheduler import ask
 from simplify.runs.slurm_board import Element, SlurmBoard
 from simplify.runs.slurm_command import command
+from simplify.runs.studies import hold, is_study
 
 _OVER = ("Invalid job id", "already completing", "no longer", "not running")  # it has ended in the meantime
 _OF_A_JOB = re.compile(r"^scancel: error: (?:Kill job error on job id \S+: )?")
@@ -47,6 +49,21 @@ def cancel(queue: Queue, run_ids: Collection[str] | None = None, sweep: str | No
     others = None if run_ids is None else set(run_ids) - submitted
     _cancel_local(queue, others, sweep, found)
     return found
+
+
+def cancel_the_rest(queue: Queue, job: Job, folder: RunFolder) -> None:
+    """The rest of the sweep of a run that has failed, where that was asked for.
+
+    To a tuned sweep a loss that is no number is an answer, and no failure.
+    """
+    if not (job.fail_fast and job.sweep):
+        return
+    if is_study(queue.root, job.sweep):
+        if (folder.error() or {}).get("cause") == "non_finite":
+            return
+        with contextlib.suppress(SimplifyError):  # whoever decides now finds these runs cancelled
+            hold(queue.root, job.sweep)
+    cancel(queue, sweep=job.sweep)
 
 
 def _cancel_local(queue: Queue, run_ids: Collection[str] | None, sweep: str | None, found: Cancelled) -> None:

@@ -20,7 +20,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from simplify.dispatch.cancel import cancel, terminate
+from simplify.dispatch.advance import go_on
+from simplify.dispatch.cancel import cancel_the_rest, terminate
 from simplify.dispatch.judge import Verdict, Watched, judge
 from simplify.dispatch.nursery import Forked, Fresh, Nursery
 from simplify.display import tell
@@ -47,8 +48,11 @@ def lane_name(number: int) -> str:
     return f"{this_process()['host']}-{number}"
 
 
-def work(root: str, number: int, device: str, environment: Environment) -> None:
-    """Train what the queue of `root` holds; returns when it is empty, or if this lane runs already."""
+def work(root: str, number: int, device: str, environment: Environment, shell: Environment | None = None) -> None:
+    """Train what the queue of `root` holds; returns when it is empty, or if this lane runs already.
+
+    `environment`: what its runs see; `shell`: what was changed for this process alone, as it was before.
+    """
     queue, name = Queue(Path(root), patience=math.inf), lane_name(number)
     (queue.root / ".locks").mkdir(parents=True, exist_ok=True)
     try:
@@ -56,14 +60,14 @@ def work(root: str, number: int, device: str, environment: Environment) -> None:
     except Taken:
         return
     with alone:
-        Lane(queue, name, device, environment).work()
+        Lane(queue, name, device, environment, shell or {}).work()
 
 
 class Lane:
     """The loop of one lane."""
 
-    def __init__(self, queue: Queue, name: str, device: str, environment: Environment) -> None:
-        self._queue, self._environment = queue, environment
+    def __init__(self, queue: Queue, name: str, device: str, environment: Environment, shell: Environment) -> None:
+        self._queue, self._environment, self._shell = queue, environment, shell
         self._record = {**this_process(), "lane": name, "device": device, "since": now()}
         self._path = queue.lane_path(name)
         self._nursery = Nursery(queue.root)
@@ -216,8 +220,10 @@ class Lane:
             with self._queue.locked():
                 path.unlink(missing_ok=True)
         self._queue.unclaim(job.run_id)
-        if verdict == "failed" and job.fail_fast and job.sweep:
-            cancel(self._queue, sweep=job.sweep)
+        if verdict == "failed":
+            cancel_the_rest(self._queue, job, watched.folder)
+        if verdict != "open" and not self._stopping:  # before it looks for the next run: there may be more now
+            go_on(self._queue.root, job.run_id, self._shell)
         return verdict
 
     def _told(self, error: OSError) -> str:

@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from simplify.display import tell
-from simplify.machine import Slot
+from simplify.machine import VISIBLE, Slot
 from simplify.program import environment_of_a_child, heed_signals, import_path, program
 from simplify.runs.process import process, this_process
 from simplify.runs.queue import Queue
@@ -116,5 +116,7 @@ def main() -> None:
         slot = json.loads(word)
         executor = submitit.LocalExecutor(folder)
         executor.update_parameters(timeout_min=_YEARS, tasks_per_node=1, stderr_to_stdout=True)
-        job = executor.submit(work, root, slot["number"], slot["device"], slot["environment"])
+        # submitit empties the variable for the lane, which is to start other lanes with what the shell said
+        shell = {VISIBLE: os.environ.get(VISIBLE)}
+        job = executor.submit(work, root, slot["number"], slot["device"], slot["environment"], shell)
         tell(job.job_id)  # the pid of its controller

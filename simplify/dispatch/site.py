@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from collections.abc import Mapping, Sequence
@@ -16,13 +17,15 @@ from simplify.runs.slurm_command import command
 _CRED_EXPIRE = 120  # seconds, Slurm's default for how long a credential holds; a requeue waits one more
 _START = 60  # seconds that a node may take to be given to us
 _PROBE = 120.0  # seconds for the look from a node, loading torch included
-# Run on a node, from the code folder: can it write where runs go, and what does it compute with?
+# Run on a node, from the code folder: can it write where runs go, what does it compute with, may it submit jobs?
 _LOOK = """
-import pathlib, platform, socket, sys
+import json, pathlib, platform, socket, sys
 sys.path[0] = sys.argv[2]
 import simplify, torch
-words = [socket.gethostname(), platform.python_version(), torch.__version__, str(torch.cuda.device_count())]
-pathlib.Path(sys.argv[1]).write_text("|".join(words))
+from simplify.runs.slurm_command import command
+reply = command("sbatch", "--test-only", *sys.argv[3:], "--wrap=true")
+words = [socket.gethostname(), platform.python_version(), torch.__version__, torch.cuda.device_count()]
+pathlib.Path(sys.argv[1]).write_text(json.dumps([*words, reply.problem or "?" if reply.code else ""]))
 """
 
 
@@ -75,6 +78,7 @@ class Look:
     python: str = ""
     torch: str = ""
     gpus: int = 0
+    no_sbatch: str = ""  # why jobs cannot submit jobs; empty: they can
     problem: str = ""
 
 
@@ -117,15 +121,14 @@ def look_from_node(cluster: ClusterConfig, root: Path) -> Look:
     gpus = {"gres": cluster.gres} if cluster.gres else {"gpus-per-node": cluster.gpus_per_node}
     flags = [f"--{name}={value}" for name, value in {**asked, **gpus}.items() if value is not None]
     words = ["srun", "--quiet", f"--immediate={_START}", "-n1", "-t5", "--job-name=simplify-doctor", *flags]
-    python = [sys.executable, "-c", _LOOK, str(probe), str(code_folder())]
+    python = [sys.executable, "-c", _LOOK, str(probe), str(code_folder()), "-n1", "-t5", *flags]
     reply = command(*words, *python, seconds=_START + _PROBE)
     try:
-        node, version, torch, count = probe.read_text().split("|")
+        return Look(*json.loads(probe.read_text()))
     except (OSError, ValueError):
         return Look(problem=reply.problem or f"the job left nothing in {root}: is it on a shared disk?")
     finally:
         probe.unlink(missing_ok=True)
-    return Look(node, version, torch, int(count))
 
 
 def _words(line: str) -> dict[str, str]:

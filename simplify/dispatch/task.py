@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from simplify.config import RunConfig, validate
-from simplify.dispatch.cancel import cancel
+from simplify.dispatch.advance import go_on
+from simplify.dispatch.cancel import cancel_the_rest
 from simplify.display import print_into, tell
 from simplify.errors import AlreadyRunning, Interrupted, RunFolderError, SimplifyError, TrainingFailed, UserError
 from simplify.program import forget_group
@@ -91,7 +92,11 @@ def run_task(folder: Path, train: Train) -> None:
     except Exception as error:
         if place.rank == 0:
             _note_failure(place, error)
+            go_on(place.root, place.job.run_id, {})
         raise
+    else:
+        if place.rank == 0:
+            go_on(place.root, place.job.run_id, {})
 
 
 def _place(folder: Path) -> Place | None:
@@ -197,8 +202,7 @@ def _note_failure(place: Place, error: Exception) -> None:
             place.folder.end("error", facts)
     except OSError:  # the folder is gone, or its disk is full
         place.array.last_word(place.index).say(facts)
-    if place.job.fail_fast and place.job.sweep:
-        cancel(Queue(place.root), sweep=place.job.sweep)
+    cancel_the_rest(Queue(place.root), place.job, place.folder)
 
 
 def _facts_of(place: Place, error: Exception) -> dict[str, Any]:

@@ -18,8 +18,9 @@ from typing import Any
 from simplify.disk import named
 from simplify.runs.folder import now
 from simplify.runs.process import this_process
+from simplify.runs.studies import decisions_path
 from simplify.sweep.record import Recorded
-from simplify.sweep.study import StudyRecord, chosen_settings, decisions_path
+from simplify.sweep.study import StudyRecord, chosen_settings
 from simplify.tune.decide import Choice, Decision
 from simplify.tune.study import DIVERGED, Place, Results, Trial
 

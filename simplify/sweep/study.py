@@ -21,6 +21,7 @@ from pydantic import ConfigDict
 from simplify.runs.files import read_json, write_json
 from simplify.runs.identity import run_id
 from simplify.runs.shapes import Shape
+from simplify.runs.studies import decisions_path, study_path
 from simplify.sweep.ladders import typed
 from simplify.sweep.record import Recorded
 from simplify.sweep.tuned import Tune
@@ -73,16 +74,6 @@ class StudyRecord(Shape):
         """The run of a trial but for its tuned settings and its seed."""
         cell = self.cells[trial.arm][trial.cell]
         return cell.tuning if trial.part == "tune" and cell.tuning is not None else cell.final
-
-
-def study_path(root: Path, name: str) -> Path:
-    """The file of a study, by the name of its sweep's record."""
-    return root / ".sweeps" / f"{name}.study.json"
-
-
-def decisions_path(root: Path, name: str) -> Path:
-    """The file of its decisions."""
-    return root / ".sweeps" / f"{name}.decisions.jsonl"
 
 
 def write_study(root: Path, record: StudyRecord) -> None:
