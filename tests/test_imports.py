@@ -39,6 +39,7 @@ ROOMS: dict[str, set[str]] = {
     "finetune": {"config", "data", "disk", "errors", "locks", "runs", "training", "zoo"},
     "export": {"config", "data", "errors", "training", "zoo"},
     "compare": {"config", "display", "runs", "tune"},
+    "judge": {"compare", "errors", "runs"},
     "publish": {"errors", "runs"},
     "cli": {
         *(
@@ -54,7 +55,20 @@ ROOMS: dict[str, set[str]] = {
             "display",
             "errors",
         ),
-        *("export", "finetune", "locks", "machine", "program", "publish", "runs", "sweep", "training", "tune", "zoo"),
+        *(
+            "export",
+            "finetune",
+            "judge",
+            "locks",
+            "machine",
+            "program",
+            "publish",
+            "runs",
+            "sweep",
+            "training",
+            "tune",
+            "zoo",
+        ),
     },
 }
 # The only rooms or files that know a library.
@@ -65,7 +79,14 @@ KNOWN_ONLY_BY = {
     "wandb_workspaces": {"publish/spec.py"},
     "rich.markup": set(),  # what is shown is text: a bracket in a path is a bracket
     "rich.progress": {"display/progress.py"},
-    "typer": {"cli/app.py", "cli/complete.py", "cli/many_runs.py", "cli/one_run.py", "cli/options.py"},
+    "typer": {
+        "cli/app.py",
+        "cli/complete.py",
+        "cli/many_runs.py",
+        "cli/one_run.py",
+        "cli/options.py",
+        "cli/verdicts.py",
+    },
     "matplotlib": {"compare/canvas.py"},
     "tokenizers": {
         *("data/tokenisers.py", "data/tokeniser_training.py", "data/parts.py", "data/corpus.py", "finetune/inputs.py")

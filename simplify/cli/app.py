@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from simplify.cli import many_runs, one_run
+from simplify.cli import many_runs, one_run, verdicts
 from simplify.cli.options import WithKeys, WithSettings
 from simplify.display import tell
 
@@ -53,6 +53,7 @@ app.command(rich_help_panel=_MANY)(many_runs.watch)
 app.command(rich_help_panel=_MANY)(many_runs.logs)
 app.command(rich_help_panel=_MANY)(many_runs.why)
 app.command(rich_help_panel=_MANY)(many_runs.report)
+app.command(rich_help_panel=_MANY)(verdicts.judge)
 app.command(rich_help_panel=_MANY)(many_runs.paper)
 app.command(rich_help_panel=_MANY)(many_runs.cancel)
 app.command(rich_help_panel=_MANY)(many_runs.retry)

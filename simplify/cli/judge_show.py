@@ -1,0 +1,89 @@
+"""What a judge says: an answer, and a campaign as a table."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from typing import Any
+
+from simplify.cli.fit import plain
+from simplify.display import answer, console, near, say, short_time, tell
+from simplify.judge.campaign import Campaign, Candidate
+
+
+def as_data(campaign: Campaign, mine: Candidate) -> dict[str, Any]:
+    """A candidate for programs."""
+    last = dict(mine.looked[-1]) if mine.looked else {}
+    told = {key: last.get(key) for key in ("answer", "reason", "pairs")}
+    return {
+        "campaign": campaign.name,
+        "number": mine.number,
+        "candidate": list(mine.words),
+        "baseline": list(mine.baseline),
+        **told,
+        "difference": last.get("mean"),
+        "interval": [last.get("low"), last.get("high")],
+        "confidence": last.get("confidence"),
+        "gaps": last.get("gaps", []),
+        "seeds": list(mine.seeds[: last.get("pairs", 0)]),
+        "least": mine.least,
+        "share": mine.share,
+        "looks": list(mine.looks),
+        "price": {"runs": last.get("runs", 0), "device_seconds": last.get("device_seconds", 0.0)},
+        "ledger": {"file": str(campaign.ledger.path), "hash": campaign.ledger.hash},
+    }
+
+
+def say_answer(campaign: Campaign, mine: Candidate) -> None:
+    """The answer for people."""
+    last = mine.looked[-1]
+    seeds = mine.seeds[: last["pairs"]]
+    say(f"{mine.answer}: {last['reason']}{_numbers(last)} over {last['pairs']} pairs, seeds {_seeds(seeds)}")
+    hours = f"{last['device_seconds'] / 3600:.3g} device-hours ({short_time(last['device_seconds'])})"
+    tell(f"price: {last['runs']} runs, {hours}")
+    tell(f"ledger: {near(campaign.ledger.path)}, hash of its last line {campaign.ledger.hash[:16]}")
+    if mine.answer == "keep":
+        tell(f"the next baseline: --against {_quoted(mine.words)}, or no --against")
+
+
+def _quoted(words: Sequence[str]) -> str:
+    """Words as one argument of a shell, in the quotes that are easier to read."""
+    text = shlex.join(words)
+    return f'"{text}"' if not set(text) & set('"$`\\!') else shlex.quote(text)
+
+
+def _numbers(last: Any) -> str:
+    if last["mean"] is None:
+        return ""
+    return f": {last['mean']:+.4f} nats ({last['low']:+.4f} to {last['high']:+.4f} at {_percent(last['confidence'])})"
+
+
+def _percent(confidence: float) -> str:
+    """With as many nines as there are."""
+    digits = next((n for n in range(1, 12) if round(100 * confidence, n) < 100), 12)
+    return f"{100 * confidence:.{digits}f}%"
+
+
+def _seeds(seeds: Sequence[int]) -> str:
+    whole = list(seeds) == [*range(seeds[0], seeds[-1] + 1)] and len(seeds) > 2
+    return f"{seeds[0]} to {seeds[-1]}" if whole else ", ".join(map(str, seeds))
+
+
+def show_campaign(campaign: Campaign, as_json: bool) -> None:
+    """Every candidate of a campaign."""
+    found = campaign.candidates()
+    if as_json:
+        answer("judge", {"campaign": campaign.name, "candidates": [as_data(campaign, one) for one in found]})
+        return
+    if not found:
+        tell(f"campaign {campaign.name}: no candidate yet in {campaign.root}")
+        return
+    heads = ("", "candidate", "against", "answer", "pairs", "difference", "runs")
+    rows: list[tuple[str, ...]] = [heads]
+    for one in found:
+        last = one.looked[-1] if one.looked else {}
+        gap = "-" if last.get("mean") is None else f"{last['mean']:+.4f} ({last['low']:+.4f} to {last['high']:+.4f})"
+        told = (one.answer or "open", str(last.get("pairs", 0)), gap, str(last.get("runs", 0)))
+        rows.append((str(one.number), shlex.join(one.words), shlex.join(one.baseline), *told))
+    console().print(plain(rows, left=heads[1:4]))
+    tell(f"ledger: {near(campaign.ledger.path)}, unchanged; hash of its last line {campaign.ledger.hash[:16]}")
