@@ -111,6 +111,9 @@ def report(
     out: Annotated[Path, typer.Option(help="the folder to write; what an earlier report left there goes")] = Path(
         "report"
     ),
+    checklist: Annotated[
+        bool, typer.Option("--checklist", help="also what NeurIPS and ACL ask of experiments, filled in from the runs")
+    ] = False,
     wandb: Annotated[bool, typer.Option("--wandb", help="also upload the runs, and publish a W&B report")] = False,
     run_root: RunRoot = None,
 ) -> None:
@@ -122,7 +125,7 @@ def report(
 
     wishes = {"x": x, "baseline": baseline, "margin": margin, "title": title, "font": font, "width": width}
     several = (tuple(figure or ()), tuple(label or ()), columns)
-    report_command(words or [], run_root, Shown(wishes, *several, out, wandb))
+    report_command(words or [], run_root, Shown(wishes, *several, out, wandb, checklist))
 
 
 def paper(run_root: RunRoot = None, as_json: Json = False) -> None:

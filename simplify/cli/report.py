@@ -6,6 +6,7 @@ import os
 import shlex
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -44,6 +45,8 @@ def report_command(words: Sequence[str], run_root: Path | None, shown: Shown) ->
     found = comparison(chosen.runs, wanted.baseline, wanted.margin, **looks)
     _refuse_empty(found, chosen, shown.typed.get("baseline"))
     options = _options(found, chosen, wanted)
+    if shown.checklist:
+        options = _with_checklist(found, options, chosen)
     found = with_bench(found, options.speed)
     try:
         written = write_report(found, options, shown.out)  # before a word: whoever reads the words may stop reading
@@ -54,6 +57,7 @@ def report_command(words: Sequence[str], run_root: Path | None, shown: Shown) ->
             f"--out={shown.out}: cannot be written: {error.strerror or error}; valid: a folder to write to"
         ) from None
     _print(found, options, written.problems)
+    _print_checklist(options)
     _print_files(written.files, shown.out)
     if shown.publish:
         _publish(chosen, wanted, options, written.files)
@@ -133,6 +137,13 @@ def _options(found: Comparison, chosen: Selected, wish: Report) -> ReportOptions
     return ReportOptions(title, **told, **shown, paper=paper, speed=speed)
 
 
+def _with_checklist(found: Comparison, options: ReportOptions, chosen: Selected) -> ReportOptions:
+    """The project is all that the run root holds: what failed, and what was tried before."""
+    from simplify.compare.checklist import checklist
+
+    return replace(options, checklist=checklist(found, chosen.store.runs()))
+
+
 def _print(found: Comparison, options: ReportOptions, problems: Sequence[str]) -> None:
     """The short table, the notes, and what is not in it."""
     from simplify.compare.notes import notes_of
@@ -169,6 +180,13 @@ def _print_table(rows: Sequence[Sequence[str]], title: str) -> None:
         for row in rows[1:]
     ]
     tell("\n".join(listed(told, screen.width)))
+
+
+def _print_checklist(options: ReportOptions) -> None:
+    for answer in options.checklist:
+        say(f"{answer.item}: {answer.asks}")
+        for line in answer.says:
+            say(f"- {line}", indent="  ")
 
 
 def _print_unfinished(found: Comparison, unstarted: Sequence[str]) -> None:

@@ -27,6 +27,7 @@ class Shown:
     columns: str | None
     out: Path
     publish: bool = False
+    checklist: bool = False
 
 
 def wished(shown: Shown, asked: Report) -> Report:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from simplify.compare.checklist import Answer
 from simplify.compare.look import Look
 from simplify.compare.shared import Asked
 from simplify.compare.speed import Speed
@@ -40,3 +41,4 @@ class ReportOptions:
     labels: Mapping[str, str] = field(default_factory=dict)
     columns: Sequence[str] = ()  # of the tables for papers, by their keys; empty: the usual ones
     look: Look = field(default_factory=Look)  # of the figures
+    checklist: Sequence[Answer] = ()  # what reviewers ask; empty: not wanted

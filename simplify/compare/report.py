@@ -12,6 +12,7 @@ from typing import Any
 from simplify.compare.asked import as_data
 from simplify.compare.benched import colours_of, labels_of
 from simplify.compare.canvas import FORMATS, NotDrawn
+from simplify.compare.checklist import as_markdown
 from simplify.compare.comparison import Comparison, Row
 from simplify.compare.draw import draw_panels
 from simplify.compare.forms import markdown
@@ -60,7 +61,9 @@ def write_report(found: Comparison, options: ReportOptions, out: Path) -> Writte
     problems += problems_of(options.look, {variant.label for variant in found.variants})
     problems += unused_labels(found.variants, {k: v for k, v in options.labels.items() if k not in drawn.words})
     earlier = set((read_json(out / _MANIFEST, Manifest) or {}).get("files", []))
-    files = [out / "index.html", out / "table.md", out / "table.tex"]
+    texts = {out / "table.md": markdown(printed, [*heads, *notes]), out / "table.tex": tex}
+    texts |= {out / "checklist.md": as_markdown(options.checklist)} if options.checklist else {}
+    files = [out / "index.html", *texts]
     pictures = {name: [out / f"{name}{suffix}" for suffix in _suffixes(name)] for name in drawn.printed}
     if options.speed is not None:
         pictures["speed"] = [out / f"speed{suffix}" for suffix in FORMATS]
@@ -69,8 +72,8 @@ def write_report(found: Comparison, options: ReportOptions, out: Path) -> Writte
     _refuse_strangers(out, names, earlier)
     _keep_numbers(out, found, options, [*names, *sorted(earlier - set(names))])  # first: a half report can be replaced
     write_page(sections_of(found, options, drawn, heads), options.title, options.about, files[0])
-    write_whole(files[1], markdown(printed, [*heads, *notes]))
-    write_whole(files[2], tex)
+    for path, text in texts.items():
+        write_whole(path, text)
     for name, panels in drawn.printed.items():
         width = options.look.width if len(panels) == 1 else None
         with _each_for_itself(pictures[name]):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from simplify.compare.checklist import checklist_table
 from simplify.compare.comparison import Comparison
 from simplify.compare.figures import (
     LOSSES,
@@ -59,6 +60,7 @@ def sections_of(found: Comparison, options: ReportOptions, drawn: Drawn, heads: 
         *_speed(options),
         *_left(found, options),
         runs_section(found),
+        *([Section("Checklist", "", [checklist_table(options.checklist)])] if options.checklist else []),
         *([Section("Made by", options.command)] if options.command else []),
     ]
 

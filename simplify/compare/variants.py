@@ -75,8 +75,7 @@ class Variant:
     @property
     def devices(self) -> int:
         """How many devices train one of its runs."""
-        per_node = max(self.settings.get(f"cluster.{name}") or 1 for name in ("gpus_per_node", "tasks_per_node"))
-        return int(self.settings.get("cluster.nodes") or 1) * int(per_node)
+        return devices_of(self.settings)
 
     def final(self, key: str = "val/loss") -> dict[Hashable, float]:
         """A number of the finished runs' results by seed."""
@@ -89,6 +88,12 @@ class Variant:
         decide = {name: train.get(name) for name in ("batch_tokens", "mlm_probability", "batch_ramp", "micro_batch")}
         wanted = {**decide, "data": self.identity["data"], "length": self.settings["model.seq_len"]}
         return json.dumps(wanted, sort_keys=True)
+
+
+def devices_of(settings: Mapping[str, Any]) -> int:
+    """How many devices train a run of these settings, flat."""
+    per_node = max(settings.get(f"cluster.{name}") or 1 for name in ("gpus_per_node", "tasks_per_node"))
+    return int(settings.get("cluster.nodes") or 1) * int(per_node)
 
 
 def seeds(run: RunView) -> Hashable:
