@@ -219,7 +219,7 @@ def test_repeated_points_are_merged_and_wrong_ones_kept_apart(here: Path) -> Non
 BAD_FILES = {
     "grid: {block: []}": "block: an axis without values; valid: at least one, or leave the axis out",
     "zip: {a: [1, 2], b: [1]}": "zip: axes of unequal length: a has 2, b has 1; valid: the same number of values",
-    "gird: {a: [1]}": "gird: did you mean grid? valid in a sweep file: set, grid, zip, add, except, report, scales",
+    "gird: {a: [1]}": "gird: did you mean grid? valid in a sweep file: set, grid, zip, add, except, tune, report",
     "- a\n- b": "holds no settings; valid: a sweep file",
     "set: {a: [1}": "line 1, column 12: expected ',' or ']'",
     "set:\n  cluster.timeout: 12:30:00": "line 2: 12:30:00 without quotes is a number to the base 60 in YAML",

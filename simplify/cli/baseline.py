@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from simplify.compose import compose_run
@@ -40,7 +41,7 @@ def planned_line(plan: Plan, wanted: str | None) -> str:
         return ""
     from simplify.compare.baseline import bases, missing_line
 
-    variants = _variants(plan)
+    variants = _variants([run.config for run in plan.runs])
     line = missing_line(variants, wanted, bases(variants, wanted, home))
     return f"report: {line}, or in the file: report: {{baseline: ...}}" if line else ""
 
@@ -55,7 +56,11 @@ def label_slips(plan: Plan, source: SweepFile) -> list[str]:
     x = [figure.x for figure in source.report.figures if figure.x]
     others = usual_words([*x, *GAINS]) | _of_axes(source)
     labels = {name: label for name, label in source.report.labels.items() if name not in others}
-    return [f"report: {line}" for line in unused_labels(_variants(plan), labels)] if labels else []
+    return (
+        [f"report: {line}" for line in unused_labels(_variants([run.config for run in plan.runs]), labels)]
+        if labels
+        else []
+    )
 
 
 def _of_axes(source: SweepFile) -> set[str]:
@@ -67,10 +72,23 @@ def _of_axes(source: SweepFile) -> set[str]:
     return {form for key, word in words for form in (word, f"{key}={word}", f"{key.rpartition('.')[2]}={word}")}
 
 
-def _variants(plan: Plan) -> list[Variant]:
+def _variants(configs: Sequence[RunConfig]) -> list[Variant]:
     from simplify.compare.variants import variants_of
 
-    return variants_of([(run.config.model_dump(mode="json"), _identity(run.config), None) for run in plan.runs], {})
+    return variants_of([(config.model_dump(mode="json"), _identity(config), None) for config in configs], {})
+
+
+def baselines(configs: Sequence[RunConfig], wanted: str | None) -> list[bool]:
+    """Of each run whether it is of a baseline. Raises ConfigError where `wanted` is none of them."""
+    from simplify.compare.baseline import bases, missing_line
+
+    variants = _variants(configs)
+    chosen = bases(variants, wanted, home)
+    if wanted is not None and (line := missing_line(variants, wanted, chosen)):
+        raise ConfigError(f"report.baseline: {line}")
+    whose = [json.dumps(variant.identity, sort_keys=True) for variant in chosen]
+    own = [{name: value for name, value in _identity(config).items() if name != "seeds"} for config in configs]
+    return [json.dumps(identity, sort_keys=True) in whose for identity in own]
 
 
 def _identity(config: RunConfig) -> dict[str, Any]:

@@ -35,6 +35,15 @@ def sweep(
     snapshot: Annotated[
         bool, typer.Option("--snapshot", help="train with a copy of the code as it is now, whatever is edited later")
     ] = False,
+    tune: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--tune",
+            metavar="KEY[=VALUES]",
+            help="each block first finds its own value of this setting on other seeds: optimiser.lr alone starts round "
+            "what it has; 'optimiser.lr=1e-3,2e-3,4e-3' or 'optimiser.lr={from:2.5e-4,to:1.6e-2,factor:2}' says where",
+        ),
+    ] = None,
     measure: Annotated[
         bool, typer.Option("--measure", help="time steps first, where a time is not known well: up to two minutes")
     ] = False,
@@ -45,7 +54,8 @@ def sweep(
     """
     from simplify.cli.sweep import Options, sweep_command
 
-    options = Options(conf, plan, as_json, retry, fail_fast, yes, watch, snapshot, measure, skip_invalid)
+    tuned = tuple(tune or ())
+    options = Options(conf, plan, as_json, retry, fail_fast, yes, watch, snapshot, measure, skip_invalid, tuned)
     sweep_command(words or [], options)
 
 

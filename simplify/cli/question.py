@@ -11,9 +11,11 @@ from typing import Any
 from simplify.choices import overlay_dir
 from simplify.cli.select import is_setting, no_file
 from simplify.compose import axes
+from simplify.config import validate
 from simplify.errors import ConfigError
 from simplify.sweep.file import Size, SweepFile, read_sweep
 from simplify.sweep.record import PAPER, record_name
+from simplify.sweep.tuned import Tune
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,7 @@ class Options:
     snapshot: bool
     measure: bool
     skip_invalid: bool
+    tune: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,7 @@ class Question:
     size: Size
     typed: dict[str, list[Any]]
     words: tuple[str, ...]
+    tune: Tune | None  # what each block chooses for itself
 
     @property
     def name(self) -> str:
@@ -49,8 +53,8 @@ class Question:
         return record_name(self.file, self.scale, self.words)
 
 
-def read_question(words: Sequence[str], conf: Path | None) -> Question:
-    """What the words ask. Raises ConfigError."""
+def read_question(words: Sequence[str], conf: Path | None, tune: Sequence[str] = ()) -> Question:
+    """What the words ask, and those of `--tune`. Raises ConfigError."""
     files = [word for word in words if not is_setting(word) and not re.fullmatch(r"~[\w.]+", word)]  # Hydra's ~key
     if len(files) > 1:
         raise ConfigError(f"{files[1]}: a second sweep file; valid: one file, then settings such as seed=0,1,2")
@@ -63,4 +67,24 @@ def read_question(words: Sequence[str], conf: Path | None) -> Question:
     if not files and not typed:
         raise ConfigError("sweep: nothing to run; valid: a sweep file, or settings such as block=pre_ln,sas seed=0,1,2")
     kept = tuple(word for word in rest if not word.startswith("scale="))
-    return Question(Path(files[0]) if files else None, source, scale, source.at(scale), typed, kept)
+    kept += tuple(f"--tune={word}" for word in tune)
+    size = source.at(scale)
+    return Question(Path(files[0]) if files else None, source, scale, size, typed, kept, _tuned(size.tune, tune, conf))
+
+
+def _tuned(asked: Tune | None, typed: Sequence[str], conf: Path | None) -> Tune | None:
+    """What a file asks to be tuned, and words `KEY[=VALUES]` that win over it: several values, a range, or `start`."""
+    windows: dict[str, Any] = {}
+    for word in typed:
+        key, sign, _ = word.partition("=")
+        ((key, values),) = axes([word], overlay_dir(conf)).items() if sign else [(key, ["start"])]
+        if key in windows:
+            raise ConfigError(f"--tune {word}: a second time; valid: each setting once")
+        windows[key] = values[0] if len(values) == 1 and not isinstance(values[0], (int, float)) else values
+    if not windows:
+        return asked
+    try:
+        own = validate(Size, {"tune": {"over": windows}}).tune
+    except ConfigError as error:
+        raise ConfigError(*(line.replace("tune.over.", "--tune ", 1) for line in error.lines)) from None
+    return (asked or Tune.model_validate({})).over_with(own.over)

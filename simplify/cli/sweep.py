@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from simplify.cli.baseline import label_slips, planned_line
 from simplify.cli.dispatch import say_started
@@ -33,11 +34,17 @@ _LONG = 24 * 3600.0  # device-seconds from which it asks
 
 def sweep_command(words: Sequence[str], options: Options) -> None:
     """Words without `=`: one sweep file. The others are settings and axes, which win over the file's."""
-    question = read_question(words, options.conf)
+    question = read_question(words, options.conf, options.tune)
     with answer_alone(options.as_json):
         plan = _plan(question, options)  # tells of a corpus that it prepares
         if slips := label_slips(plan, question.source):
-            raise ConfigError(*_with_file(question, slips))
+            raise ConfigError(*with_file(question, slips))
+    if question.tune:
+        from simplify.cli.tuned import tuned_command
+
+        tuned_command(question, plan, options)
+        return
+    with answer_alone(options.as_json):
         auto = auto_precision(plan)
         ahead = estimate(plan, options.measure, auto)
     todo = _todo(plan, options.retry)
@@ -47,7 +54,7 @@ def sweep_command(words: Sequence[str], options: Options) -> None:
         answer("sweep", plan_as_data(plan, ahead, gone, auto))
         return
     show_plan(plan, ahead, gone, header(question.file) if question.file else [], lanes_of(plan))
-    for line in (*([auto.line] if auto else []), *plan.corpora, *_of_the_shell(plan)):
+    for line in (*([auto.line] if auto else []), *plan.corpora, *of_the_shell(plan)):
         say(line)
     if line := planned_line(plan, question.source.report.baseline):
         say(line)
@@ -57,23 +64,23 @@ def sweep_command(words: Sequence[str], options: Options) -> None:
             from simplify.cli.slurm import show_slurm_plan
 
             show_slurm_plan(plan.root, submitted, question.name)
-        _refuse_slips(question, plan, options)
-        _say_what_is_left_out(plan)
+        refuse_slips(question, plan, options)
+        say_what_is_left_out(plan)
         return
-    _refuse_slips(question, plan, options)
-    _ask(question, todo, plan, ahead, options.yes)
+    refuse_slips(question, plan, options)
+    _ask_for(question, todo, plan, ahead, options.yes)
     work_counts()
     with writing(plan.root):
-        kept = _cancel_dropped(plan, gone, options.yes)
+        kept = cancel_dropped(plan, gone, options.yes)
         _dispatch(question, plan, todo, options, kept)
     if options.watch:
         from simplify.cli.watch import watch
 
         watch(RunStore(plan.root), [folder.run_id for _, folder in plan.known], question.name)
-    _say_what_is_left_out(plan)  # one bad point never loses the others
+    say_what_is_left_out(plan)  # one bad point never loses the others
 
 
-def _of_the_shell(plan: Plan) -> list[str]:
+def of_the_shell(plan: Plan) -> list[str]:
     """What W&B's variables came to, by the first run: they are the same for all."""
     return shell_lines(plan.runs[0].config.wandb, len(plan.runs) > 1) if plan.runs else []
 
@@ -83,24 +90,24 @@ def _plan(question: Question, options: Options) -> Plan:
     try:
         return make_plan(points_of(question.size, question.typed), options.conf)
     except ConfigError as error:
-        raise ConfigError(*_with_file(question, error.lines)) from None
+        raise ConfigError(*with_file(question, error.lines)) from None
 
 
-def _with_file(question: Question, lines: Sequence[str]) -> list[str]:
+def with_file(question: Question, lines: Sequence[str]) -> list[str]:
     """What is wrong, with the name of the file for what was not typed."""
     typed = tuple(question.typed)
     return [f"{question.file}: {line}" if question.file and not line.startswith(typed) else line for line in lines]
 
 
-def _refuse_slips(question: Question, plan: Plan, options: Options) -> None:
+def refuse_slips(question: Question, plan: Plan, options: Options) -> None:
     """Raise ConfigError where a value fits no run at all: whoever mistypes one wants nothing trained yet."""
     if plan.slips and not options.skip_invalid:
-        *lines, last = _with_file(question, plan.slips)
+        *lines, last = with_file(question, plan.slips)
         others = f"the other {len(plan.runs)} run{'s'[: len(plan.runs) != 1]}"
         raise ConfigError(*lines, f"{last}; nothing is trained; --skip-invalid trains {others}")
 
 
-def _say_what_is_left_out(plan: Plan) -> None:
+def say_what_is_left_out(plan: Plan) -> None:
     """Raise ConfigError where some points are no runs, or have no data yet."""
     if plan.wrong or plan.missing:
         raise ConfigError(*(f"left out: {line}" for line in (*plan.wrong, *plan.missing)))
@@ -111,16 +118,22 @@ def _todo(plan: Plan, retry: bool) -> list[tuple[RunFolder, RunConfig]]:
     return [(folder, run.config) for run, folder in plan.known if run.state in wanted]
 
 
-def _ask(
+def _ask_for(
     question: Question, todo: Sequence[tuple[RunFolder, RunConfig]], plan: Plan, times: Estimate, yes: bool
 ) -> None:
-    """Go on only after a yes where much is asked for; without a terminal nobody can give one."""
     ids = {folder.run_id for folder, _ in todo}
     ahead = zip(plan.runs, times.seconds, strict=True)
     long = sum(time or 0.0 for run, time in ahead if run.folder and run.folder.run_id in ids)
-    if yes or (len(todo) <= _MANY and long <= _LONG):
+    ask(question, len(todo), long, yes, f"{len(todo)} runs" + (f", about {device_hours(long)}" if long > _LONG else ""))
+
+
+def ask(question: Question, number: int, seconds: float, yes: bool, much: str) -> None:
+    """Go on only after a yes where many runs, or many seconds, are asked for; without a terminal nobody can give one.
+
+    `much`: both in words. Raises ConfigError.
+    """
+    if yes or (number <= _MANY and seconds <= _LONG):
         return
-    much = f"{len(todo)} runs" + (f", about {device_hours(long)}" if long > _LONG else "")
     smaller = [name for name in question.source.scales if name != question.scale]
     hint = f"; scale={smaller[0]} asks the same question in small" if smaller and question.scale == PAPER else ""
     if not can_ask():
@@ -129,7 +142,7 @@ def _ask(
         raise ConfigError(f"sweep: not started; narrow it with settings such as seed=0, or answer y{hint}")
 
 
-def _cancel_dropped(plan: Plan, gone: Sequence[Recorded], yes: bool) -> list[Recorded]:
+def cancel_dropped(plan: Plan, gone: Sequence[Recorded], yes: bool) -> list[Recorded]:
     """Runs that are no longer asked for and still wait or train: cancelled after a yes, else returned."""
     active = [
         run
@@ -153,6 +166,25 @@ def _cancel_dropped(plan: Plan, gone: Sequence[Recorded], yes: bool) -> list[Rec
     return []
 
 
+def write_down(question: Question, plan: Plan, options: Options, runs: Sequence[Recorded]) -> Path | None:
+    """Write the sweep's record; the folder of the copied code, if it was to be copied."""
+    run_root(plan.runs[0].config)  # writable, or said in a line
+    auto_precision(plan, keep=True)  # one answer for all lanes
+    save_patch(plan.root)
+    if silence := git_silence():
+        tell(silence)
+    git, code = git_state(), code_hash()
+    # the YAML files are no part of the hash
+    mark = (git["patch"] or (git["commit"] or "unknown")[:12]) if git else "installed"
+    copied = snapshot(plan.root / ".code" / f"{code}-{mark}") if options.snapshot else None
+    told = tuple(header(question.file)) if question.file else ()
+    file = str(question.file.resolve()) if question.file else None
+    facts = (now(), git, code, str(copied) if copied else None)
+    words = (question.words, told, tuple(sys.argv))
+    write_record(plan.root, Record(question.name, file, question.scale, *words, *facts, tuple(runs)))
+    return copied
+
+
 def _dispatch(
     question: Question,
     plan: Plan,
@@ -165,21 +197,8 @@ def _dispatch(
 
     if not plan.known:
         return
-    run_root(plan.runs[0].config)  # writable, or said in a line
-    auto_precision(plan, keep=True)  # one answer for all lanes
-    save_patch(plan.root)
-    if silence := git_silence():
-        tell(silence)
-    git, code = git_state(), code_hash()
-    # the YAML files are no part of the hash
-    mark = (git["patch"] or (git["commit"] or "unknown")[:12]) if git else "installed"
-    copied = snapshot(plan.root / ".code" / f"{code}-{mark}") if options.snapshot else None
-    runs = (*(Recorded(folder.run_id, folder.path.name, dict(run.point)) for run, folder in plan.known), *kept)
-    told = tuple(header(question.file)) if question.file else ()
-    file = str(question.file.resolve()) if question.file else None
-    facts = (now(), git, code, str(copied) if copied else None)
-    record = Record(question.name, file, question.scale, question.words, told, tuple(sys.argv), *facts, runs)
-    write_record(plan.root, record)
+    runs = [Recorded(folder.run_id, folder.path.name, dict(run.point)) for run, folder in plan.known]
+    copied = write_down(question, plan, options, [*runs, *kept])
     corpora = {folder.run_id: run.corpus for run, folder in plan.known if run.corpus}
     added, started = dispatch_all(plan.root, todo, Asked(sys.argv, question.name, options.fail_fast, copied, corpora))
     counts = plan.counts()

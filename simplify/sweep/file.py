@@ -6,6 +6,7 @@ grid: {block: [pre_ln, sas], seed: [0, 1, 2]}             every combination
 zip: [{model.n_layers: [4, 16], train.micro_batch: [16, 4]}]      paired, value by value
 add: [{block: v_skipinit, optimiser.lr: 3e-4}]            points beside the combinations
 except: [{block: sas, model.n_layers: 16}]                combinations that are left out
+tune: {over: {optimiser.lr: start}}                       what each block chooses for itself, on other seeds, before
 report: {baseline: pre_ln, x: step, figures: [...], labels: {...}, columns: [...]}      how the answer is shown
 scales: {nano: {set: {...}, grid: {...}}}                 the same question in another size
 runs_of: other.yaml                                       another question to the runs of a file beside or below this
@@ -24,6 +25,7 @@ from simplify.config import Settings, nearest, show, validate
 from simplify.errors import ConfigError
 from simplify.sweep.record import PAPER
 from simplify.sweep.report import Report
+from simplify.sweep.tuned import Tune
 from simplify.sweep.written import read_file
 
 Axes = dict[str, list[Any]]
@@ -37,6 +39,7 @@ class Size(Settings):
     zip: tuple[Axes, ...] = Field((), description="groups of axes that go together value by value")
     add: tuple[dict[str, Any], ...] = Field((), description="points beside the combinations")
     leave_out: tuple[dict[str, Any], ...] = Field((), alias="except", description="combinations left out")
+    tune: Tune | None = Field(None, description="settings that each block chooses for itself before it is compared")
 
     @field_validator("grid", "zip", mode="before")
     @classmethod
@@ -79,6 +82,7 @@ class SweepFile(Size):
             valid = [PAPER, *self.scales]
             raise ConfigError(f"scale={scale}: {nearest(scale, valid)}valid in this file: {', '.join(valid)}")
         other = self.scales[scale]
+        tune = self._tune_at(other)
         return Size.model_validate(
             {
                 "set": {**self.set, **other.set},
@@ -86,13 +90,19 @@ class SweepFile(Size):
                 "zip": other.zip or self.zip,
                 "add": other.add or self.add,
                 "except": other.leave_out or self.leave_out,
+                **({"tune": tune} if tune else {}),
             }
         )
+
+    def _tune_at(self, other: Size) -> dict[str, Any] | None:
+        own, scaled = ((one.tune.data() if one.tune else {}) for one in (self, other))
+        over = {**own.get("over", {}), **scaled.get("over", {})}
+        return {**own, **scaled, "over": over} if own or scaled else None
 
 
 def read_sweep(path: Path) -> SweepFile:
     """A sweep file, checked. Raises ConfigError with the file's name in every line."""
-    what = "a sweep file with set, grid, zip, add, except, report or scales, as in sweeps/"
+    what = "a sweep file with set, grid, zip, add, except, tune, report or scales, as in sweeps/"
     data = read_file(path, what)
     _refuse_times(path)
     if "runs_of" in data:
@@ -108,7 +118,7 @@ def read_sweep(path: Path) -> SweepFile:
         raise ConfigError(*(f"{path}: {line}" for line in error.lines)) from None
 
 
-_KEYS = ("set", "grid", "zip", "add", "except", "report", "scales", "runs_of")
+_KEYS = ("set", "grid", "zip", "add", "except", "tune", "report", "scales", "runs_of")
 
 
 def _with_runs_of(path: Path, data: Mapping[str, Any], what: str) -> dict[str, Any]:

@@ -120,6 +120,8 @@ def _window(key: str, value: Any) -> Any:
         return value
     if isinstance(value, Mapping):
         return _range(said, value)
+    if isinstance(value, (list, tuple)) and any(isinstance(one, bool) for one in value):
+        return value  # said of each of them, as of any number that YAML has read so
     if not isinstance(value, (list, tuple)) or not all(map(_is_number, value)):
         raise ValueError(f"{said}: is no window; {_WINDOW}")
     if len(value) < 2 or len(set(map(float, value))) < len(value):

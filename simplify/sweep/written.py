@@ -26,6 +26,8 @@ def _as_written(data: Mapping[str, Any], text: Any) -> dict[str, Any]:
                 scale: _as_written(size, own.get(scale)) if isinstance(size, Mapping) else size
                 for scale, size in value.items()
             }
+        elif name == "tune" and isinstance(value, Mapping) and isinstance(own, Mapping) and "at" in value:
+            found[name] = {**value, "at": _points_as_written(value["at"], own.get("at"), axes=False)}
         elif name in (*_POINTS, *_AXES):
             found[name] = _points_as_written(value, own, axes=name in _AXES)
     return found

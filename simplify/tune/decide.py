@@ -16,7 +16,7 @@ from simplify.tune.race import Ask, Line, Loss, Others, race
 from simplify.tune.study import DIVERGED, Arm, Place, Results, Rules, Study, Trial
 
 TOGETHER = 2  # settings that are tuned on one grid; more of them in turn
-_ROUNDS = 2  # over the settings, where they are tuned in turn
+ROUNDS = 2  # over the settings, where they are tuned in turn
 Phase = Literal["tuning", "final", "done"]
 
 
@@ -97,7 +97,7 @@ def _choice(arm: Arm, number: int, rules: Rules, study: Study, results: Results,
         lines.append(race(arm.ladders, moving, start, rules, loss, _others(others, 0)))
         return Choice(arm, number, tuple(lines), lines[0].settled, lines[0].chosen)
     centre: Place = tuple(_middle(arm, at) for at in range(len(arm.ladders)))
-    for turn in range(_ROUNDS * len(arm.ladders)):
+    for turn in range(ROUNDS * len(arm.ladders)):
         at = turn % len(arm.ladders)
         values = sorted({*_window(arm, at), centre[at]})
         start = [(*centre[:at], value, *centre[at + 1 :]) for value in range(values[0], values[-1] + 1)]

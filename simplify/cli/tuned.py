@@ -1,0 +1,132 @@
+"""`simplify sweep` where blocks find their own settings first: the study, its plan, and its start."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from simplify.cli.baseline import baselines, planned_line
+from simplify.cli.plan import device_hours
+from simplify.cli.plan_time import auto_precision
+from simplify.cli.question import Options, Question
+from simplify.cli.sweep import ask, cancel_dropped, of_the_shell, refuse_slips, say_what_is_left_out, write_down
+from simplify.cli.tuned_data import tuned_as_data
+from simplify.cli.tuned_plan import Ahead, ahead_of, show_tuned_plan
+from simplify.data.cache import cache_dir
+from simplify.display import answer, answer_alone, say, work_counts
+from simplify.errors import ConfigError
+from simplify.program import code_folder
+from simplify.runs.files import writing
+from simplify.runs.folder import now
+from simplify.sweep.file import header
+from simplify.sweep.freeze import Facts, freeze
+from simplify.sweep.outlook import replay
+from simplify.sweep.plan import Plan
+from simplify.sweep.record import Recorded, dropped, read_record, record_path
+from simplify.sweep.study import StudyRecord
+
+
+def tuned_command(question: Question, plan: Plan, options: Options) -> None:
+    """Plan a tuned sweep, and begin it. `plan`: of the final runs at the untuned values. Raises ConfigError."""
+    refuse_slips(question, plan, options)
+    record, missing = _study(question, plan, options)
+    with answer_alone(options.as_json):
+        found = replay(record, plan.root)
+        now_wanted = replace(plan, runs=tuple(found.runs.values()))
+        auto = auto_precision(now_wanted)
+        ahead = ahead_of(found, plan, options.measure, auto)
+    wanted = {run.folder.run_id for run in ahead.replay.runs.values() if run.folder}
+    missing = [*plan.missing, *missing]
+    gone = [] if missing else dropped(read_record(record_path(plan.root, question.name)), wanted)
+    if options.as_json:
+        answer("sweep", tuned_as_data(ahead, now_wanted, gone, auto))
+        return
+    show_tuned_plan(ahead, header(question.file) if question.file else [], gone)
+    for line in (
+        auto and auto.line,
+        *plan.corpora,
+        *of_the_shell(plan),
+        planned_line(plan, question.source.report.baseline),
+    ):
+        if line:
+            say(line)
+    if options.plan:
+        _show_slurm(ahead, now_wanted, question)
+    elif not missing:
+        _begin(question, now_wanted, options, record, ahead, gone)
+    if missing:  # of some blocks alone there would be no comparison
+        raise ConfigError(*(f"nothing is trained: {line}" for line in missing))
+    say_what_is_left_out(plan)
+
+
+def _study(question: Question, plan: Plan, options: Options) -> tuple[StudyRecord, list[str]]:
+    """The study that is asked for, and a line for each corpus of its tuning runs that is not here."""
+    assert question.tune is not None
+    try:
+        is_baseline = baselines([run.config for run in plan.runs], question.source.report.baseline)
+        cache, code = str(cache_dir()), str(code_folder())
+        facts = Facts(question.name, now(), tuple(sys.argv), os.getcwd(), code, cache, options.fail_fast)
+        return freeze(plan, question.tune, is_baseline, options.conf, facts)
+    except ConfigError as error:
+        raise ConfigError(*_as_typed(question, error.lines)) from None
+
+
+def _as_typed(question: Question, lines: Sequence[str]) -> list[str]:
+    """What is wrong, by the word that was typed, else with the file's name."""
+    found: list[str] = []
+    keys = [word.removeprefix("--tune=").partition("=")[0] for word in question.words if word.startswith("--tune=")]
+    for line in lines:
+        typed = any(line.startswith((f"tune.over.{key}:", f"tune.over.{key}=")) for key in keys)
+        own = f"--tune {line.removeprefix('tune.over.')}" if typed else line
+        found.append(f"{question.file}: {own}" if question.file and not typed else own)
+    return found
+
+
+def _show_slurm(ahead: Ahead, plan: Plan, question: Question) -> None:
+    """What would be submitted now."""
+    runs = [ahead.replay.runs[trial] for trial in ahead.replay.left]
+    found = [(run.folder, run.config) for run in runs if run.folder and run.config.cluster.kind == "slurm"]
+    if found:
+        from simplify.cli.slurm import show_slurm_plan
+
+        show_slurm_plan(plan.root, found, question.name)
+
+
+def _begin(
+    question: Question, plan: Plan, options: Options, record: StudyRecord, ahead: Ahead, gone: Sequence[Recorded]
+) -> None:
+    few, most = ahead.outlook.total()
+    time = ahead.spent(ahead.outlook.most)
+    long = time.seconds if time else 0.0
+    much = f"{few} to {most} runs" + (f", at most about {device_hours(long)}" if long else "")
+    ask(question, few, long, options.yes, much)
+    work_counts()
+    with writing(plan.root):
+        kept = cancel_dropped(plan, gone, options.yes)
+        asked = [run for run in _recorded(ahead) if run.run_id not in {other.run_id for other in kept}]
+        copied = write_down(question, plan, options, [*asked, *kept])
+        _start(plan.root, record.model_copy(update={"code": str(copied)}) if copied else record, options)
+
+
+def _recorded(ahead: Ahead) -> list[Recorded]:
+    """What is wanted by now, each run once."""
+    found = {run.folder.run_id: (run.folder, run) for run in ahead.replay.runs.values() if run.folder}
+    return [Recorded(folder.run_id, folder.path.name, dict(run.point)) for folder, run in found.values()]
+
+
+def _start(root: Path, record: StudyRecord, options: Options) -> None:
+    """Keep the study, and begin what it wants now; from then on it goes on by itself."""
+    from simplify.cli.advance import go_on
+    from simplify.runs.studies import release
+    from simplify.sweep.advance import keep
+
+    keep(root, record)
+    release(root, record.name)
+    go_on(root, record.name, ("stopped", "cancelled", "lost", *(["failed"] if options.retry else [])))
+    if options.watch:
+        from simplify.cli.watch import watch_command
+
+        watch_command([record.name], root)
