@@ -80,7 +80,10 @@ def test_what_stands_in_it(found: Comparison) -> None:
     body = tex[tex.index("\\begin{tabular}") : tex.index("\\end{tabular}")]
     rows = [line.removesuffix(" \\\\").split(" & ") for line in body.splitlines() if " & " in line]
     assert "{@{}lrrr@{}}" in body and {len(row) for row in rows} == {4}
-    cells = {row[0].replace("\\allowbreak{}", ""): row[1:] for row in rows}
+    said = {row[0].replace("\\allowbreak{}", ""): row[1:] for row in rows}
+    cells = {name.partition(" (")[0]: row for name, row in said.items()}
+    assert {name.partition(" (")[2] for name in said} == {"", "0 of 1 runs)", "1 run)"}
+    assert "dagger, unpaired: " in tex and not re.search("tokens/s|its loss|peak memory|Verdict|n pairs", tex)
     base = r"Pre-LN \& 100\% \{of\} it\_all \#1 \textasciitilde{}\textasciicircum{}\textbackslash{}"
     assert cells[base][1] == "--" and cells[r"$\lambda$"][0] == "diverged"
     label = next(name for name in cells if name.endswith("no $W_P$"))

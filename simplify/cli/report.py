@@ -148,10 +148,11 @@ def _print(found: Comparison, options: ReportOptions, problems: Sequence[str]) -
     """The short table, the notes, and what is not in it."""
     from simplify.compare.notes import notes_of
     from simplify.compare.shared import said_first
-    from simplify.compare.tables import rows_of
+    from simplify.compare.tables import columns_of, rows_of
 
+    shown = [column.key for column in columns_of(found, options.paper) if column.short]
     _print_table(rows_of(found, options.paper, short=True), options.title)
-    for note in (*said_first(found, options.asked), *notes_of(found, short=True), *problems):
+    for note in (*said_first(found, options.asked), *notes_of(found, keys=shown), *problems):
         say(f"- {note}", indent="  ")
     _print_unfinished(found, options.unstarted)
 

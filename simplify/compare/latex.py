@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from simplify.compare.comparison import Comparison, Row
+from simplify.compare.notes import notes_of
 from simplify.compare.tables import (
     NONE,
     Column,
@@ -21,6 +22,7 @@ from simplify.compare.tables import (
     flops_cell,
     parameters_cell,
 )
+from simplify.compare.variants import Variant
 
 USUAL = ("loss", "difference", "parameters")  # beside the variant
 NEVER = {
@@ -62,7 +64,9 @@ def latex_table(
     """The table in `width` inches with these columns beside the variant, and what could not be done, in words."""
     problems = [f"table.tex: no column {key}: {NEVER[key]}" for key in keys if key in NEVER]
     wanted = [key for key in keys or USUAL if key not in NEVER]
-    columns = [_column(found, column) for column in chosen_columns(found, paper, wanted)]
+    columns = [_column(found, column, "runs" not in wanted) for column in chosen_columns(found, paper, wanted)]
+    notes = (note.replace("unpaired: ", "dagger, unpaired: ", 1) for note in notes_of(found, paper, wanted))
+    comments = [*comments, *notes]
     size, labels = _fit(columns, width * _POINT)
     if labels is not None and labels < _LEAST:
         problems.append(f"table.tex: {len(columns)} columns are wider than {width:g} inches; choose fewer, or --width")
@@ -76,9 +80,12 @@ def latex_table(
     return "\n".join([*lines, *heads, r"\midrule", *rows, r"\bottomrule", r"\end{tabular}}", ""]), problems
 
 
-def _column(found: Comparison, column: Column) -> _Column:
+def _column(found: Comparison, column: Column, says_runs: bool) -> _Column:
+    """A column; `says_runs`: no other one does, so where there are fewer than of the others the label has how many."""
     if column.key == "variant":
-        return _Column(("", ""), [with_formulas(row.variant.label) for row in found.rows])
+        most = max((len(variant.done) for variant in found.variants), default=0)
+        few = [_few(variant, most) if says_runs else "" for variant in found.variants]
+        return _Column(("", ""), [with_formulas(v.label) + n for v, n in zip(found.variants, few, strict=True)])
     if column.key == "loss":
         return _Column(("final loss", r"mean $\pm$ s.d."), [_loss(row) for row in found.rows])
     if column.key == "difference":
@@ -98,6 +105,13 @@ def _column(found: Comparison, column: Column) -> _Column:
     return _Column((escaped(head), escaped(rest)), [_plain(column.cell(row)) for row in found.rows])
 
 
+def _few(variant: Variant, most: int) -> str:
+    done, runs = len(variant.done), len(variant.runs)
+    if done < runs:
+        return f" ({done} of {runs} runs)"
+    return f" ({done} run{'s'[: done != 1]})" if done < most else ""
+
+
 def _loss(row: Row) -> str:
     if row.loss is None:
         return "diverged" if row.variant.diverged else "--"
@@ -112,9 +126,10 @@ def _difference(row: Row) -> str:
     if gap is None or row.variant.diverged:
         return "--"
     dagger = "" if gap.paired else r"^{\dagger}"
+    some = f", {gap.n} pair{'s'[: gap.n != 1]}" if gap.paired and gap.n < len(row.variant.done) else ""
     if gap.low is None or gap.high is None:
-        return f"${gap.mean:+.4f}{dagger}$"
-    return f"${gap.mean:+.4f} \\pm {(gap.high - gap.low) / 2:.4f}{dagger}$"
+        return f"${gap.mean:+.4f}{dagger}${some}"
+    return f"${gap.mean:+.4f} \\pm {(gap.high - gap.low) / 2:.4f}{dagger}${some}"
 
 
 def _plain(cell: str) -> str:

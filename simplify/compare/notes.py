@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from simplify.compare.comparison import FACTS, Comparison
 from simplify.compare.levels import TOTAL, level_of
 from simplify.compare.pairs import precision_of
-from simplify.compare.tables import PaperNumbers, baseline_name
+from simplify.compare.tables import COLUMNS, PaperNumbers, baseline_name
 from simplify.compare.verdict import UNDECIDED
 
 _MOST = 4  # devices, say, that a note names
 
 
-def notes_of(found: Comparison, paper: PaperNumbers | None = None, short: bool = False) -> list[str]:
-    """What a reader has to know to read the table (or its short form) rightly."""
-    against = baseline_name(found)
-    unit = "a hidden token" if any(v.settings.get("model.kind") == "encoder" for v in found.variants) else "a token"
-    notes = [
-        f"Final loss: validation, nats {unit}, mean ± standard deviation over seeds.",
-        f"minus {against}: mean difference over pairs of the same seed, which see the same batches in the same order, "
-        "with the plain 95% interval of Student's t, for each row by itself.",
-    ]
-    rows = found.rows
-    notes += [*_of_verdicts(found), *_of_gaps(found), *_of_precision(found), *_of_speed(found)]
-    if any(row.memory for row in rows) and not short:
+def notes_of(found: Comparison, paper: PaperNumbers | None = None, keys: Collection[str] = ()) -> list[str]:
+    """What a reader has to know to read the table rightly; `keys`: of the columns that it has, empty: of all."""
+    rows, has = found.rows, set(keys or COLUMNS)
+    notes = [*_of_losses(found, has)]
+    notes += _of_verdicts(found) if "verdict" in has else []
+    notes += [*_of_gaps(found, has), *_of_precision(found)]
+    notes += _of_speed(found) if "speed" in has else []
+    if any(row.memory for row in rows) and "memory" in has:
         notes.append("peak memory over the baseline's, pair by pair, median (extremes).")
-    if any(row.reach for row in rows) and not short:
+    if any(row.reach for row in rows) and "steps" in has:
         notes.append(
             "steps to its loss: where the validation loss first is as low as the baseline's last one (straight between "
             "two validations), as a part of the baseline's steps (and so of its tokens), median over pairs."
@@ -32,7 +30,7 @@ def notes_of(found: Comparison, paper: PaperNumbers | None = None, short: bool =
     for row in rows:
         if row.also and row.base:
             notes.append(f"{row.variant.name} differs from its baseline {row.base.name} also in {', '.join(row.also)}.")
-    notes += _apart(found)
+    notes += _apart(found) if has & {"speed", "memory", "seconds"} else []
     unsaid = found.variants[0].unsaid if found.variants else {}
     if unsaid:
         notes.append(f"Where a name does not say: {', '.join(f'{key}={value}' for key, value in unsaid.items())}.")
@@ -40,9 +38,23 @@ def notes_of(found: Comparison, paper: PaperNumbers | None = None, short: bool =
         notes.insert(0, f"{found.no_baseline[:1].upper()}{found.no_baseline[1:]}.")
     elif any(row.base is None for row in rows):
         notes.append("No verdict where no baseline has the same batches and budget.")
-    if paper:
+    if paper and "paper" in has:
         hours = f" Hours of a run there: {paper.hours}." if paper.hours else ""
         notes.append(f"paper: {paper.where} of arXiv 2311.01906, at the paper's own size, data and hardware.{hours}")
+    return notes
+
+
+def _of_losses(found: Comparison, has: Collection[str]) -> list[str]:
+    """What the losses are, and what their differences."""
+    unit = "a hidden token" if any(v.settings.get("model.kind") == "encoder" for v in found.variants) else "a token"
+    notes: list[str] = []
+    if "loss" in has:
+        notes.append(f"Final loss: validation, nats {unit}, mean ± standard deviation over seeds.")
+    if "difference" in has:
+        notes.append(
+            f"minus {baseline_name(found)}: mean difference over pairs of the same seed, which see the same batches in "
+            "the same order, with the plain 95% interval of Student's t, for each row by itself."
+        )
     return notes
 
 
@@ -71,21 +83,22 @@ def _of_verdicts(found: Comparison) -> list[str]:
     return notes
 
 
-def _of_gaps(found: Comparison) -> list[str]:
+def _of_gaps(found: Comparison, has: Collection[str]) -> list[str]:
     """What the marks beside differences, losses and verdicts mean."""
     notes: list[str] = []
     rows = found.rows
-    if found.margin is not None:
+    if found.margin is not None and "verdict" in has:
         notes.append(
             f"equal: the whole interval lies within ±{found.margin:g} nats, the margin; it goes before all else."
         )
-    if any(row.gap is not None and row.gap.paired and row.gap.n < len(row.variant.done) for row in rows):
+    gaps = [row for row in rows if row.gap is not None and "difference" in has]
+    if any(row.gap and row.gap.paired and row.gap.n < len(row.variant.done) for row in gaps):
         notes.append(
             "n pairs: so many seeds are common to both; the difference is theirs, not that of the means beside it."
         )
-    if any(row.gap is not None and not row.gap.paired for row in rows):
+    if any(row.gap and not row.gap.paired for row in gaps):
         notes.append("unpaired: no seed in common with the baseline; Welch's interval.")
-    if any(row.variant.diverged and row.loss for row in rows):
+    if any(row.variant.diverged and row.loss for row in rows) and "loss" in has:
         notes.append("*: mean of the runs that did not diverge; the others are censored, so this is the better half.")
     return notes
 

@@ -54,14 +54,16 @@ def write_report(found: Comparison, options: ReportOptions, out: Path) -> Writte
     """
     out.mkdir(parents=True, exist_ok=True)
     drawn = drawn_of(found, options)
-    rows, notes = rows_of(found, options.paper), notes_of(found, options.paper)
-    printed = rows_of(found, options.paper, keys=options.columns) if options.columns else rows
+    printed = rows_of(found, options.paper, keys=options.columns)
     heads = said_first(found, options.asked)
-    tex, problems = latex_table(found, [*heads, *notes], options.columns, options.look.width, options.paper)
+    tex, problems = latex_table(found, heads, options.columns, options.look.width, options.paper)
     problems += problems_of(options.look, {variant.label for variant in found.variants})
     problems += unused_labels(found.variants, {k: v for k, v in options.labels.items() if k not in drawn.words})
     earlier = set((read_json(out / _MANIFEST, Manifest) or {}).get("files", []))
-    texts = {out / "table.md": markdown(printed, [*heads, *notes]), out / "table.tex": tex}
+    texts = {
+        out / "table.md": markdown(printed, [*heads, *notes_of(found, options.paper, options.columns)]),
+        out / "table.tex": tex,
+    }
     texts |= {out / "checklist.md": as_markdown(options.checklist)} if options.checklist else {}
     files = [out / "index.html", *texts]
     pictures = {name: [out / f"{name}{suffix}" for suffix in _suffixes(name)] for name in drawn.printed}

@@ -10,6 +10,11 @@ from simplify.compare.comparison import Comparison, Ratio, Row
 from simplify.compare.verdict import UNDECIDED
 
 NONE = "-"
+# What columns are asked for by, in their order; that of the variant is always there.
+COLUMNS = (
+    *("runs", "loss", "difference", "verdict", "parameters", "flops"),
+    *("speed", "memory", "steps", "seconds", "paper"),
+)
 
 
 @dataclass(frozen=True)
