@@ -16,7 +16,7 @@ from simplify.cli.sweep import ask, cancel_dropped, of_the_shell, refuse_slips, 
 from simplify.cli.tuned_data import tuned_as_data
 from simplify.cli.tuned_plan import Ahead, ahead_of, show_tuned_plan
 from simplify.data.cache import cache_dir
-from simplify.display import answer, answer_alone, say, work_counts
+from simplify.display import answer, answer_alone, say, tell, work_counts
 from simplify.errors import ConfigError
 from simplify.program import code_folder
 from simplify.runs.files import writing
@@ -125,7 +125,14 @@ def _start(root: Path, record: StudyRecord, options: Options) -> None:
 
     keep(root, record)
     release(root, record.name)
-    go_on(root, record.name, ("stopped", "cancelled", "lost", *(["failed"] if options.retry else [])))
+    at, _ = go_on(root, record.name, ("stopped", "cancelled", "lost", *(["failed"] if options.retry else [])))
+    if at.decision.phase == "done":
+        tell(f"all is done: simplify report {record.name} has the verdicts")
+    else:
+        name = record.name
+        tell(
+            f"what comes next begins by itself; simplify status {name} shows how far it is, simplify watch {name} stays"
+        )
     if options.watch:
         from simplify.cli.watch import watch_command
 

@@ -13,8 +13,8 @@ from simplify.runs.store import RunStore, RunView
 from simplify.sweep.plan import Here, PlannedRun
 from simplify.sweep.record import Recorded
 from simplify.sweep.study import StudyRecord, results_of, trial_config, trial_point, trial_run_id
-from simplify.tune.decide import ROUNDS, TOGETHER, Decision, decide
-from simplify.tune.study import DIVERGED, Arm, Part, Place, Results, Study, Trial
+from simplify.tune.decide import ROUNDS, TOGETHER, Choice, Decision, decide
+from simplify.tune.study import DIVERGED, Arm, Part, Place, Results, Rules, Study, Trial
 from simplify.zoo.counts import count_parameters
 
 Where = tuple[Part, str, int]  # a part of the study, an arm and a cell: whose runs take equally long
@@ -80,24 +80,33 @@ class Outlook:
 def outlook(record: StudyRecord, results: Results) -> Outlook:
     """The fewest: no window grows further, and one seed tells the values apart. The most: all that a rule allows."""
     few = [trial for trial in _fewest(record.study, results).wanted if trial not in results]
-    return Outlook(Counter(map(_where, few)), Counter(_most(record.study, results)))
+    return Outlook(Counter(map(_where, few)), _most(record.study, results))
 
 
 def _where(trial: Trial) -> Where:
     return trial.part, trial.arm, trial.cell
 
 
-def _most(study: Study, results: Results) -> dict[Where, int]:
+def _most(study: Study, results: Results) -> Counter[Where]:
     found: Counter[Where] = Counter()
-    rules = study.rules
+    rules, choices = study.rules, decide(study, results).choices
     for arm in study.arms:
-        for cell in range(arm.cells):
-            for seeds, finals in zip(rules.seeds, rules.finals, strict=True):
-                found["tune", arm.name, cell] += _places(arm) * len(seeds)
-                found["final", arm.name, cell] += len(finals)
-                found["shared", arm.name, cell] += len(finals) if rules.shared and arm.ladders else 0
-    found.subtract(_where(trial) for trial in results)
+        for number, (seeds, finals) in enumerate(zip(rules.seeds, rules.finals, strict=True)):
+            own = {trial for trial in results if trial.study == number and trial.arm == arm.name}
+            choice = choices.get((number, arm.name))
+            runs = 0 if choice is None or choice.settled else _places(arm) * len(seeds) - _spared(choice, rules)
+            for cell in range(arm.cells):
+                done = Counter(trial.part for trial in own if trial.cell == cell)
+                found["tune", arm.name, cell] += max(runs - done["tune"], 0)
+                found["final", arm.name, cell] += len(finals) - done["final"]
+                found["shared", arm.name, cell] += len(finals) - done["shared"] if rules.shared and choice else 0
     return +found
+
+
+def _spared(choice: Choice, rules: Rules) -> int:
+    """Runs that places which were dropped on the first seed will not need: no later best takes that back."""
+    first = {place for line in choice.lines for place, out in line.dropped.items() if out.rung == 1}
+    return len(first) * (len(rules.seeds[choice.study]) - 1) if len(choice.lines) == 1 else 0
 
 
 def _places(arm: Arm) -> int:
