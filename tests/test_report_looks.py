@@ -39,7 +39,7 @@ PLAIN = Report.model_validate({})
 
 
 def shown(*figures: str, labels: tuple[str, ...] = (), columns: str | None = None, **typed: Any) -> Report:
-    return wished(Shown(typed, figures, labels, columns, Path("report")), PLAIN)
+    return wished(Shown(typed, figures, labels, columns, None, Path("report")), PLAIN)
 
 
 def test_figures_with_options() -> None:
@@ -103,7 +103,7 @@ def test_a_sweep_file_says_the_same(tmp_path: Path) -> None:
         6.5,
         True,
     )
-    over = wished(Shown({"title": True, "font": None}, (), ("pre_ln=A",), None, Path("r")), said)
+    over = wished(Shown({"title": True, "font": None}, (), ("pre_ln=A",), None, None, Path("r")), said)
     assert over.title and over.font == "serif" and over.labels == {**said.labels, "pre_ln": "A"}
     file.write_text("grid: {block: [pre_ln]}\nreport: {labels: {pre_ln: $x}}\n")
     with pytest.raises(ConfigError, match="has a formula without its end"):

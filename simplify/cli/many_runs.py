@@ -110,6 +110,10 @@ def report(
         float | None,
         typer.Option(help="losses that surely differ by less, in nats, count as equal", show_default=False),
     ] = None,
+    looks: Annotated[
+        str | None,
+        typer.Option(help="the numbers of seeds at which verdicts may be read, with commas: 3,5,8", show_default=False),
+    ] = None,
     figure: Figures = None,
     label: Labels = None,
     columns: Annotated[
@@ -134,7 +138,7 @@ def report(
     from simplify.cli.report import Shown, report_command
 
     wishes = {"x": x, "baseline": baseline, "margin": margin, "title": title, "font": font, "width": width}
-    several = (tuple(figure or ()), tuple(label or ()), columns)
+    several = (tuple(figure or ()), tuple(label or ()), columns, looks)
     report_command(words or [], run_root, Shown(wishes, *several, out, wandb, checklist))
 
 

@@ -17,13 +17,14 @@ from simplify.cli.report_wish import Shown, wished
 from simplify.cli.select import Selected, select
 from simplify.config import nearest
 from simplify.disk import check_folder
-from simplify.display import console, is_bounded, near, say, tell
+from simplify.display import console, is_bounded, near, say, tell, tell_aside
 from simplify.errors import ConfigError, RunFolderError
 from simplify.sweep.file import paragraphs, read_sweep
 from simplify.sweep.report import Report
 
 if TYPE_CHECKING:
     from simplify.compare.comparison import Comparison
+    from simplify.compare.looks import Looks
     from simplify.compare.options import ReportOptions
 
 _WORDS = ("variant", "verdict")  # columns of the table that hold no numbers
@@ -41,8 +42,9 @@ def report_command(words: Sequence[str], run_root: Path | None, shown: Shown) ->
     from simplify.compare.report import write_report
 
     # Of sweeps the variants come as their files name them.
-    looks = {"colour": wanted.colour, "labels": wanted.labels, "as_given": bool(chosen.sweeps), "home": home}
-    found = comparison(chosen.runs, wanted.baseline, wanted.margin, **looks)
+    shape = {"colour": wanted.colour, "labels": wanted.labels, "as_given": bool(chosen.sweeps), "home": home}
+    earlier = _earlier_looks(chosen.store.root)
+    found = comparison(chosen.runs, wanted.baseline, wanted.margin, looks=wanted.looks, seen=earlier.of, **shape)
     _refuse_empty(found, chosen, shown.typed.get("baseline"))
     options = _options(found, chosen, wanted)
     if shown.checklist:
@@ -56,11 +58,33 @@ def report_command(words: Sequence[str], run_root: Path | None, shown: Shown) ->
         raise RunFolderError(
             f"--out={shown.out}: cannot be written: {error.strerror or error}; valid: a folder to write to"
         ) from None
+    _keep_look(earlier, found)
     _print(found, options, written.problems)
     _print_checklist(options)
     _print_files(written.files, shown.out)
     if shown.publish:
         _publish(chosen, wanted, options, written.files)
+
+
+def _earlier_looks(root: Path) -> Looks:
+    """The looks that there were, and a line for each that cannot be read."""
+    from simplify.compare.looks import Looks
+
+    found = Looks(root)
+    for problem in found.problems:
+        tell_aside(f"simplify: {problem}; verdicts are given as if there had been no such look")
+    return found
+
+
+def _keep_look(earlier: Looks, found: Comparison) -> None:
+    """A report is a look. Where it cannot be written down the report is given all the same."""
+    try:
+        earlier.keep(found)
+    except OSError as error:
+        tell_aside(
+            f"simplify: {earlier.path}: cannot be written: {error.strerror or error}; a report with more seeds will "
+            "not know of this one"
+        )
 
 
 def _publish(chosen: Selected, wish: Report, options: ReportOptions, files: Sequence[Path]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any, get_args
 
 from simplify.config import nearest, validate
 from simplify.errors import ConfigError
-from simplify.sweep.report import SIZES, Column, Figure, Report
+from simplify.sweep.report import NO_LOOKS, SIZES, Column, Figure, Report, are_looks
 
 _AXES = ("step", "tokens", "flops", "seconds", "device_hours")
 _KINDS = ("gains", "final", "scaling")
@@ -25,6 +26,7 @@ class Shown:
     figures: tuple[str, ...]
     labels: tuple[str, ...]
     columns: str | None
+    looks: str | None
     out: Path
     publish: bool = False
     checklist: bool = False
@@ -41,6 +43,8 @@ def wished(shown: Shown, asked: Report) -> Report:
         raise ConfigError(f"--width={typed['width']:g}: is no width of a figure; valid: 1.5 to 20 inches")
     if shown.columns is not None:
         typed["columns"] = _columns(shown.columns)
+    if shown.looks is not None:
+        typed["looks"] = _looks(shown.looks)
     if shown.labels:
         typed["labels"] = {**asked.labels, **dict(map(_label, shown.labels))}
     figures = tuple(map(_figure, shown.figures))
@@ -55,6 +59,13 @@ def _columns(text: str) -> tuple[str, ...]:
         if name not in known:
             raise ConfigError(f"--columns={text}: {name}: {nearest(name, known)}valid: {', '.join(known)}")
     return names
+
+
+def _looks(text: str) -> tuple[int, ...]:
+    looks = [int(part) if re.fullmatch(r"\s*\d{1,9}\s*", part) else part for part in text.split(",")]
+    if not are_looks(looks):
+        raise ConfigError(f"--looks={text}: {NO_LOOKS}, as in 3,5,8")
+    return tuple(map(int, looks))
 
 
 def _label(text: str) -> tuple[str, str]:

@@ -78,6 +78,11 @@ def _of_verdicts(found: Comparison) -> list[str]:
         )
     else:
         notes.append(f"Verdict: where nothing differs, {100 * TOTAL:g}% of such tables carry one.")
+    if any(row.after for row in rows):
+        notes.append(
+            "Seeds were added after a look at a difference (.sweeps/looks.jsonl): that look's verdict stands; without "
+            "one the fresh seeds decide, those that no look has seen. Each set of fresh seeds is a test by itself."
+        )
     if any(row.fresh for row in rows):
         notes.append("fresh seeds: new ones, judged by themselves, if mean and spread stay as they are.")
     return notes

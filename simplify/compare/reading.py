@@ -10,11 +10,12 @@ from simplify.compare.statistics import Difference, compare
 
 @dataclass(frozen=True)
 class Seen:
-    """An earlier look at a difference: the seeds it was made from, whether it decided, the looks that were planned."""
+    """An earlier look at a difference."""
 
-    seeds: frozenset[Hashable]
+    seeds: frozenset[Hashable]  # that were seen
     decided: bool
-    looks: tuple[int, ...] = ()
+    looks: tuple[int, ...] = ()  # that were planned then
+    read: frozenset[Hashable] = frozenset()  # seeds that its verdict rests on; empty: all that were seen
 
 
 @dataclass(frozen=True)
@@ -61,8 +62,10 @@ def reading_of(one: Evidence, looks: tuple[int, ...]) -> Reading:
     if missing:
         return Reading((), waits=f"not yet: {len(common)} of {len(common) + len(missing)} seeds are in")
     if not common:
-        found = compare(one.mine, one.base)
-        return Reading([found] if found else ())
+        found, now = compare(one.mine, one.base), {*one.mine, *one.base}
+        before = next((seen for seen in one.seen if seen.seeds & now and seen.seeds != now), None)
+        remark = f"after a look at {seeds_in_words(len(before.seeds))}" if before else ""
+        return Reading([found] if found else (), remark=remark)
     return _after_looks(one, common)
 
 
@@ -90,7 +93,7 @@ def _after_looks(one: Evidence, common: Sequence[Hashable]) -> Reading:
     stands = next((seen for seen in earlier if seen.decided and seen.seeds <= now), None)
     fresh = [seed for seed in common if not any(seed in seen.seeds for seen in earlier)]
     if stands is not None:
-        common = [seed for seed in common if seed in stands.seeds]
+        common = [seed for seed in common if seed in (stands.read or stands.seeds)]
         where = f" at the look at {seeds_in_words(len(common))}"
     elif earlier and fresh:
         common, where = fresh, f" on {seeds_in_words(len(fresh), 'fresh ')}"

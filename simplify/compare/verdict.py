@@ -38,6 +38,7 @@ class Judged:
     next_look: int | None  # pairs
     fresh: int | None  # new seeds that would decide by themselves, if mean and spread stay as they are
     waits: bool  # neither verdict nor advice yet
+    after: bool = False  # seeds were added after a look
 
 
 def judge(family: Sequence[Evidence], looks: Sequence[int] = (), margin: float | None = None) -> list[Judged]:
@@ -115,7 +116,8 @@ def _judged(one: Evidence, reading: Reading, looks: tuple[int, ...], total: floa
     asides += [reading.remark] if reading.remark else []
     text = f"{verdict}{reading.where}" + (f" ({'; '.join(asides)})" if asides else "")
     words = text + _what_next(reading, verdict, fresh, looks, following)
-    return Judged(verdict, words, alone, level, n, tuple(reading.seeds), following, fresh, False)
+    after = bool(reading.where) and not looks
+    return Judged(verdict, words, alone, level, n, tuple(reading.seeds), following, fresh, False, after)
 
 
 def _what_next(

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from simplify.disk import BROKEN, FULL, file_of, is_about, whole_file
+from simplify.disk import BROKEN, FULL, file_of, is_about, named, whole_file
 from simplify.errors import RunFolderError, TrainingFailed
 
 if TYPE_CHECKING:
@@ -56,6 +56,23 @@ def take_away(path: Path) -> None:
 def write_json(path: Path, data: Any) -> None:
     """`data` as readable JSON, whole or absent. NaN is written as null: JSON has none."""
     write_whole(path, json.dumps(data, indent=2, allow_nan=False) + "\n")
+
+
+def append_line(path: Path, data: Any) -> None:
+    """Add `data` as a line of JSON, on the disk when this returns.
+
+    A line that a crash has torn is closed first, so that it takes none with it.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with named(path), open(path, "a+b") as file:
+        file.seek(0, os.SEEK_END)
+        torn = b""
+        if file.tell():
+            file.seek(-1, os.SEEK_END)
+            torn = b"" if file.read(1) == b"\n" else b"\n"
+        file.write(torn + (json.dumps(data, allow_nan=False) + "\n").encode())
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def read_json(path: Path, shape: type[Shape] | None = None) -> dict[str, Any] | None:

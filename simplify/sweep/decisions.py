@@ -8,14 +8,12 @@ choices              of each study and arm: rung, tried (settings, losses by see
 
 from __future__ import annotations
 
-import json
 import math
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from simplify.disk import named
+from simplify.runs.files import append_line
 from simplify.runs.folder import now
 from simplify.runs.process import this_process
 from simplify.runs.studies import decisions_path
@@ -94,18 +92,5 @@ def _number(value: float | None) -> float | str | None:
 
 
 def append_decision(root: Path, name: str, line: Mapping[str, Any]) -> None:
-    """Write a decision down so that it is on the disk when this returns. Call it under the study's lock.
-
-    A line that a crash has torn is closed first, so that it takes none with it.
-    """
-    path = decisions_path(root, name)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with named(path), open(path, "a+b") as file:
-        file.seek(0, os.SEEK_END)
-        if file.tell():
-            file.seek(-1, os.SEEK_END)
-            if file.read(1) != b"\n":
-                file.write(b"\n")
-        file.write((json.dumps(line, allow_nan=False) + "\n").encode())
-        file.flush()
-        os.fsync(file.fileno())
+    """Write a decision down so that it is on the disk when this returns. Call it under the study's lock."""
+    append_line(decisions_path(root, name), line)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -14,6 +14,15 @@ from simplify.config.keys import full_key
 GAINS = (*HEAD_GAINS, *BLOCK_GAINS, *GAIN_RATIOS)
 SIZES = ("parameters", "flops", "tokens")
 _OF_KIND = {"final": ("x", "by", "log_x", "log_y"), "gains": ("of",), "scaling": ("x", "log_x", "log_y")}
+
+_MOST_SEEDS = 200  # of a look
+NO_LOOKS = f"are no looks; valid: different whole numbers of seeds from 2 to {_MOST_SEEDS}, the least first"
+
+
+def are_looks(values: Sequence[Any]) -> bool:
+    """Whether these are numbers of seeds at which verdicts can be read."""
+    whole = all(isinstance(look, int) and 2 <= look <= _MOST_SEEDS for look in values)
+    return whole and list(values) == sorted(set(values))
 
 
 class Figure(Settings):
@@ -101,6 +110,10 @@ class Report(Settings):
     x: Literal["step", "tokens", "flops", "seconds", "device_hours"] = Field("step", description="the axis of curves")
     colour: str = Field("block", description="the setting whose values have a colour each")
     margin: float | None = Field(None, gt=0, description="losses that surely differ by less, in nats, count as equal")
+    looks: tuple[int, ...] = Field(
+        (),
+        description="numbers of seeds at which verdicts may be read, as in [3, 5, 8]; empty: once, at the first look",
+    )
     figures: tuple[Figure, ...] = Field((), description="figures beside the loss curves")
     labels: dict[str, str] = Field(
         {}, description="what names, or parts of them as tables print these, are called; formulas between dollars"
@@ -122,6 +135,15 @@ class Report(Settings):
             return full_key(value)
         except ValueError as error:
             raise ValueError(f"report.colour={error}") from None
+
+    @field_validator("looks", mode="before")
+    @classmethod
+    def _looks_are_planned(cls, value: Any) -> Any:
+        if isinstance(value, (list, tuple)) and any(isinstance(look, bool) for look in value):
+            return value  # which the check of all settings names
+        if not isinstance(value, (list, tuple)) or not are_looks(value):
+            raise ValueError(f"report.looks={show(value)}: {NO_LOOKS}, as in [3, 5, 8]")
+        return tuple(value)
 
     @field_validator("labels", mode="before")
     @classmethod
