@@ -15,7 +15,7 @@ from simplify.dispatch.local import wake_lanes
 from simplify.display import tell
 from simplify.errors import TrainingFailed, TryAgain
 from simplify.runs.code import git_silence, save_patch
-from simplify.runs.files import writing
+from simplify.runs.files import left_out, writing
 from simplify.runs.folder import RunFolder
 from simplify.runs.queue import Queue
 from simplify.runs.store import RunStore, RunView
@@ -76,6 +76,7 @@ def _until_ended(root: Path, ids: Sequence[str], every: float) -> list[RunView]:
     """The runs once none waits or is being trained; lanes that died are started again."""
     idle = time.monotonic()
     while True:
+        left_out()  # a claim that is just being written is no damaged file
         views = RunStore(root).runs(ids)
         if not any(map(_goes_on, views)):
             return views

@@ -7,7 +7,29 @@ from typing import Annotated
 
 import typer
 
-from simplify.cli.options import Conf, Json, RunRoot
+from simplify.cli.options import Conf, Json, Overrides, RunRoot
+
+
+def noise(
+    words: Overrides = None,
+    effect: Annotated[
+        list[float] | None,
+        typer.Option(metavar="NATS", help="how many seeds such a difference needs; default: 0.005 to 0.1"),
+    ] = None,
+    run: Annotated[
+        int | None, typer.Option("--run", min=2, metavar="N", help="train N seeds of each first", show_default=False)
+    ] = None,
+    conf: Conf = None,
+    run_root: RunRoot = None,
+    as_json: Json = False,
+) -> None:
+    """Show how far seeds lie apart, from finished runs, and how many seeds an effect needs: block=pre_ln,sas
+
+    Of several configurations also in pairs with the first one.
+    """
+    from simplify.cli.noise import EFFECTS, Asking, noise_command
+
+    noise_command(words or [], Asking(tuple(effect or EFFECTS), run, conf, run_root, as_json, sys.argv))
 
 
 def judge(

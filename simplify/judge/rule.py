@@ -97,7 +97,7 @@ def _is_ahead(mean: float, error: float, number: int) -> bool:
     """Whether it is worth more seeds: a change that does nothing is so far ahead by luck in one case of five at most.
 
     Of fewer than five pairs it is enough that the mean is better. To drop too early keeps nothing in vain; a candidate
-    that is 1.5 standard deviations of a pair better is dropped so in one case of 150.
+    that is 1.5 standard deviations of a pair better is dropped so in one case of a hundred.
     """
     from scipy.special import stdtr
 

@@ -1,0 +1,59 @@
+"""How much losses differ from seed to seed, and how many seeds an effect of some size needs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from simplify.compare.statistics import LEVEL, mean_sd, t_quantile
+
+POWER = 0.8  # chance that an effect of that size is decided
+MOST = 10_000  # seeds; an effect that needs more is out of reach
+
+
+@dataclass(frozen=True)
+class Spread:
+    """A standard deviation, in the unit of its values, with its interval."""
+
+    n: int
+    mean: float
+    sd: float
+    low: float  # chi-square, of normal values
+    high: float
+
+
+def spread(values: Sequence[float]) -> Spread | None:
+    """The spread of values; None for fewer than two."""
+    mean, sd = mean_sd(values)
+    if sd is None:
+        return None
+    from scipy.special import chdtri
+
+    freedom, tail = len(values) - 1, (1 - LEVEL) / 2
+    low, high = (sd * math.sqrt(freedom / float(chdtri(freedom, p))) for p in (tail, 1 - tail))
+    return Spread(len(values), mean, sd, low, high)
+
+
+def power_of(n: int, effect: float, sd: float) -> float:
+    """The chance that the two-sided 5% t test of `n` differences decides: exact, by the noncentral t distribution."""
+    from scipy.special import nctdtr
+
+    freedom, away = n - 1, abs(effect) / sd * math.sqrt(n)
+    limit = t_quantile(freedom)
+    return 1 - float(nctdtr(freedom, away, limit)) + float(nctdtr(freedom, away, -limit))
+
+
+def seeds_needed(effect: float, sd: float) -> int | None:
+    """The fewest pairs that decide an effect with the chance POWER; None where MOST do not."""
+    if sd == 0:
+        return 2
+    low, high = 1, 2
+    while power_of(high, effect, sd) < POWER:
+        low, high = high, 2 * high
+        if high > MOST:
+            return None
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if power_of(middle, effect, sd) >= POWER else (middle, high)
+    return high
