@@ -36,7 +36,25 @@ def overlay_dir(overlay: str | Path | None) -> Path | None:
         raise ConfigError(
             f"{source}={given}: no such folder; valid: a folder with block/, model/, ... and YAML files in them"
         )
+    if hint := _meant(folder):
+        raise ConfigError(
+            f"{source}={given}: holds none of {', '.join(f'{group}/' for group in GROUPS)}; did you mean {hint}?"
+        )
     return folder
+
+
+def _meant(folder: Path) -> Path | None:
+    """The folder of groups that one without any is part of, or the only one that lies in it."""
+    if _has_groups(folder):
+        return None
+    if folder.name in GROUPS and any(folder.glob("*.yaml")):
+        return folder.parent
+    inside = [path for path in sorted(folder.glob("*/")) if path.is_dir() and _has_groups(path)]
+    return inside[0] if len(inside) == 1 else None
+
+
+def _has_groups(folder: Path) -> bool:
+    return any((folder / group).is_dir() for group in GROUPS)
 
 
 def choices(group: str, overlay: Path | None = None) -> list[str]:

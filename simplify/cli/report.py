@@ -110,6 +110,8 @@ def _report_of(chosen: Selected) -> Report:
     """What the sweep's file says of its report, if one file was chosen and is still there."""
     files = {record.file for record in chosen.sweeps}
     file = files.pop() if len(files) == 1 else None
+    if file is not None and not os.path.exists(file):
+        tell_aside(f"simplify: {file}: is there no more: without its baseline, figures and labels; name its new place")
     if file is None or not os.path.exists(file):
         return Report.model_validate({})
     return read_sweep(Path(file)).report

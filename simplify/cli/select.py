@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import os
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from simplify.choices import sweeps_dir
-from simplify.config import closest, nearest, show
+from simplify.cli.by_setting import with_setting
+from simplify.config import closest
 from simplify.display import near, tell_aside
 from simplify.errors import RunFolderError
 from simplify.runs.lookup import find_view, run_at, runs_named
-from simplify.runs.settings import flat
-from simplify.runs.state import STATES
 from simplify.runs.store import RunStore, RunView
 from simplify.runs.studies import is_study
-from simplify.runs.words import as_word, in_order
 from simplify.sweep.record import PAPER, Record, records, records_of
 
 _YAML = (".yaml", ".yml")
-_MOST = 20  # values that an error lists
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,6 +61,8 @@ def select(words: Sequence[str], run_root: Path | None) -> Selected:
     elsewhere = f" run_root={root}" if root else ""
     sweeps, ids = _sweeps(names, store.root, scale, elsewhere)
     found = store.runs()
+    by_stem = {word: _by_stem(word, store.root, found) for word in ids}
+    sweeps, ids = [*sweeps, *itertools.chain(*by_stem.values())], [word for word in ids if not by_stem[word]]
     at = {view.run_id: view for view in (find_view(word, store.root) for word in paths)}
     found = [*(run for run in found if run.run_id not in at), *at.values()]
     wanted = {*at, *(run.run_id for sweep in sweeps for run in sweep.runs)}
@@ -77,7 +76,7 @@ def select(words: Sequence[str], run_root: Path | None) -> Selected:
     if names or at:
         found = [run for run in found if run.run_id in wanted]
     for key, value in settings.items():
-        found = _with_setting(found, key, value)
+        found = with_setting(found, key, value)
     if sweeps and not ids:  # as the sweeps name them
         names_in_order = dict.fromkeys(run.run_id for sweep in sweeps for run in sweep.runs)
         order = {run_id: number for number, run_id in enumerate(names_in_order)}
@@ -88,6 +87,13 @@ def select(words: Sequence[str], run_root: Path | None) -> Selected:
     title = " ".join(words) + _scale_of(sweeps, scale) or f"all runs of {store.root}"
     whole = bool(sweeps) and not (settings or ids or at)
     return Selected(store, found, sweeps, [] if settings else list(unstarted.values()), title, whole)
+
+
+def _by_stem(word: str, root: Path, found: Sequence[RunView]) -> list[Record]:
+    """The sweeps whose name is that word and six digits, where no run is called so."""
+    if any(run.name.startswith(word) or run.run_id.startswith(word) for run in found):
+        return []
+    return [record for record in records(root) if record.name.rpartition("-")[0] == word]
 
 
 def _unbegun(word: str, root: Path, found: Sequence[RunView]) -> dict[str, str]:
@@ -114,7 +120,7 @@ def _sweeps(names: Sequence[str], root: Path, scale: str | None, elsewhere: str)
         if word in known:
             chosen.append(known[word])
         elif word.endswith(_YAML):
-            asked = records_of(root, Path(word))
+            asked = records_of(root, Path(word)) or _moved(root, Path(word))
             at = [record for record in asked if scale in (None, record.scale)]
             if not at:
                 raise _not_dispatched(word, root, scale, asked, list(known), elsewhere)
@@ -122,6 +128,21 @@ def _sweeps(names: Sequence[str], root: Path, scale: str | None, elsewhere: str)
         else:
             others.append(word)
     return chosen, others
+
+
+def _moved(root: Path, file: Path) -> list[Record]:
+    """The sweeps of a file that lay elsewhere when they were dispatched: of its name, with its question, and gone."""
+    found = [record for record in records(root) if record.file and Path(record.file).name == file.name]
+    found = [record for record in found if not os.path.exists(str(record.file))]
+    if not found or not file.is_file():
+        return []
+    from simplify.sweep.file import header
+
+    told = tuple(header(file))
+    found = [dataclasses.replace(record, file=str(file.resolve())) for record in found if record.question == told]
+    if found:
+        tell_aside(f"simplify: {file}: taken for the file that was dispatched from another place, where it is no more")
+    return found
 
 
 def _not_dispatched(
@@ -156,44 +177,3 @@ def no_file(word: str) -> RunFolderError:
     hint = f"did you mean {typed[meant]}? " if meant else ""
     listed = ", ".join([*typed.values()][:8]) + (f", ... ({len(there)} files)" if len(there) > 8 else "")
     return RunFolderError(f"{word}: no such file; {hint}valid: {listed or 'a sweep file'}")
-
-
-def _with_setting(runs: Sequence[RunView], key: str, value: str) -> list[RunView]:
-    """Runs whose setting is `value`; several, with commas, mean any of them. A group means its name."""
-    values = value.split(",")
-    found = [run for run in runs if any(_same(typed, _setting(run, key)) for typed in values)]
-    if key == "state" and set(values) <= set(STATES):
-        return found
-    if not found and runs:
-        there = in_order(_text(_setting(run, key)) for run in runs)
-        if there == ["-"]:
-            keys = {name.removesuffix(".name") for run in runs[:50] for name in flat(run.config)}
-            same = sorted(name for name in keys if name.rpartition(".")[2] == key)  # lr: optimiser.lr
-            meant = f"did you mean {' or '.join(same[:3])}? " if same else nearest(key, keys)
-            raise RunFolderError(
-                f"{key}={value}: {meant}no run has the setting {key}; valid: state, block, model, data, "
-                "optimiser, or a full key such as optimiser.lr (simplify train --help lists them)"
-            )
-        listed = ", ".join([*there[:_MOST], *["..."] * (len(there) > _MOST)])
-        raise RunFolderError(f"{key}={value}: no run has that; found among {len(runs)} runs: {listed}")
-    return found
-
-
-def _setting(run: RunView, key: str) -> Any:
-    if key == "state":
-        return run.state
-    settings = flat(run.config)
-    return settings.get(key, settings.get(f"{key}.name"))
-
-
-def _same(typed: str, value: object) -> bool:
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
-        try:
-            return float(typed) == value  # 3e-4 is 0.0003
-        except ValueError:
-            return False
-    return typed in (_text(value), show(value)) or (value is None and typed == "null")
-
-
-def _text(value: object) -> str:
-    return "-" if value is None else as_word(value)

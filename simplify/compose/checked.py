@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from simplify.config import RunConfig, validate
+from simplify.config.data import PATHS
 from simplify.disk import expanded
 
 
@@ -16,7 +17,7 @@ def checked(data: Mapping[str, Any]) -> RunConfig:
     So it means the same later and elsewhere: in a queue, in a run's config.yaml. Raises ConfigError.
     """
     config = validate(RunConfig, data)
-    given = {name: getattr(config.data, name) for name in ("tokeniser", "train_set", "val_set")}
+    given = {name: getattr(config.data, name) for name in PATHS if name != "path"}
     paths = {name: str(expanded(word, f"data.{name}")) for name, word in given.items() if word}
     there = {name: path for name, path in paths.items() if os.path.exists(path)}
     if config.data.path:  # which is no name on a hub

@@ -8,6 +8,8 @@ from pydantic import Field, model_validator
 
 from simplify.config.base import Name, Settings
 
+PATHS = ("path", "tokeniser", "train_set", "val_set")  # settings that name a folder or file, or may do so
+
 # Each setting of a source: the sources that need it, and those that may have it.
 _MEANING: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "path": (("folder",), ()),

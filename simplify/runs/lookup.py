@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from simplify.disk import expanded
+from simplify.display import tell_aside
 from simplify.errors import RunFolderError
 from simplify.runs.folder import RunFolder
+from simplify.runs.folders import read_folders
 from simplify.runs.store import RunStore, RunView
 
 _MOST = 8  # runs that an error names
@@ -26,6 +28,8 @@ def find_view(word: str, root: Path) -> RunView:
         raise RunFolderError(
             f"{word}: names {len(named)} runs in {store.root}: {names}; give more of the name or of the id at its end"
         )
+    for note in read_folders(store.root).notes(named[0].run_id):  # what is read may be older than a copy of it
+        tell_aside(f"simplify: {note}")
     return named[0]
 
 
@@ -40,6 +44,10 @@ def runs_named(word: str, runs: Sequence[RunView], root: Path) -> list[RunView]:
     by_its_id = word.rpartition("-")[2]  # a folder's name before it was renamed ends with it
     found = [run for run in runs if run.name.startswith(word) or run.run_id.startswith(word) or run.run_id == by_its_id]
     if not found:
+        folders = read_folders(root)
+        several = [run_id for run_id in folders.unclear if by_its_id and run_id.startswith(by_its_id)]
+        if several:
+            raise RunFolderError(*folders.notes(several[0]))
         raise RunFolderError(
             f"{word}: no run of that name or id in {root}; valid: {_listed(runs) or '(none yet)'}, or the path of a "
             "run folder"
