@@ -81,18 +81,23 @@ def held(path: Path, what: str, patience: float = PATIENCE) -> Iterator[None]:
         yield
 
 
+def holder(path: Path) -> str:
+    """Who holds the lock `path`, in words."""
+    return _holder(path)[0]
+
+
 def _awaited(path: Path, what: str, patience: float) -> AbstractContextManager[Any]:
     start, said = time.monotonic(), False
     while True:
         try:
             return acquire(path, _SAY_AFTER)
         except Taken:
-            holder, stopped = _holder(path)
+            by, stopped = _holder(path)
         if (stopped and said and patience < math.inf) or time.monotonic() - start > patience:
-            raise TryAgain(f"{what} is locked by {holder}; nothing was changed, the same command goes on then")
+            raise TryAgain(f"{what} is locked by {by}; nothing was changed, the same command goes on then")
         if not said:
             said = True
-            tell_aside(f"waiting: {what} is locked by {holder}")
+            tell_aside(f"waiting: {what} is locked by {by}")
 
 
 def _holder(path: Path) -> tuple[str, bool]:

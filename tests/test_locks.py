@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import math
@@ -15,10 +16,26 @@ import pytest
 from conftest import TINY, Result
 
 from simplify import locks
+from simplify.compose import compose_run
+from simplify.data.build import build_once
+from simplify.data.folder import folder_source
 from simplify.errors import RunFolderError
 from simplify.runs.queue import Queue
 
 Cli = Callable[..., Result]
+
+
+@contextlib.contextmanager
+def held(path: Path) -> Iterator[int]:
+    """A process that holds a lock, and is stopped."""
+    pid = os.fork()
+    if not pid:
+        fcntl.flock(os.open(path, os.O_RDWR | os.O_CREAT), fcntl.LOCK_EX)
+        os.kill(os.getpid(), signal.SIGSTOP)
+        os._exit(0)
+    os.waitpid(pid, os.WUNTRACED)
+    yield pid
+    os.kill(pid, signal.SIGKILL)
 
 
 @pytest.fixture
@@ -27,14 +44,8 @@ def holder(here: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     monkeypatch.setattr(locks, "_SAY_AFTER", 0.1)
     folder = here / "runs" / ".locks"
     folder.mkdir(parents=True)
-    pid = os.fork()
-    if not pid:
-        fcntl.flock(os.open(folder / "queue.lock", os.O_RDWR | os.O_CREAT), fcntl.LOCK_EX)
-        os.kill(os.getpid(), signal.SIGSTOP)
-        os._exit(0)
-    os.waitpid(pid, os.WUNTRACED)
-    yield pid
-    os.kill(pid, signal.SIGKILL)
+    with held(folder / "queue.lock") as pid:
+        yield pid
 
 
 @pytest.mark.skipif(not Path("/proc/locks").exists(), reason="the system does not say who holds a lock")
@@ -50,6 +61,18 @@ def test_a_lane_waits_and_goes_on(holder: int, here: Path, capsys: pytest.Captur
     threading.Timer(0.5, os.kill, (holder, signal.SIGCONT)).start()  # it ends then
     with Queue(here / "runs", patience=math.inf).locked():
         assert capsys.readouterr().err.count("waiting: ") == 1
+
+
+@pytest.mark.skipif(not Path("/proc/locks").exists(), reason="the system does not say who holds a lock")
+def test_who_builds_a_corpus_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "corpus"
+    folder.mkdir()
+    (folder / "meta.json").touch()  # there is nothing left to do once the lock is free
+    data = compose_run(TINY).data
+    with held(tmp_path / "corpus.lock") as pid:
+        threading.Timer(0.5, os.kill, (pid, signal.SIGCONT)).start()
+        build_once(data, folder_source(data), folder, masked=False)
+        assert f"data: process {pid}, which is stopped (kill -CONT {pid} lets it go on" in capsys.readouterr().out
 
 
 @pytest.mark.usefixtures("holder")

@@ -10,18 +10,21 @@ import pytest
 from conftest import TINY, Result
 from hypothesis import given
 from hypothesis import strategies as st
+from report_tools import falling, make_run
 
 from simplify.compose import compose_run
 from simplify.config import ClusterConfig, RunConfig, validate
 from simplify.dispatch.batch import Request, explained
+from simplify.dispatch.cancel import cancel
 from simplify.dispatch.site import parse_partitions
 from simplify.dispatch.slurm import requests
 from simplify.errors import ConfigError
 from simplify.runs.folder import RunFolder
 from simplify.runs.last_word import LastWord
-from simplify.runs.queue import Job
+from simplify.runs.queue import Job, Queue
 from simplify.runs.scheduler import Told, merge, parse_sacct, parse_squeue
 from simplify.runs.slurm import Array, new_array, read_array
+from simplify.runs.slurm_board import SlurmBoard
 from simplify.runs.slurm_board import _why_it_waits as _why
 from simplify.runs.verdict import Traces, verdict
 
@@ -292,3 +295,16 @@ def test_without_slurm_it_is_one_line(cli: Any, monkeypatch: pytest.MonkeyPatch,
             "command on the cluster's login node\n"
         )
     assert not list(here.glob("runs/*-*"))
+
+
+def test_a_run_that_is_renamed_while_it_waits(tmp_path: Path) -> None:
+    """Its files are read where they are, and a cancellation names the folder that is there."""
+    ended, stopped = (make_run(tmp_path, [f"seed={n}"], falling(4.0), end) for n, end in enumerate(("done", "stopped")))
+    jobs = [Job(folder.name[-10:], folder.name, {}, [], "/", "/", "/") for folder in (ended, stopped)]
+    array = new_array(tmp_path, "s", jobs)
+    for folder, name in ((ended, "kept"), (stopped, "my favourite")):
+        folder.rename(tmp_path / name)
+    board = SlurmBoard(tmp_path)
+    assert [board.folder(element).name for _, element in board.elements()] == ["kept", "my favourite"]
+    assert cancel(Queue(tmp_path), {job.run_id for job in jobs}).dequeued == ["my favourite"]
+    assert not array.cancelled(0).exists() and array.cancelled(1).exists()

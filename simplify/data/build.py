@@ -33,7 +33,7 @@ from simplify.disk import whole_file
 from simplify.display import short_time, tell
 from simplify.display.progress import Meter, meter
 from simplify.errors import DataError
-from simplify.locks import Taken, acquire
+from simplify.locks import Taken, acquire, holder
 
 
 def build_once(config: DataConfig, source: Source, folder: Path, masked: bool, workers: int = 1) -> None:
@@ -43,7 +43,7 @@ def build_once(config: DataConfig, source: Source, folder: Path, masked: bool, w
     try:
         lock = acquire(path)
     except Taken:
-        tell("data: another process is building this corpus; waiting for it")
+        tell(f"data: {holder(path)} is building this corpus; waiting for it")
         lock = acquire(path, math.inf)
     with lock:
         if (folder / "meta.json").is_file():

@@ -16,6 +16,7 @@ from simplify.errors import SimplifyError
 from simplify.runs.facts import is_training, read_facts
 from simplify.runs.files import write_json
 from simplify.runs.folder import RunFolder, now
+from simplify.runs.folders import read_folders
 from simplify.runs.process import is_alive, is_local
 from simplify.runs.queue import Job, Queue, read_job
 from simplify.runs.scheduler import ask
@@ -68,24 +69,25 @@ def cancel_the_rest(queue: Queue, job: Job, folder: RunFolder) -> None:
 
 def _cancel_local(queue: Queue, run_ids: Collection[str] | None, sweep: str | None, found: Cancelled) -> None:
     with queue.locked():
-        wanted: dict[str, str] = {}  # id -> folder name, of what is in the queue
+        folders = read_folders(queue.root).runs  # a run may have been renamed while it waited
+        wanted: dict[str, Path] = {}  # id -> folder, of what is in the queue
         for run_id, path in queue.waiting().items():
             job = read_job(path)
             if job and ((run_ids is not None and run_id in run_ids) or (sweep is not None and job.sweep == sweep)):
-                wanted[run_id] = job.name
+                wanted[run_id] = folders.get(run_id, queue.root / job.name)
                 path.unlink(missing_ok=True)
         claims = queue.claims()
-    names = {**_training(queue.root, run_ids or ()), **wanted}
-    for run_id, name in names.items():
-        claim = claims.get(run_id) if queue.held(claims.get(run_id)) else None
-        target = _target(queue.root / name, claim)
+    trained = {i: path for i in run_ids or () if (path := folders.get(i)) and is_training(read_facts(path), path)}
+    for run_id, folder in {**trained, **wanted}.items():
+        claim, name = claims.get(run_id) if queue.held(claims.get(run_id)) else None, folder.name
+        target = _target(folder, claim)
         if (target or claim) and not is_local(target or claim or {}):
             found.out_of_reach[name] = "is trained on another host; cancel it there"
         elif target is None:  # it waits; or is so close to its start that it will not find its job any more
             found.dequeued.append(name)
         else:
-            write_json(queue.root / name / "cancelled.json", {"cancelled": now()})
-            terminate(queue.root / name, claim)
+            write_json(folder / "cancelled.json", {"cancelled": now()})
+            terminate(folder, claim)
             found.asked_to_stop.append(name)
 
 
@@ -98,27 +100,28 @@ def _cancel_submitted(root: Path, run_ids: Collection[str] | None, sweep: str | 
     for run_id, element in board.elements():
         if not ((run_ids is not None and run_id in run_ids) or (sweep is not None and element.array.sweep == sweep)):
             continue
-        facts = read_facts(root / element.name)
+        folder = board.folder(element)
+        facts = read_facts(folder)
         standing = board.standing(run_id, facts)
         if standing is None or standing.state == "ended":
             continue
         chosen.add(run_id)
         # It does not begin again, whatever Slurm does; and while it trains it looks at the mark itself (task.py).
         element.array.cancelled(element.index).touch()
-        training = is_training(facts, root / element.name)
+        training = is_training(facts, folder)
         if training:
-            write_json(root / element.name / "cancelled.json", {"cancelled": now()})
+            write_json(folder / "cancelled.json", {"cancelled": now()})
         (stops if training else ends).append(element)
     untold, problem = _scancel(ends)
     _scancel(stops, "--signal=USR2")  # sooner than it would look
-    found.asked_to_stop.extend(element.name for element in stops)
+    found.asked_to_stop.extend(board.folder(element).name for element in stops)
     still = untold | _still_there([element for element in ends if element.slurm_id not in untold])
     for element in ends:
         if element.slurm_id not in still:
-            found.dequeued.append(element.name)
+            found.dequeued.append(board.folder(element).name)
             continue
         why = f"Slurm cannot be told ({problem})" if element.slurm_id in untold else _refused(problem)
-        found.out_of_reach[element.name] = (
+        found.out_of_reach[board.folder(element).name] = (
             f"will not be trained, but {why}: job {element.slurm_id} stays in its queue; the same command later"
         )
     return chosen
@@ -153,12 +156,6 @@ def _still_there(elements: Sequence[Element]) -> set[str]:
         time.sleep(wait)
         wait *= 2
     return set()
-
-
-def _training(root: Path, run_ids: Collection[str]) -> dict[str, str]:
-    """Runs of these ids that are being trained, in the queue or not."""
-    folders = [path for run_id in run_ids for path in root.glob(f"*-{run_id}")]
-    return {p.name.rpartition("-")[2]: p.name for p in folders if is_training(read_facts(p), p)}
 
 
 def _target(folder: Path, claim: Any) -> dict[str, Any] | None:

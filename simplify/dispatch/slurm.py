@@ -156,10 +156,10 @@ def _at_work(board: Board, sweep: str | None) -> tuple[list[Array], int]:
     arrays = [array for array in board.slurm.arrays if sweep is not None and array.sweep == sweep]
     over = 0
     for array in arrays:
-        for run_id, name in array.runs:
+        for run_id, _ in array.runs:
             element = board.slurm.element(run_id)
             newest = element is not None and element.array.token == array.token
-            state = board.state(run_id, board.slurm.root / name) if newest else "done"
+            state = board.state(run_id, board.slurm.folder(element)) if element and newest else "done"
             over += state not in ("queued", "running", "unknown")
     return arrays, over
 

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-from pathlib import Path
 
 from simplify.runs.facts import is_training, read_facts
 from simplify.runs.files import write_json
 from simplify.runs.folder import RunFolder, now
-from simplify.runs.folders import read_folders
 from simplify.runs.slurm_board import Element, SlurmBoard
 from simplify.runs.verdict import Verdict
 
 
-def settle(root: Path, board: SlurmBoard) -> None:
+def settle(board: SlurmBoard) -> None:
     """Give each run that ended without a word of its own its end marker, and close the arrays that are over.
 
     Whoever looks does it. Where the disk may only be read, nothing is kept and nothing is lost.
@@ -21,9 +19,8 @@ def settle(root: Path, board: SlurmBoard) -> None:
     alive: set[str] = set()
     with contextlib.suppress(OSError):
         elements = list(board.elements())
-        folders = read_folders(root).runs if elements else {}
         for run_id, element in elements:
-            path = folders.get(run_id, root / element.name)
+            path = board.folder(element)
             facts = read_facts(path)
             training = is_training(facts, path)
             standing = None if training else board.standing(run_id, facts)

@@ -26,12 +26,12 @@ def forget_ranks(folder: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def silence_note(folder: Path, facts: Facts, slurm: SlurmBoard) -> str:
+def silence_note(run_id: str, folder: Path, facts: Facts, slurm: SlurmBoard) -> str:
     """Why a run that is trained stands still, as far as that is known.
 
     Slurm may have suspended it; or it is one of the processes other than 0, whose own heartbeat has stopped.
     """
-    if (silent_for(folder / "heartbeat") or 0.0) > _QUIET and slurm.suspended(folder.name.rpartition("-")[2]):
+    if (silent_for(folder / "heartbeat") or 0.0) > _QUIET and slurm.suspended(run_id):
         return SUSPENDED
     ranks = sorted(int(match[1]) for name in facts.names if (match := _RANK.fullmatch(name)))
     times = ((rank, silent_for(rank_heartbeat(folder, rank))) for rank in ranks)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from simplify.runs.facts import Facts, read_facts
+from simplify.runs.folders import read_folders
 from simplify.runs.reasons import hopeless, waiting
 from simplify.runs.scheduler import Answer, Told, ask
 from simplify.runs.slurm import Array, adopt, arrays_folder, is_being_submitted, open_arrays
@@ -29,7 +30,8 @@ class Element:
 
     array: Array
     index: int
-    name: str  # of the run's folder
+    run_id: str
+    name: str  # of the run's folder when it was submitted; see `SlurmBoard.folder`
 
     @property
     def slurm_id(self) -> str | None:
@@ -55,7 +57,7 @@ class SlurmBoard:
         self._unreachable = ""
         self.arrays = self._known_arrays()
         self._elements = {
-            run_id: Element(array, index, name)
+            run_id: Element(array, index, run_id, name)
             for array in self.arrays  # a newer one wins
             for index, (run_id, name) in enumerate(array.runs)
         }
@@ -67,6 +69,14 @@ class SlurmBoard:
     def elements(self) -> Iterator[tuple[str, Element]]:
         """Every run that may still wait or run, with its newest element."""
         yield from self._elements.items()
+
+    def folder(self, element: Element) -> Path:
+        """The run's folder, which may have been renamed while it waited."""
+        return self._folders.get(element.run_id, self.root / element.name)
+
+    @functools.cached_property
+    def _folders(self) -> Mapping[str, Path]:
+        return read_folders(self.root).runs
 
     def standing(self, run_id: str, facts: Facts) -> Standing | None:
         """How a run stands; None where it was not submitted, or has ended by its own word since."""
@@ -97,7 +107,7 @@ class SlurmBoard:
         array, index = element.array, element.index
         job = array.job(index)
         setup = job.config.get("cluster", {}).get("setup") if job else None
-        return Traces(self.root / element.name, array.out(index), array.last_word(index), bool(setup))
+        return Traces(self.folder(element), array.out(index), array.last_word(index), bool(setup))
 
     @functools.cached_property
     def _answer(self) -> Answer:
@@ -105,7 +115,7 @@ class SlurmBoard:
         wanted = [
             slurm_id
             for element in self._elements.values()
-            if (slurm_id := element.slurm_id) and not has_ended(element, read_facts(self.root / element.name))
+            if (slurm_id := element.slurm_id) and not has_ended(element, read_facts(self.folder(element)))
         ]
         answer = ask(wanted)
         if answer.problem is None:

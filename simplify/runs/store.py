@@ -142,13 +142,13 @@ class RunStore:
             if run_id not in folders and (job := read_job(path)):
                 folders[run_id] = self.root / job.name
         for run_id, element in board.slurm.elements():
-            folders.setdefault(run_id, self.root / element.name)
+            folders.setdefault(run_id, board.slurm.folder(element))
         if wanted is None:
             chosen = sorted(folders, key=lambda run_id: folders[run_id].name)
         else:
             chosen = [run_id for run_id in wanted if run_id in folders]
         views = [_view(board, run_id, folders[run_id]) for run_id in chosen]
-        settle(self.root, board.slurm)
+        settle(board.slurm)
         return [view for view in views if view.state != "new" or view.folder.path.exists()]
 
     def notes(self) -> list[str]:
@@ -207,7 +207,7 @@ def _view(board: Board, run_id: str, path: Path) -> RunView:
     if state == "running" and facts.cancelled and "ended" not in (facts.attempt or {"ended": None}):
         note = "asked to stop"
     elif state == "running" and not note:
-        note = silence_note(path, facts, board.slurm)
+        note = silence_note(run_id, path, facts, board.slurm)
     out = element.array.out(element.index) if element else _out_of(board.slurm.root, facts)
     return RunView(RunFolder(path, run_id), facts, state, waiting, device, note, out)
 
