@@ -102,7 +102,7 @@ def _begin(
     time = ahead.spent(ahead.outlook.most)
     long = time.seconds if time else 0.0
     much = f"{few} to {most} runs" + (f", at most about {device_hours(long)}" if long else "")
-    ask(question, few, long, options.yes, much)
+    ask(question, most, long, options.yes, much)
     work_counts()
     with writing(plan.root):
         kept = cancel_dropped(plan, gone, options.yes)
@@ -120,20 +120,28 @@ def _recorded(ahead: Ahead) -> list[Recorded]:
 def _start(root: Path, record: StudyRecord, options: Options) -> None:
     """Keep the study, and begin what it wants now; from then on it goes on by itself."""
     from simplify.cli.advance import go_on
+    from simplify.cli.dispatch import say_started
+    from simplify.cli.study import headline, waiting_lines
+    from simplify.dispatch.local import wake_lanes
     from simplify.runs.studies import release
     from simplify.sweep.advance import keep
 
-    keep(root, record)
-    release(root, record.name)
-    at, _ = go_on(root, record.name, ("stopped", "cancelled", "lost", *(["failed"] if options.retry else [])))
+    name = record.name
+    if keep(root, record):
+        tell(f"{name}: asks another question than before: what is decided begins anew, and no run is trained twice")
+    release(root, name)
+    at, begun = go_on(root, name, ("new", "stopped", "cancelled", "lost", *(["failed"] if options.retry else [])))
+    for line in [] if begun else [headline(at), *waiting_lines(root, at, name)]:
+        say(line)
+    if not begun and any(view.waits_for_lane for view in at.views.values()):  # its lanes may have been killed
+        say_started(wake_lanes(root))
     if at.decision.phase == "done":
-        tell(f"all is done: simplify report {record.name} has the verdicts")
-    else:
-        name = record.name
+        tell(f"all is done: simplify report {name} has the verdicts")
+    elif not options.watch:
         tell(
             f"what comes next begins by itself; simplify status {name} shows how far it is, simplify watch {name} stays"
         )
     if options.watch:
         from simplify.cli.watch import watch_command
 
-        watch_command([record.name], root)
+        watch_command([name], root)

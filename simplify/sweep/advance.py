@@ -169,9 +169,11 @@ def _write_down(root: Path, at: Standing, placed: _Placed) -> Standing:
     trials = {**at.trials, **added}
     views = RunStore(root).runs(dict.fromkeys(run.run_id for run in trials.values())) if added else at.views.values()
     path = record_path(root, at.record.name)
-    kept, runs = read_record(path), tuple({run.run_id: run for run in trials.values()}.values())
-    if kept is not None and kept.runs != runs:
-        write_record(root, replace(kept, runs=runs))
+    kept, own = read_record(path), {run.run_id: run for run in trials.values()}
+    if kept is not None:
+        runs = (*own.values(), *(run for run in kept.runs if run.run_id not in own))  # dropped ones that go on
+        if kept.runs != runs:
+            write_record(root, replace(kept, runs=runs))
     return replace(at, trials=trials, views={view.run_id: view for view in views})
 
 
