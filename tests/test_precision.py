@@ -58,3 +58,18 @@ def test_padding_that_is_not_counted_changes_nothing(block: str, positions: str,
     assert (model(tokens, positions=plain) - alone).abs().max() < 1e-12
     shifted = model(tokens, positions=plain + 2)
     assert ((shifted - alone).abs().max() < 1e-5) == (positions in ("none", "alibi", "rope"))
+
+
+def test_fused_attention_on_a_cpu_is_wide_under_autocast() -> None:
+    """Of what the products round to bf16 attention itself is made in fp32, and so are its gradients."""
+    from simplify.zoo.context import Context
+
+    made: list[torch.Tensor] = []
+    parts = [torch.randn(2, 5, 3, 4).bfloat16().requires_grad_() for _ in range(3)]
+    for autocast in (True, False):
+        context = Context(True, 5, torch.device("cpu"))
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=autocast):
+            out = context.attend(0, *(part if autocast else part.float() for part in parts))
+        assert out.dtype == torch.float32
+        made += [out, *torch.autograd.grad(out.square().sum(), parts)]
+    assert all(torch.equal(one, other) for one, other in zip(made[:4], made[4:], strict=True))

@@ -13,7 +13,7 @@ from torch import Tensor
 from simplify.zoo.cache import Cache
 from simplify.zoo.fused import running_sum
 from simplify.zoo.positions import Start
-from simplify.zoo.precision import widened
+from simplify.zoo.precision import is_wide_on_cpu, widened
 
 
 class Context:
@@ -112,9 +112,16 @@ class Context:
             k, v = self.cache.append(layer, k, v)
         if soft_cap is not None:
             return self._capped(q, k, v, soft_cap).transpose(1, 2)
+        if is_wide_on_cpu(q):
+            with torch.autocast("cpu", enabled=False):
+                return self._fused(widened(q), widened(k), widened(v))
+        return self._fused(q, k, v)
+
+    def _fused(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """Attention (B T H h) of heads that stand first, by torch's fused kernels."""
         gqa = k.shape[1] != q.shape[1]
         out = F.scaled_dot_product_attention(
-            q, k, v, attn_mask=self._mask(dtype), is_causal=self.fused_causal, enable_gqa=gqa
+            q, k, v, attn_mask=self._mask(q.dtype), is_causal=self.fused_causal, enable_gqa=gqa
         )
         return out.transpose(1, 2)
 

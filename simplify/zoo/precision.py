@@ -22,3 +22,12 @@ def narrowed(out: Tensor, *parts: Tensor) -> Tensor:
     for part in parts[1:]:
         dtype = torch.promote_types(dtype, part.dtype)
     return out.to(dtype)
+
+
+def is_wide_on_cpu(x: Tensor) -> bool:
+    """Whether attention of `x` is to be made in fp32 although autocast is on: so on a CPU.
+
+    torch's fused attention is slower there in bf16 than in fp32, its backward pass most. In a compiled graph autocast
+    stays on: with a part that turns it off the graph could not be found again by the next run.
+    """
+    return x.device.type == "cpu" and torch.is_autocast_enabled("cpu") and not torch.compiler.is_compiling()
