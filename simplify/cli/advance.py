@@ -32,8 +32,8 @@ def go_on(root: Path, name: str, again: Container[str] = ()) -> tuple[Standing, 
     try:
         with writing(root):
             found = advance(root, name, begin, again)
-    except SimplifyError as error:
-        note_stuck(root, name, str(error))
+    except Exception as error:
+        note_stuck(root, name, str(error) if isinstance(error, SimplifyError) else f"{type(error).__name__}: {error}")
         raise
     note_stuck(root, name, "")
     return found, begun

@@ -61,8 +61,9 @@ def watch(
         raise SystemExit(130) from None
     if reader_left():  # `| head` has what it wanted; the runs go on
         return
-    left = {run.run_id for run in runs}
-    gone = [*unbegun, *(name for run_id, name in names.items() if run_id not in left)]
+    left, begun = {run.run_id for run in runs}, {run.name for run in runs}
+    gone = [name for name in unbegun if name not in begun]
+    gone += [name for run_id, name in names.items() if run_id not in left]
     states = [*(run.state for run in runs), *("new" for _ in gone)]
     print_runs(runs, f"{title}: {counted(states)}", gone)
     say_studies(store.root, studies)

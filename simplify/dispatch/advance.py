@@ -6,12 +6,12 @@ What is decided and begun there is `simplify advance`'s (`simplify/cli/advance.p
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from simplify.display import tell
 from simplify.program import environment_of_a_child, program
-from simplify.runs.studies import code_of, due
+from simplify.runs.studies import code_of, due, note_stuck, why_stuck
 
 _TRIES = 2  # one that is killed is called once more
 
@@ -25,9 +25,20 @@ def go_on(root: Path, run_id: str, variables: Mapping[str, str | None]) -> None:
         changed = {**environment_of_a_child(), **variables}
         env = {key: value for key, value in changed.items() if value is not None}
         words = program("advance", name, "--run-root", str(root), code=code_of(root, name))
-        try:
-            for _ in range(_TRIES):
-                if subprocess.run(words, cwd=root, env=env, stdin=subprocess.DEVNULL, check=False).returncode >= 0:
-                    break
-        except OSError as error:
-            tell(f"{name}: cannot go on by itself: {error.strerror or error}")
+        problem = _ended(words, root, env)
+        if problem and not why_stuck(root, name):  # it has not got so far as to say so itself
+            note_stuck(root, name, problem)
+            tell(f"{name}: cannot go on by itself: {problem}")
+
+
+def _ended(words: Sequence[str], root: Path, env: Mapping[str, str]) -> str:
+    """Run it; returns what was wrong."""
+    code = 0
+    try:
+        for _ in range(_TRIES):
+            code = subprocess.run(words, cwd=root, env=env, stdin=subprocess.DEVNULL, check=False).returncode
+            if code >= 0:
+                break
+    except OSError as error:
+        return error.strerror or str(error)
+    return f"simplify advance ended with code {code}" if code else ""
