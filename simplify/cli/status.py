@@ -11,7 +11,7 @@ from typing import Any
 from simplify.cli.eta import Eta
 from simplify.cli.select import Selected, select
 from simplify.cli.study import say_studies, study_data
-from simplify.cli.table import counted, print_runs
+from simplify.cli.table import counted, in_order_of_settings, print_runs
 from simplify.display import answer, is_heard, say, short_time, tell, tell_aside
 from simplify.errors import RunFolderError
 from simplify.machine import slots
@@ -36,7 +36,8 @@ def status_command(words: Sequence[str], run_root: Path | None, as_json: bool) -
         none = "no runs here" if words else "no runs yet (--run-root DIR looks elsewhere)"
         tell(f"{chosen.title}: {none}")
         return
-    print_runs(chosen.runs, f"{chosen.title}: {counted(states)}", chosen.unstarted)
+    runs = chosen.runs if chosen.sweeps else in_order_of_settings(chosen.runs)
+    print_runs(runs, f"{chosen.title}: {counted(states)}", chosen.unstarted)
     if needs := Eta(chosen.store).of(chosen.runs):
         say(f"{chosen.title}: {needs}")
     say_what_is_wrong(chosen)

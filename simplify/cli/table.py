@@ -23,6 +23,7 @@ from simplify.cli.fit import (
 from simplify.display import console, is_bounded, say, short_time, tell
 from simplify.runs.settings import varied_words
 from simplify.runs.store import RunView
+from simplify.runs.words import rank
 
 _STYLES = {
     "done": "green",
@@ -38,6 +39,7 @@ _FIRST_TO_GO, _NEXT_TO_GO = ("device", "attempt", "tokens/s"), ("train loss", "n
 _DETAILS, _LAST_TO_GO = "details of states", ("ETA", "step")
 _PROGRESS = (*_FIRST_TO_GO, *_NEXT_TO_GO, *_LAST_TO_GO)
 _NO_SETTINGS = (RUN, "id", "state", *_PROGRESS)
+_FIRST = (False, float("-inf"), "")
 RIGHT = ("step", "train loss", "val loss", "tokens/s", "ETA", "attempt")
 PROSE = ("note",)
 
@@ -62,6 +64,14 @@ def cells(runs: Sequence[RunView]) -> list[dict[str, str]]:
     ]
     used = [key for key in (rows[0] if rows else {}) if key in ("run", "state") or any(row[key] != "-" for row in rows)]
     return [{key: row[key] for key in used} for row in rows]
+
+
+def in_order_of_settings(runs: Sequence[RunView]) -> list[RunView]:
+    """Runs by what tells them apart, numbers by their size, a setting that a run has not first; those alike by name."""
+    settings = varied_words([run.config for run in runs])
+    keys = dict.fromkeys(key for row in settings for key in row)
+    places = [[rank(row[key]) if key in row else _FIRST for key in keys] for row in settings]
+    return [runs[number] for number in sorted(range(len(runs)), key=lambda number: (places[number], runs[number].name))]
 
 
 def _progress(run: RunView) -> dict[str, str]:
