@@ -80,3 +80,33 @@ def test_the_folder_of_groups_is_named_from_above_and_below(cli: Cli, here: Path
         assert f"did you mean {here / 'mine'}?" in found.err
     (here / "empty").mkdir()
     assert cli("config", "--conf", "empty").code == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["sweep", "--block", "sas", "--plan"], "--block: settings are typed without dashes; did you mean block=sas?"),
+        (["train", "--lr=3e-4"], "did you mean optimiser.lr=3e-4?"),
+        (["bench", "--batch-tokens", "--twin"], "did you mean train.batch_tokens=VALUE?"),
+        (["train", "seed=0..3"], "; for a run of each: simplify sweep with seed=0,1,2,3 or 'seed=range(0,4)'"),
+        (["train", "model.n_layers=2-40"], "; for a run of each: simplify sweep with 'model.n_layers=range(2,41)'"),
+        (["status", "seed=0..7"], "seed=0..7: of several each is typed, as in seed=0,7; found among 3 runs: 0"),
+    ],
+)
+def test_words_of_other_programs_get_ours(cli: Cli, swept: Path, words: list[str], told: str) -> None:
+    found = cli(*words)
+    assert swept.is_file() and found.code == 2 and told in found.err, found.err
+
+
+def test_an_option_that_is_no_setting_gets_no_hint(cli: Cli) -> None:
+    found = cli("train", "--banana")
+    assert found.code == 2 and "--banana" in found.err and "did you mean" not in found.err
+
+
+def test_a_mixed_root_is_shown_in_the_order_of_its_settings(cli: Cli, here: Path) -> None:
+    for words in (["block=sas", "optimiser.lr=1e-2"], ["block=sas", "optimiser.lr=3e-3"], ["block=pre_ln", "seed=10"]):
+        make_run(here / "runs", words, falling(4.0))
+    make_run(here / "runs", ["block=pre_ln", "seed=9"], falling(4.0))
+    shown = [line.split()[1:4] for line in cli("status").out.splitlines() if "-gpt_nano-" in line]
+    assert [row[0] for row in shown] == ["pre_ln", "pre_ln", "sas", "sas"]
+    assert [row[2] for row in shown[:2]] == ["9", "10"] and [row[1] for row in shown[2:]] == ["0.003", "0.01"]

@@ -5,7 +5,9 @@ Nothing heavy is imported before a verb needs it: `--help` stays under 0.3 s.
 
 from __future__ import annotations
 
+import contextlib
 import sys
+from collections.abc import Iterator
 
 from simplify.disk import of_the_machine
 from simplify.display import answer_error, attach, begin_answers, parting, tell_aside
@@ -43,8 +45,27 @@ def main() -> None:
 def _refused(ended: SystemExit) -> None:
     """Tell a program what the parser of words did not understand: it has shown that itself, and exits with it."""
     said = getattr(ended.__context__, "format_message", None)  # click's, or typer's own copy of it
-    if _as_json() and ended.code and said is not None:
-        answer_error(str(said()).splitlines(), int(ended.code))
+    if not ended.code or said is None:
+        return
+    hints = list(_without_dashes(getattr(ended.__context__, "option_name", None)))
+    for hint in hints:
+        tell_aside(f"simplify: {hint}")
+    if _as_json():
+        answer_error([*str(said()).splitlines(), *hints], int(ended.code))
+
+
+def _without_dashes(option: str | None) -> Iterator[str]:
+    """How a setting is typed that was typed as an option, `--block sas` or `--lr=1e-3`."""
+    if not option:
+        return
+    from simplify.config.keys import full_key
+
+    words = sys.argv[1:]
+    place = next((n for n, word in enumerate(words) if word.partition("=")[0] == option), 0)
+    typed = words[place].partition("=")[2] or next((w for w in words[place + 1 : place + 2] if w[:1] != "-"), "")
+    with contextlib.suppress(ValueError):
+        key = full_key(option.lstrip("-").replace("-", "_"))
+        yield f"{option}: settings are typed without dashes; did you mean {key}={typed or 'VALUE'}?"
 
 
 def _as_json() -> bool:

@@ -14,7 +14,7 @@ from simplify.choices import GROUPS, overlay_dir
 from simplify.compare.speed import Speed, choose, remarks, speed_table
 from simplify.compose import axes, compose_points
 from simplify.config import RunConfig, nearest
-from simplify.display import answer, console, tell, tell_lacking
+from simplify.display import answer, console, say, tell, tell_lacking
 from simplify.display.progress import meter, quiet_meter
 from simplify.errors import ConfigError
 from simplify.program import loading
@@ -113,7 +113,7 @@ def _show(bench: Bench) -> None:
     if speed.modes:
         _print_table(speed)
     for line in (*remarks(speed), *speed.footnotes, *_apart(record)):
-        tell(line)
+        say(line, indent="  ")
     picture = bench.path.with_suffix(".png")
     if speed.modes and len(speed.entries) > 1:
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,6 +17,7 @@ from simplify.runs.state import STATES
 from simplify.runs.store import RunView
 from simplify.runs.words import as_word, in_order
 
+_RANGE = re.compile(r"(\d+)(?:\.{2,3}|-|:)(\d+)")
 _MOST = 20  # values that an error lists
 
 
@@ -35,6 +37,9 @@ def with_setting(runs: Sequence[RunView], key: str, value: str) -> list[RunView]
                 f"{key}={value}: {meant}no run has the setting {key}; valid: state, block, model, data, "
                 "optimiser, or a full key such as optimiser.lr (simplify train --help lists them)"
             )
+        if typed := _RANGE.fullmatch(value):
+            value = f"{value}: of several each is typed, as in {key}={typed[1]},{typed[2]}"
+            raise RunFolderError(f"{key}={value}; found among {len(runs)} runs: {', '.join(there[:_MOST])}")
         listed = ", ".join([*there[:_MOST], *["..."] * (len(there) > _MOST)])
         raise RunFolderError(f"{key}={value}: no run has that; found among {len(runs)} runs: {listed}")
     return found

@@ -17,7 +17,7 @@ from simplify.dispatch.asked import Asked
 from simplify.dispatch.cancel import Cancelled, cancel
 from simplify.dispatch.follow import cancel_follow_ups
 from simplify.dispatch.local import wake_lanes
-from simplify.display import tell, tell_aside
+from simplify.display import say, tell, tell_aside
 from simplify.errors import ConfigError, SimplifyError, TryAgain, UserError
 from simplify.runs.files import writing
 from simplify.runs.folder import root_path
@@ -43,7 +43,7 @@ def cancel_command(words: Sequence[str], run_root: Path | None) -> None:
         chosen = select(words, run_root)  # what was begun until then
     active = [run for run in chosen.runs if run.state in ("queued", "running", "unknown")]
     if not active:
-        tell("nothing to cancel: none of them waits or is being trained")
+        say("nothing to cancel: none of them waits or is being trained")
         return
     with writing(chosen.store.root):
         say_cancelled(cancel(Queue(chosen.store.root), {run.run_id for run in active}))
@@ -58,7 +58,7 @@ def _hold(chosen: Selected) -> None:
         with writing(root):
             hold(root, record.name)
             cancel_follow_ups(root, record.name)
-        tell(f"{record.name}: begins nothing more, until simplify retry {record.name} or the sweep's command is typed")
+        say(f"{record.name}: begins nothing more, until simplify retry {record.name} or the sweep's command is typed")
 
 
 def _let_go_on(chosen: Selected, words: Sequence[str]) -> bool:
@@ -81,10 +81,10 @@ def _let_go_on(chosen: Selected, words: Sequence[str]) -> bool:
 def say_cancelled(found: Cancelled) -> None:
     """What a cancellation came to. Raises TryAgain where some could not be told."""
     if found.dequeued:
-        tell(f"{len(found.dequeued)} taken out of the queue")
+        say(f"{len(found.dequeued)} taken out of the queue")
     if found.asked_to_stop:
         names = ", ".join(found.asked_to_stop)
-        tell(f"{len(found.asked_to_stop)} asked to stop, to save after the step at hand, and then cancelled: {names}")
+        say(f"{len(found.asked_to_stop)} asked to stop, to save after the step at hand, and then cancelled: {names}")
     if found.out_of_reach:
         raise TryAgain("\n".join(f"{name}: {reason}" for name, reason in found.out_of_reach.items()))
 
@@ -102,7 +102,7 @@ def retry_command(words: Sequence[str], run_root: Path | None, changes: Sequence
         return
     if not again:
         states = counted([run.state for run in chosen.runs])
-        tell(f"nothing to train again: none has failed or is lost ({states})")
+        say(f"nothing to train again: none has failed or is lost ({states})")
         _say_unqueued(chosen, words)
         if any(run.waits_for_lane for run in chosen.runs):  # its lanes may have been killed
             with writing(chosen.store.root):
@@ -120,9 +120,9 @@ def retry_command(words: Sequence[str], run_root: Path | None, changes: Sequence
     with writing(chosen.store.root):
         added, started = dispatch_all(chosen.store.root, runs, Asked(command, sweep, corpora=corpora))
     names = ", ".join(run.name for run in again[:8]) + (", ..." if len(again) > 8 else "")
-    tell(f"{added} run{'s'[: added != 1]} queued again: {names}")
+    say(f"{added} run{'s'[: added != 1]} queued again: {names}")
     if unknown:
-        tell(_UNKNOWN.format(", ".join(unknown)))
+        say(_UNKNOWN.format(", ".join(unknown)))
     _say_unqueued(chosen, words)
     if started is not None:
         say_started(started)

@@ -14,7 +14,7 @@ from simplify.cli.select import is_setting
 from simplify.compose import compose_run, compose_zoo
 from simplify.config import RunConfig, nearest
 from simplify.disk import check_folder
-from simplify.display import console, tell, tell_lacking
+from simplify.display import console, say, tell, tell_lacking
 from simplify.errors import ConfigError, RunFolderError
 from simplify.program import loading
 from simplify.runs.files import write_json
@@ -128,7 +128,7 @@ def _show(found: Mapping[str, Sequence[Reading]], told: str, out: Path) -> None:
         shown.add_row(*row)
     console().print(shown)
     for name, value in collapsed(found).items():
-        tell(f"{name}: rank collapse: two tokens of the last layer have a cosine of {value:.4f} on average")
+        say(f"{name}: rank collapse: two tokens of the last layer have a cosine of {value:.4f} on average")
     try:
         out.mkdir(parents=True, exist_ok=True)
         write_json(out / "probe.json", {"what": told, "readings": {name: list(r) for name, r in found.items()}})

@@ -15,7 +15,7 @@ from simplify.cli.plan_time import auto_precision, estimate, lanes_of
 from simplify.cli.question import Options, Question, read_question
 from simplify.compose import shell_lines
 from simplify.config import RunConfig
-from simplify.display import agreed, answer, answer_alone, can_ask, say, tell, work_counts
+from simplify.display import agreed, answer, answer_alone, can_ask, say, work_counts
 from simplify.errors import ConfigError
 from simplify.runs.code import code_hash, git_silence, git_state, save_patch, snapshot
 from simplify.runs.files import writing
@@ -158,7 +158,7 @@ def cancel_dropped(plan: Plan, gone: Sequence[Recorded], yes: bool) -> list[Reco
     names = ", ".join(f"{run.name} ({run.state})" for run in active[:8]) + ", ..." * (len(active) > 8)
     if not yes:
         if not can_ask():
-            tell(f"{len(active)} dropped runs go on: {names}; --yes cancels them, or simplify cancel with their names")
+            say(f"{len(active)} dropped runs go on: {names}; --yes cancels them, or simplify cancel with their names")
             return kept
         if not agreed(f"no longer asked for: {names}; cancel?"):
             return kept
@@ -172,7 +172,7 @@ def write_down(question: Question, plan: Plan, options: Options, runs: Sequence[
     auto_precision(plan, keep=True)  # one answer for all lanes
     save_patch(plan.root)
     if silence := git_silence():
-        tell(silence)
+        say(silence)
     git, code = git_state(), code_hash()
     # the YAML files are no part of the hash
     mark = (git["patch"] or (git["commit"] or "unknown")[:12]) if git else "installed"
@@ -209,10 +209,10 @@ def _dispatch(
         taken = (
             "nothing is left to train: another command has taken it on meanwhile" if todo else "nothing new to train"
         )
-        tell(taken + more)
+        say(taken + more)
     else:
         shown = shlex.quote(str(question.file)) if question.file else question.name
         runs = f"{added} run{'s'[: added != 1]}"
-        tell(f"{runs} queued; simplify status {shown} shows them, simplify watch {shown} stays with them")
+        say(f"{runs} queued; simplify status {shown} shows them, simplify watch {shown} stays with them")
     if started is not None and (added or counts.get("queued") or counts.get("running")):
         say_started(started)

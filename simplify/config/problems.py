@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -37,6 +38,7 @@ _NEEDED = {
     "too_short": "at least {min_length} item(s)",
     "too_long": "at most {max_length} item(s)",
 }
+_RANGE, _SEVERAL = re.compile(r"(\d{1,9})(?:\.{2,3}|-|:)(\d{1,9})"), 10
 _NULLS = ("none", "nil", "~", "")  # what other languages, and people, write for null
 Path = tuple[str, ...]
 
@@ -123,7 +125,17 @@ def _line(model: type[BaseModel], path: Path, detail: Any) -> str:
         return f"{key}: needs {needed}"
     if kind == "string_type" and isinstance(found, (bool, int, float)):  # from YAML, which has read it as it likes
         return f'{key}={show(found)}: needs {_or_null(takes, needed)}; in quotes in YAML, as in {path[-1]}: "..."'
-    return f"{key}={show(found)}: needs {_or_null(takes, needed)}"
+    return f"{key}={show(found)}: needs {_or_null(takes, needed)}{_as_range(key, found)}"
+
+
+def _as_range(key: str, found: object) -> str:
+    """How several numbers are typed, for what looks like some: 0..3, 0-3, 0:3."""
+    ends = _RANGE.fullmatch(found) if isinstance(found, str) else None
+    if ends is None or int(ends[2]) <= int(ends[1]):
+        return ""
+    first, last = int(ends[1]), int(ends[2])
+    each = f"{key}={','.join(map(str, range(first, last + 1)))} or " if last - first < _SEVERAL else ""
+    return f"; for a run of each: simplify sweep with {each}'{key}=range({first},{last + 1})'"
 
 
 def _unknown(model: type[BaseModel], path: Path) -> str:
