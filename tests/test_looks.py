@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import json
+import math
+import statistics
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
-from conftest import Result
+from conftest import TINY, Result
 from report_tools import falling, make_run, runs_of
+from scipy import stats
 from test_readonly import read_only
 
 from simplify.compare.comparison import comparison
+from simplify.compare.levels import level_of
 from simplify.compare.looks import Looks
+from simplify.compare.spread import spread_of
+from simplify.compose import compose_run
+from simplify.data.corpus import ready_corpus
 
 Cli = Callable[..., Result]
 NEAR = (0.010, 0.011, 0.012, 0.011, 0.0105, 0.0112, 0.0108, 0.0111)
@@ -115,3 +123,38 @@ def test_looks_written_wrong(cli: Cli, here: Path, written: str) -> None:
     done = cli("sweep", "q.yaml", "--plan")
     assert done.code == 2 and done.err.startswith("simplify: q.yaml: report.looks="), done.err
     assert "are no looks; valid: " in done.err and done.err.count("\n") == 1
+
+
+def test_a_plan_says_what_it_can_show(cli: Cli, here: Path) -> None:
+    axes = ["sweep", *TINY, "block=pre_ln,sas", "seed=0,1,2", "--plan"]
+    assert "which differences 3 seeds can show is not known" in " ".join(cli(*axes).out.split())
+    add(here / "runs", NEAR[:3])
+    corpus = ready_corpus(compose_run(TINY).data, False)
+    assert corpus is not None
+    for path in (here / "runs").glob("*/run.json"):  # as if they had trained on it
+        path.write_text(path.read_text().replace('"corpus": "corpus"', f'"corpus": "{corpus.facts.fingerprint}"'))
+    sd = statistics.stdev(NEAR[:3])
+    three, five = (float(stats.t.ppf(0.975, n - 1)) * sd / math.sqrt(n) for n in (3, 5))
+    told = f"3 seeds can show differences above {three:.2g} nats, 5 above {five:.2g} (spread of pairs seen so far in 6"
+    assert told in " ".join(cli(*axes).out.split())
+    (here / "q.yaml").write_text("grid: {block: [pre_ln, sas, sas_p], seed: [0]}\nreport: {looks: [3, 8]}\n")
+    found = json.loads(cli("sweep", "q.yaml", *TINY, "train.steps=30", "--json").out)["can_show"]
+    assert [(one["seeds"], one["variants"], one["same_budget"]) for one in found] == [(1, 2, False)]
+    level = level_of((3, 8), 0.025)
+    limit = float(stats.t.isf(level / 2, 2)) * sd / math.sqrt(3)
+    assert found[0]["least"]["3"] == pytest.approx(limit) and set(found[0]["least"]) == {"3", "8"}
+
+
+def test_the_spread_of_pairs_is_found_again(tmp_path: Path) -> None:
+    """Six variants on eight seeds, whose losses have means of variants and of seeds beside the noise."""
+    draw = np.random.default_rng(5)
+    seeds = 0.1 * draw.standard_normal(8)
+    for place, rate in enumerate((1, 2, 3)):  # two blocks at each of three rates: pairs are of one rate
+        for block, mean in (("pre_ln", 4.0), ("sas", 4.1)):
+            for seed in range(8):
+                loss = mean + 0.3 * place + seeds[seed] + 0.01 * draw.standard_normal()
+                words = [f"block={block}", f"seed={seed}", f"optimiser.lr={rate}e-3"]
+                make_run(tmp_path, words, [(10, float(loss))])
+    found = spread_of(runs_of(tmp_path))
+    assert found is not None and found.runs == 48 and found.freedom == 21
+    assert found.sd == pytest.approx(0.01 * math.sqrt(2), rel=3 / math.sqrt(2 * 21))

@@ -142,3 +142,25 @@ def test_what_else_came_before_is_said() -> None:
     assert "looks at 3, 5 were planned" in one(CLEAR[:3], seen=[planned]).words
     assert "chosen from 5 seeds looked at before" in one(CLEAR[:3], seen=[Seen(frozenset(range(5)), True)]).words
     assert one(CLEAR[:3], seen=[Seen(frozenset({8, 9}), True)]).words == "worse"  # other seeds, another sample
+
+
+def shares(trials: int, sizes: Sequence[int], looks: Sequence[int], variants: int = 1, effect: float = 0.0) -> float:
+    """The share of simulated tables that carry a verdict at any of these numbers of seeds."""
+    draw, carried = np.random.default_rng(7), 0
+    for _ in range(trials):
+        base = 0.05 * draw.standard_normal(sizes[-1])
+        off = base + effect + 0.01 * draw.standard_normal((variants, sizes[-1]))
+        losses: dict[Hashable, float] = dict(enumerate(base.tolist()))
+        tables = (judge([Evidence(dict(enumerate(row[:n].tolist())), losses) for row in off], looks) for n in sizes)
+        carried += any(row.verdict != "not decided" for table in tables for row in table)
+    return carried / trials
+
+
+def test_looks_and_variants_spend_five_per_cent() -> None:
+    """The long forms, through the whole report, are benchmarks/budget.py. Four standard errors of each share."""
+    looked = shares(2000, (3, 5, 8), (3, 5, 8))
+    assert abs(looked - TOTAL) < 4 * math.sqrt(TOTAL * (1 - TOTAL) / 2000)
+    assert shares(800, (3, 5, 8), ()) > 0.08  # what the same reports come to where the looks were not planned
+    many = shares(500, (3,), (), variants=20)
+    assert many < TOTAL + 4 * math.sqrt(TOTAL * (1 - TOTAL) / 500)
+    assert shares(300, (3, 5, 8), (3, 5, 8), effect=0.03) > 0.95  # and an effect of three deviations is found

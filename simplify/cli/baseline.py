@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from simplify.sweep.file import SweepFile
     from simplify.sweep.plan import Plan
 
+Held = tuple[list["Variant"], list["Variant"]]  # the variants of a plan, and those that the others are held against
+
 
 def home(variant: Variant) -> Mapping[str, Any] | None:
     """The configuration of a variant's block and model without a setting on top; None where no file has them."""
@@ -35,15 +37,25 @@ def _composed(block: str, model: str) -> Mapping[str, Any] | None:
     return None
 
 
-def planned_line(plan: Plan, wanted: str | None) -> str:
+def planned_line(plan: Plan, wanted: str | None, held: Held | None = None) -> str:
     """What to name as a baseline where a report over these runs could give no verdict; empty where it can."""
-    if len(plan.runs) < 2:
+    variants, chosen = held or bases_of(plan, wanted)
+    if not variants:
         return ""
-    from simplify.compare.baseline import bases, missing_line
+    from simplify.compare.baseline import missing_line
+
+    line = missing_line(variants, wanted, chosen)
+    return f"report: {line}, or in the file: report: {{baseline: ...}}" if line else ""
+
+
+def bases_of(plan: Plan, wanted: str | None) -> Held:
+    """The variants of a plan, and those that a report would hold the others against."""
+    if len(plan.runs) < 2:
+        return [], []
+    from simplify.compare.baseline import bases
 
     variants = _variants([run.config for run in plan.runs])
-    line = missing_line(variants, wanted, bases(variants, wanted, home))
-    return f"report: {line}, or in the file: report: {{baseline: ...}}" if line else ""
+    return variants, bases(variants, wanted, home)
 
 
 def label_slips(plan: Plan, source: SweepFile) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from simplify.cli.duration import between, is_sure, known_by
@@ -83,7 +83,11 @@ def _dropped(gone: Sequence[Recorded]) -> list[str]:
 
 
 def plan_as_data(
-    plan: Plan, estimate: Estimate, gone: Sequence[Recorded], auto: Answer | None = None
+    plan: Plan,
+    estimate: Estimate,
+    gone: Sequence[Recorded],
+    auto: Answer | None = None,
+    shown: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
     """The plan for --json."""
     runs = [
@@ -106,4 +110,5 @@ def plan_as_data(
         "corpora": list(plan.corpora),
         "auto_precision": {"precision": auto.precision, "why": auto.why} if auto else None,
     }
+    told |= {"can_show": list(shown)}
     return {"runs": runs, "axes": plan.axes, **told, "dropped": [run.folder for run in gone]}

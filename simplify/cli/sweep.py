@@ -7,10 +7,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from simplify.cli.baseline import label_slips, planned_line
+from simplify.cli.baseline import bases_of, label_slips, planned_line
 from simplify.cli.dispatch import say_started
 from simplify.cli.manage import say_cancelled
 from simplify.cli.plan import device_hours, plan_as_data, show_plan
+from simplify.cli.plan_shows import shown_by, shows_lines
 from simplify.cli.plan_time import auto_precision, estimate, lanes_of
 from simplify.cli.question import Options, Question, read_question
 from simplify.compose import shell_lines
@@ -50,13 +51,15 @@ def sweep_command(words: Sequence[str], options: Options) -> None:
     todo = _todo(plan, options.retry)
     record = read_record(record_path(plan.root, question.name))
     gone = [] if plan.missing else dropped(record, {folder.run_id for _, folder in plan.known})
+    held = bases_of(plan, question.source.report.baseline)
+    shown = shown_by(plan, question.source.report, held)
     if options.as_json:
-        answer("sweep", plan_as_data(plan, ahead, gone, auto))
+        answer("sweep", plan_as_data(plan, ahead, gone, auto, shown))
         return
     show_plan(plan, ahead, gone, header(question.file) if question.file else [], lanes_of(plan))
-    for line in (*([auto.line] if auto else []), *plan.corpora, *of_the_shell(plan)):
+    for line in (*shows_lines(plan, shown), *([auto.line] if auto else []), *plan.corpora, *of_the_shell(plan)):
         say(line)
-    if line := planned_line(plan, question.source.report.baseline):
+    if line := planned_line(plan, question.source.report.baseline, held):
         say(line)
     if options.plan:
         submitted = [pair for pair in todo if pair[1].cluster.kind == "slurm"]
