@@ -15,12 +15,14 @@ import pytest
 from conftest import TINY
 from hypothesis import given
 from hypothesis import strategies as st
+from lanes_tools import until
 from test_imports import HEAVY, loaded
 
 from simplify import RunStore
 from simplify.cli.table import as_columns, cells, fitted
 from simplify.compare.textplot import Curve, text_plot
 from simplify.errors import UserError
+from simplify.runs import process
 from simplify.runs.facts import read_facts
 from simplify.runs.files import write_json
 from simplify.runs.process import SILENT_AFTER, is_alive, this_process
@@ -288,7 +290,27 @@ def test_a_process_that_hangs_among_several_is_named(tmp_path: Path) -> None:
         path = rank_heartbeat(tmp_path, rank)
         path.touch()
         os.utime(path, (time.time() - seconds, time.time() - seconds))
-    said = silence_note(tmp_path, read_facts(tmp_path), SlurmBoard(tmp_path))
+    said = silence_note("0" * 10, tmp_path, read_facts(tmp_path), SlurmBoard(tmp_path))
     assert re.sub(r"\d\d:\d\d", "AT", said) == "process 2 silent since AT; process 11 silent since AT"
     forget_ranks(tmp_path)
-    assert silence_note(tmp_path, read_facts(tmp_path), SlurmBoard(tmp_path)) == ""
+    assert silence_note("0" * 10, tmp_path, read_facts(tmp_path), SlurmBoard(tmp_path)) == ""
+
+
+def test_a_process_that_lives_and_does_nothing_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its heartbeat goes on whatever its work does."""
+    monkeypatch.setattr(process, "BEAT_EVERY", 0.02)
+    monkeypatch.setattr(process, "_STILL_AFTER", 1.0)
+    heartbeat, pulse = tmp_path / "heartbeat", process.Pulse()
+    heartbeat.write_text("1")  # of an attempt that was killed
+
+    def note() -> str:
+        return silence_note("0" * 10, tmp_path, read_facts(tmp_path), SlurmBoard(tmp_path))
+
+    with process.beating(heartbeat, pulse):
+        pulse.on()
+        assert note() == ""
+        until(note)
+        assert re.fullmatch(r"lives, but has stood still since \d\d:\d\d", note())
+        assert abs((process.still_since(heartbeat) or 0) - time.time()) < 60
+        pulse.on()
+        until(lambda: not note() and not heartbeat.read_text())

@@ -2,7 +2,7 @@
 
 A pid alone proves nothing: it is used again, soon after a reboot. With the boot and the moment at
 which the process was born it names one process for ever. Of another machine only a heartbeat is
-known: a file that its process touches while it lives.
+known: a file that its process touches while it lives, and in which it says where its work stands still.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from typing import Any
 
 BEAT_EVERY = 10.0  # seconds between two touches of a heartbeat
 SILENT_AFTER = 120.0  # seconds; a shared disk may show another machine's times half a minute late
+_STILL_AFTER, _STILL_TIMES = 600.0, 10.0  # seconds, and times the longest part of the work so far
 
 
 def this_process() -> dict[str, Any]:
@@ -58,17 +59,55 @@ def silent_for(heartbeat: Path) -> float | None:
         return None
 
 
+def still_since(heartbeat: Path) -> float | None:
+    """When the work of a living process got on last, in seconds of the epoch; None: it gets on, or nobody knows."""
+    try:
+        return float(heartbeat.read_text())
+    except (OSError, ValueError):  # as a rule nothing is written there
+        return None
+
+
+class Pulse:
+    """Whether work gets on. A process that waits for a device, or for itself, lives and does nothing."""
+
+    def __init__(self) -> None:
+        self._last, self._longest, self._said = time.monotonic(), 0.0, ""
+
+    def on(self) -> None:
+        """A part of the work begins."""
+        now = time.monotonic()
+        self._last, self._longest = now, max(self._longest, now - self._last)
+
+    def tell(self, heartbeat: Path) -> None:
+        """Write into `heartbeat` since when nothing has got on, or that it does again. Raises OSError."""
+        still = time.monotonic() - self._last
+        patience = max(_STILL_AFTER, _STILL_TIMES * self._longest)
+        said = (self._said or f"{time.time() - still:.0f}") if still > patience else ""
+        if said != self._said:
+            with open(heartbeat, "r+", encoding="ascii") as file:  # it brings back no file that was taken away
+                file.truncate()
+                file.write(said)
+            self._said = said
+
+
 @contextmanager
-def beating(heartbeat: Path) -> Iterator[None]:
-    """Touch `heartbeat` every BEAT_EVERY seconds for the length of the `with` block, from a thread."""
+def beating(heartbeat: Path, pulse: Pulse | None = None) -> Iterator[None]:
+    """Touch `heartbeat` every BEAT_EVERY seconds for the length of the `with` block, from a thread.
+
+    With a `pulse` the file is empty, or says since when there was none.
+    """
     over = threading.Event()
     with contextlib.suppress(OSError):  # a full disk is the training's to report
         heartbeat.touch()
+        if pulse is not None:
+            os.truncate(heartbeat, 0)  # an earlier attempt's word
 
     def beat() -> None:
         while not over.wait(BEAT_EVERY):
             with contextlib.suppress(OSError):
                 os.utime(heartbeat)  # unlike touch it does not bring back a file that was taken away
+                if pulse is not None:
+                    pulse.tell(heartbeat)
 
     thread = threading.Thread(target=beat, daemon=True, name="heartbeat")
     thread.start()

@@ -10,7 +10,7 @@ from simplify.display import tell
 from simplify.display.progress import Meter, meter, quiet_meter
 from simplify.errors import Interrupted, TrainingFailed, TryAgain
 from simplify.runs.precision import Answer
-from simplify.runs.process import beating
+from simplify.runs.process import Pulse, beating
 from simplify.runs.result import result_of
 from simplify.runs.silence import forget_ranks, rank_heartbeat
 from simplify.runs.tracker import Tracker
@@ -31,7 +31,7 @@ def train_run(task: Task, stop: StopRequest) -> dict[str, Any]:
     The caller holds the run's lock. Raises Interrupted (state saved), TrainingFailed (error.json
     written) or a UserError (nothing changed).
     """
-    config, folder, world = task.config, task.folder, task.world
+    config, folder, world, pulse = task.config, task.folder, task.world, Pulse()
     recorded = folder.about().get("device", {}).get("precision")
     device = choose_device(config, world.share(recorded), world.local_rank, keep=True)
     device = device.in_precision(world.share(device.precision))  # process 0's, wherever the others are
@@ -44,19 +44,19 @@ def train_run(task: Task, stop: StopRequest) -> dict[str, Any]:
             "storage", f"{folder.checkpoints}: process {world.rank} sees another checkpoint than 0 does"
         )
     if not world.leads:
-        with ErrorMarker(task, device), beating(rank_heartbeat(folder.path, world.rank)):
-            _train(task, device, saved, stop)
+        with ErrorMarker(task, device), beating(rank_heartbeat(folder.path, world.rank), pulse):
+            _train(task, device, saved, stop, pulse)
         return {}
     with _attempt(task), ErrorMarker(task, device):  # all of it: what the disk refuses has one name wherever it does
         folder.create(config, {**task.facts, **device.facts()})
         folder.keep_tokeniser(task.tokeniser)
-        with beating(folder.heartbeat):
+        with beating(folder.heartbeat, pulse):
             folder.begin_attempt(first, task.origin)
             folder.metrics.rewind(first)
             folder.gains.rewind(first)
             folder.gradients.rewind(first)
             _refuse_stalled(task, first)
-            compiled = _train(task, device, saved, stop)
+            compiled = _train(task, device, saved, stop, pulse)
             result = {**result_of(folder.rows(), config, task.corpus), "compiled": compiled or False}
             folder.end("done", result)
     return result
@@ -94,10 +94,12 @@ def _attempt(task: Task) -> Iterator[None]:
             task.folder.end_attempt(how)
 
 
-def _train(task: Task, device: Device, saved: checkpoint.Checkpoint | None, stop: StopRequest) -> str | None:
+def _train(
+    task: Task, device: Device, saved: checkpoint.Checkpoint | None, stop: StopRequest, pulse: Pulse
+) -> str | None:
     """Train to the end; returns how the model was compiled, if it was."""
     config, folder = task.config, task.folder
-    trainer = Trainer(config, task.batches, device, world=task.world)
+    trainer = Trainer(config, task.batches, device, world=task.world, pulse=pulse)
     if saved:
         trainer.restore(saved.state)
     spent = Spent.of(saved, config)

@@ -16,6 +16,7 @@ from simplify.config import RunConfig
 from simplify.data.batches import Batches
 from simplify.display import tell
 from simplify.errors import SimplifyError, TrainingFailed
+from simplify.runs.process import Pulse
 from simplify.training.compiling import compiled, wants_compiling
 from simplify.training.device import Device, out_of_memory
 from simplify.training.feed import Feed, MicroBatch
@@ -35,8 +36,9 @@ class Trainer:
         device: Device,
         warn: Callable[[str], None] = tell,
         world: World | None = None,
+        pulse: Pulse | None = None,
     ) -> None:
-        self._config, self._device, self._world = config, device, world or World()
+        self._config, self._device, self._world, self._pulse = config, device, world or World(), pulse or Pulse()
         self._size = self._world.micro_batch(config)
         self.together = self._world.size * self._size  # sequences that all processes pass through at a time
         self._feed = Feed(batches, device, self._size, self._world.rank, self._world.size)
@@ -136,6 +138,7 @@ class Trainer:
         return total / self._world.size
 
     def _loss(self, micro: MicroBatch, forward: Callable[..., Tensor]) -> Float[Tensor, ""]:
+        self._pulse.on()
         rows, places = micro.to(self._device)
         with self._device.autocast():
             return forward(rows[0], targets=rows[1], places=places)
