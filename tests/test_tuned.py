@@ -123,7 +123,7 @@ def test_a_scale_says_what_is_tuned_setting_by_setting(cli: Cli, here: Path) -> 
     typed = json.loads(cli(*words, "scale=small", "--tune", "optimiser.weight_decay=0,0.1").out)
     assert [told["tuning"]["seeds"] for told in (whole, small, typed)] == [[[7, 8]]] * 3
     counts = [[told["tuning"]["arms"][1][bound]["tune"] for bound in ("fewest", "most")] for told in (whole, small)]
-    assert counts == [[3, 30], [6, 12]]  # the better of two rates is at an edge
+    assert counts == [[4, 30], [6, 12]]  # the better of two rates is at an edge
     assert [*typed["tuning"]["arms"][0]["over"]] == ["optimiser.lr", "optimiser.weight_decay"]
     asked = ([], ["--tune=optimiser.lr"], ["--tune=optimiser.lr=1,2"])
     assert len({record_name(None, "paper", words) for words in asked}) == 3

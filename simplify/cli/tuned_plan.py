@@ -149,7 +149,7 @@ def phases(ahead: Ahead) -> list[str]:
     ]
     again = f"; {len(each)} studies" if len(each) > 1 else ""
     how = (
-        f"a value is dropped where it is {rules.gap:g} nats behind on the first seed, or two standard errors on more"
+        f"a value is dropped where it is {rules.gap:g} nats behind on the first seed, or surely worse on more"
         if rules.race
         else "each value gets every seed"
     )

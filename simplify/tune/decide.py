@@ -101,7 +101,7 @@ def _choice(arm: Arm, number: int, rules: Rules, study: Study, results: Results,
         at = turn % len(arm.ladders)
         values = sorted({*_window(arm, at), centre[at]})
         start = [(*centre[:at], value, *centre[at + 1 :]) for value in range(values[0], values[-1] + 1)]
-        lines.append(race(arm.ladders, [at], start, rules, loss, _others(others, turn)))
+        lines.append(race(arm.ladders, [at], start, rules, loss, _others(others, turn), _places(lines)))
         if not lines[-1].settled or lines[-1].chosen is None:
             return Choice(arm, number, tuple(lines), lines[-1].settled, None)
         centre = lines[-1].chosen
@@ -120,13 +120,22 @@ def _middle(arm: Arm, at: int) -> int:
 
 
 def _others(choices: Sequence[Choice], turn: int) -> Others:
-    """The most places that other arms tried along the same line."""
-    lines = [
-        choice.lines[turn] if turn < len(choice.lines) else None for choice in choices if not _gave_up(choice, turn)
-    ]
-    first = [line.windows if line else None for line in lines]
-    last = [len(line.tried) if line and line.settled else None for line in lines]
+    """The most places that other arms tried up to the same line, and along it."""
+    first: list[int | None] = []
+    last: list[int | None] = []
+    for choice in choices:
+        if _gave_up(choice, turn):
+            continue
+        line = choice.lines[turn] if turn < len(choice.lines) else None
+        before = _places(choice.lines[:turn])
+        first.append(len(before | {*line.tried[: line.windows]}) if line and line.windows is not None else None)
+        last.append(len(before | {*line.tried}) if line and line.settled else None)
     return Others(_most(first), _most(last))
+
+
+def _places(lines: Sequence[Line]) -> frozenset[Place]:
+    """What was tried along some lines."""
+    return frozenset(place for line in lines for place in line.tried)
 
 
 def _gave_up(choice: Choice, turn: int) -> bool:
