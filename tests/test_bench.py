@@ -222,6 +222,7 @@ def test_other_axes_json_and_encoders(cli: Cli, here: Path) -> None:
     done = cli("bench", *words, "block=sas", "model.n_layers=1,2", "--only", "forward")
     assert done.code == 0 and done.out.count("\n") == 1
     record = json.loads(done.out)
+    assert record["schema"] == "simplify.bench/1"
     assert record["baseline"] == "n_layers=1" and list(record["variants"]) == ["n_layers=1", "n_layers=2"]
     split = record["modes"]["forward"]["variants"]["n_layers=2"]["split"]
     assert 0.5 < split["flops"] < 1

@@ -75,7 +75,9 @@ def test_two_tasks_from_pre_training_to_the_table(cli: Cli, here: Path, glue: Pa
     assert again.code == 0 and all(path.stat().st_mtime_ns == was for path, was in times.items())
     assert "stsb seed 1" in again.err and "sst2" not in again.err  # only what was missing
     assert results(folder)["stsb-1"]["numbers"] == found["stsb-1"]["numbers"]
-    (row,) = json.loads(again.out)["rows"]
+    told = json.loads(again.out)
+    (row,) = told["rows"]
+    assert told["schema"] == "simplify.finetune/1"
     assert row["numbers"]["stsb"]["mean"] == pytest.approx(mean / 100) and row["mean"] is None and row["failed"] == []
 
     both = cli("finetune", str(folder), "--show", "--glue", "elsewhere")

@@ -85,6 +85,7 @@ KNOWN_ONLY_BY = {
         "cli/many_runs.py",
         "cli/one_run.py",
         "cli/options.py",
+        "cli/upkeep.py",
         "cli/verdicts.py",
     },
     "matplotlib": {"compare/canvas.py"},

@@ -129,7 +129,9 @@ def test_languini_is_as_long_as_the_papers(here: Path) -> None:
 
 def test_the_table_tells_all_figures_without_anything_heavy(cli: Cli, here: Path) -> None:
     assert here and loaded("paper") & HEAVY == set()
-    told = json.loads(cli("paper", "--json").out)["figures"]
+    answer = json.loads(cli("paper", "--json").out)
+    told = answer["figures"]
+    assert answer["schema"] == "simplify.paper/1"
     assert [row["shown"] for row in told] == SHOWN
     rows = {row["shown"]: row for row in told}
     assert rows["Fig 5"]["scales"]["paper"]["runs"] == 6 and rows["Fig 5"]["status"] == "no runs"

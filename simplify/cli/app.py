@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from simplify.cli import many_runs, one_run, verdicts
+from simplify.cli import many_runs, one_run, upkeep, verdicts
 from simplify.cli.options import WithKeys, WithSettings
 from simplify.display import tell
 
@@ -59,11 +59,11 @@ app.command(rich_help_panel=_MANY)(many_runs.paper)
 app.command(rich_help_panel=_MANY)(many_runs.cancel)
 app.command(rich_help_panel=_MANY)(many_runs.retry)
 app.command(rich_help_panel=_MANY)(many_runs.diff)
-app.command(rich_help_panel=_MANY)(many_runs.sync)
-app.command(rich_help_panel=_MANY)(many_runs.clean)
-app.command(rich_help_panel=_MANY)(many_runs.doctor)
+app.command(rich_help_panel=_MANY)(upkeep.sync)
+app.command(rich_help_panel=_MANY)(upkeep.clean)
+app.command(rich_help_panel=_MANY)(upkeep.doctor)
 app.command(rich_help_panel="The zoo and its data")(one_run.blocks)
-app.command("data", rich_help_panel="The zoo and its data")(many_runs.data)
+app.command("data", rich_help_panel="The zoo and its data")(upkeep.data)
 app.command(hidden=True)(many_runs.job)
 app.command(hidden=True)(many_runs.task)
 app.command(hidden=True)(many_runs.advance)

@@ -11,16 +11,17 @@ from rich.table import Table
 from rich.text import Text
 
 from simplify.choices import choices, first_line, overlay_dir
+from simplify.cli.blocks_data import blocks_as_data
 from simplify.compose import compose_zoo
 from simplify.config import RunConfig, nearest
-from simplify.display import console
+from simplify.display import answer, console
 from simplify.errors import ConfigError
 from simplify.zoo.counts import TRAINING_FLOPS, Part, count_flops, count_parameters, count_parts
 from simplify.zoo.describe import differences, equations
 from simplify.zoo.drawing import draw
 
 
-def blocks_command(words: Sequence[str], conf: Path | None) -> None:
+def blocks_command(words: Sequence[str], conf: Path | None, as_json: bool) -> None:
     """Words without `=` are blocks, the others settings; `block=NAME` is a block as well."""
     folder = overlay_dir(conf)
     named = [word.removeprefix("block=").split(",") for word in words if "=" not in word or word.startswith("block=")]
@@ -31,6 +32,9 @@ def blocks_command(words: Sequence[str], conf: Path | None) -> None:
         if name not in valid:
             raise ConfigError(f"{name}: no such block; {nearest(name, valid)}valid: {', '.join(valid)}")
     found = compose_zoo(overrides, conf, names)
+    if as_json:
+        answer("blocks", blocks_as_data(found, folder))
+        return
     if not names:
         _zoo(found, folder)
         return

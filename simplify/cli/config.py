@@ -9,14 +9,17 @@ from typing import Any
 import yaml
 
 from simplify.compose import compose_run
-from simplify.config import Settings, differing, show
-from simplify.display import tell
+from simplify.config import RunConfig, Settings, differing, show
+from simplify.display import answer, tell
 from simplify.zoo.counts import count_parameters
 
 
-def config_command(overrides: list[str], conf: Path | None, config: Path | None, diff: bool) -> None:
+def config_command(overrides: list[str], conf: Path | None, config: Path | None, diff: bool, as_json: bool) -> None:
     """Print the resolved configuration, or what in it differs from the code's defaults."""
     run = compose_run(overrides, conf, config)
+    if as_json:
+        answer("config", _as_data(run, diff))
+        return
     if diff:
         for line in difference(run):
             tell(line)
@@ -24,6 +27,11 @@ def config_command(overrides: list[str], conf: Path | None, config: Path | None,
     tell(yaml.safe_dump(run.model_dump(mode="json"), sort_keys=False), end="")
     total = count_parameters(run.block, run.model, run.data.vocab_size)
     tell(f"# parameters: {total:,} ({total / 1e6:.1f}M)")
+
+
+def _as_data(run: RunConfig, diff: bool) -> dict[str, Any]:
+    whole = differing(run) if diff else run.model_dump(mode="json")
+    return {"config": whole, "parameters": count_parameters(run.block, run.model, run.data.vocab_size)}
 
 
 def difference(settings: Settings, prefix: str = "") -> Iterator[str]:

@@ -6,7 +6,9 @@ import os
 import re
 import shlex
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -16,7 +18,7 @@ from simplify.compose import compose_run
 from simplify.config import ClusterConfig, differing
 from simplify.dispatch.site import Look, Site, look_at_site, look_from_node
 from simplify.dispatch.slurm import refuse_without_slurm
-from simplify.display import console, tell
+from simplify.display import answer, answer_alone, console, tell
 from simplify.errors import ConfigError, TrainingFailed
 from simplify.machine import VISIBLE, listed_gpus, slots, threads_of_a_lane
 from simplify.runs.folder import run_root
@@ -24,29 +26,43 @@ from simplify.runs.folder import run_root
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,40}")
 
 
-def doctor_command(words: Sequence[str], conf: Path | None, write: str | None, job: bool) -> None:
+def doctor_command(words: Sequence[str], conf: Path | None, write: str | None, job: bool, as_json: bool) -> None:
     """Show the facts; `write` makes them a cluster file. Exit code 1 where runs could not live there."""
     config = compose_run(list(words), conf)
     if write is not None and (config.cluster.kind != "slurm" or not _NAME.fullmatch(write)):
         raise ConfigError(f"--write {write}: valid: a name of letters, digits, - and _, together with cluster=slurm")
     root = run_root(config)
     if config.cluster.kind == "local":
-        _show_machine()
+        if as_json:
+            answer("doctor", _machine())
+        else:
+            _show_machine()
         return
     refuse_without_slurm(root)
     site = look_at_site()
+    with answer_alone(as_json):
+        look = _show_site(site, config.cluster, root, job)
+        if write is not None:
+            _write(write, config.cluster, site, overlay_dir(conf), look)
+    if as_json:
+        answer(
+            "doctor", {"cluster": asdict(site), "facts": [*facts(site)], "node": look and asdict(look), "root": root}
+        )
+    if look is not None and look.problem:
+        raise TrainingFailed("storage", "doctor: a job could not do what a run has to do; see above")
+
+
+def _show_site(site: Site, cluster: ClusterConfig, root: Path, job: bool) -> Look | None:
+    """What it has, and what a node sees."""
     _show_partitions(site)
     for line in facts(site):
         tell(line)
-    look = look_from_node(config.cluster, root) if job else None
+    look = look_from_node(cluster, root) if job else None
     if look is not None:
         tell(_seen(look, root))
         if not look.problem:
             tell(_next_phases(look))
-    if write is not None:
-        _write(write, config.cluster, site, overlay_dir(conf), look)
-    if look is not None and look.problem:
-        raise TrainingFailed("storage", "doctor: a job could not do what a run has to do; see above")
+    return look
 
 
 def facts(site: Site) -> Iterator[str]:
@@ -118,6 +134,10 @@ def _write(name: str, cluster: ClusterConfig, site: Site, overlay: Path | None, 
     path.write_text(head + yaml.safe_dump(settings, sort_keys=False), encoding="utf-8")
     more = "" if folder.parent in (conf_dir(), overlay) else f" --conf {shlex.quote(str(folder.parent))}"
     tell(f"{path}: written; use it with cluster={name}{more}")
+
+
+def _machine() -> dict[str, Any]:
+    return {"cores": threads_of_a_lane(1), "lanes": [asdict(slot) for slot in slots(None)], "gpus": len(listed_gpus())}
 
 
 def _show_machine() -> None:

@@ -9,7 +9,8 @@ from typing import Annotated
 import typer
 
 from simplify.cli.complete import complete_override
-from simplify.cli.options import Chosen, Conf, Figures, Json, Labels, Overrides, Run, RunRoot, Select
+from simplify.cli.options import Chosen, Conf, Figures, Json, Labels, Run, RunRoot, Select
+from simplify.display import answer_alone, answer_file
 
 
 def sweep(
@@ -87,11 +88,11 @@ def logs(
     logs_command(run, run_root, follow)
 
 
-def why(run: Run, run_root: RunRoot = None) -> None:
+def why(run: Run, run_root: RunRoot = None, as_json: Json = False) -> None:
     """Say why a run failed or stopped: cause, traceback, last metrics, and the command that goes on."""
     from simplify.cli.status import why_command
 
-    why_command(run, run_root)
+    why_command(run, run_root, as_json)
 
 
 def report(
@@ -130,6 +131,7 @@ def report(
     ] = False,
     wandb: Annotated[bool, typer.Option("--wandb", help="also upload the runs, and publish a W&B report")] = False,
     run_root: RunRoot = None,
+    as_json: Json = False,
 ) -> None:
     """Compare runs: losses with intervals and verdicts, costs, curves; as table, page, figures, Markdown and LaTeX.
 
@@ -139,7 +141,10 @@ def report(
 
     wishes = {"x": x, "baseline": baseline, "margin": margin, "title": title, "font": font, "width": width}
     several = (tuple(figure or ()), tuple(label or ()), columns, looks)
-    report_command(words or [], run_root, Shown(wishes, *several, out, wandb, checklist))
+    with answer_alone(as_json):
+        report_command(words or [], run_root, Shown(wishes, *several, out, wandb, checklist))
+    if as_json:
+        answer_file("report", out / "report.json")
 
 
 def paper(run_root: RunRoot = None, as_json: Json = False) -> None:
@@ -178,78 +183,6 @@ def diff(first: Run, second: Run, run_root: RunRoot = None, as_json: Json = Fals
     from simplify.cli.diff import diff_command
 
     diff_command(first, second, run_root, as_json)
-
-
-def sync(
-    words: Select = None,
-    project: Annotated[str | None, typer.Option(help="W&B project; default: each run's wandb.project")] = None,
-    entity: Annotated[str | None, typer.Option(help="W&B user or team; default: each run's wandb.entity")] = None,
-    disabled_too: Annotated[
-        bool, typer.Option("--disabled-too", help="also runs that were trained with wandb.mode=disabled")
-    ] = False,
-    run_root: RunRoot = None,
-) -> None:
-    """Upload runs that were recorded offline to W&B, any number of times: what is there is skipped.
-
-    Exit codes: 0 all is there, 2 no key, a wrong one or no network, 75 another sync is at work.
-    """
-    from simplify.cli.sync import sync_command
-
-    sync_command(words or [], run_root, project, entity, disabled_too)
-
-
-def clean(
-    yes: Annotated[bool, typer.Option("--yes", help="do not ask")] = False,
-    checkpoints: Annotated[
-        bool,
-        typer.Option("--checkpoints", help="also the last checkpoints of done runs (no sample, no export then)"),
-    ] = False,
-    run_root: RunRoot = None,
-) -> None:
-    """Remove what no run needs any more: superseded folders and checkpoints, what dead lanes left."""
-    from simplify.cli.clean import clean_command
-
-    clean_command(run_root, yes, checkpoints)
-
-
-def data(
-    what: Annotated[str, typer.Argument(metavar="prepare", help="prepare: fetch and tokenise a corpus, once")],
-    name: Annotated[str, typer.Argument(help="a corpus of conf/data, such as codeparrot; or glue")],
-    words: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="[KEY=VALUE]...", help="settings, as in data.max_documents=1000 model.kind=encoder"),
-    ] = None,
-    files: Annotated[
-        Path | None,
-        typer.Option(
-            "--from", metavar="DIR", help="read these files in place of the hub: Parquet, JSON lines, Arrow, txt"
-        ),
-    ] = None,
-    workers: Annotated[int | None, typer.Option(min=1, help="processes that tokenise; default: the CPU cores")] = None,
-    check: Annotated[bool, typer.Option("--check", help="read all files against their checksums")] = False,
-    conf: Conf = None,
-) -> None:
-    """Prepare a corpus for training on this machine. Stopped in the middle, the same command goes on from there."""
-    from simplify.cli.data import Asked, data_command
-
-    data_command(what, Asked(name, words or [], conf, files, workers, check))
-
-
-def doctor(
-    words: Overrides = None,
-    conf: Conf = None,
-    write: Annotated[
-        str | None, typer.Option("--write", metavar="NAME", help="write conf/cluster/NAME.yaml from what was found")
-    ] = None,
-    job: Annotated[bool, typer.Option(help="run a job of a few seconds that looks from a node")] = True,
-) -> None:
-    """Show what a cluster has and does to jobs, and whether runs can live there: doctor cluster=slurm.
-
-    Exit codes: 0 all is well, 1 a job could not write to the run root, 2 no Slurm here, or something typed is wrong.
-    """
-    from simplify.cli.doctor import doctor_command
-
-    doctor_command(words or [], conf, write, job)
 
 
 def job(path: Path, lane: str) -> None:

@@ -19,6 +19,7 @@ def train(
     force: Annotated[bool, typer.Option("--force", help="run again; the old run folder is kept aside")] = False,
     here: Annotated[bool, typer.Option("--here", help="in this process also where the cluster is a Slurm one")] = False,
     multirun: Annotated[bool, typer.Option("--multirun", "-m", hidden=True)] = False,
+    as_json: Json = False,
 ) -> None:
     """Train one run, or continue it where it stopped. With a Slurm cluster: submit it, and return.
 
@@ -28,7 +29,7 @@ def train(
 
     if multirun:  # Hydra's word
         point_to_sweep(overrides or [], conf)
-    train_command(overrides or [], conf, config, force, here, sys.argv)
+    train_command(overrides or [], conf, config, force, here, sys.argv, as_json)
 
 
 def blocks(
@@ -42,11 +43,12 @@ def blocks(
         ),
     ] = None,
     conf: Conf = None,
+    as_json: Json = False,
 ) -> None:
     """Show the zoo: every block, one in detail, or several side by side."""
     from simplify.cli.blocks import blocks_command
 
-    blocks_command(words or [], conf)
+    blocks_command(words or [], conf, as_json)
 
 
 def probe(
@@ -66,11 +68,12 @@ def probe(
         Path | None,
         typer.Option(help="folder for probe.png, .html and .json; default: the run's, or one below probes/"),
     ] = None,
+    as_json: Json = False,
 ) -> None:
     """Show how signals and gradients travel through the layers: token cosine, rank, gradients, attention entropy."""
     from simplify.cli.probe import probe_command
 
-    probe_command(words or [], conf, seeds, sequences, out)
+    probe_command(words or [], conf, seeds, sequences, out, as_json)
 
 
 def bench(
@@ -196,8 +199,9 @@ def show_config(
     conf: Conf = None,
     config: Config = None,
     diff: Annotated[bool, typer.Option("--diff", help="only what differs from the code's defaults")] = False,
+    as_json: Json = False,
 ) -> None:
     """Print the configuration that `train` would run, composed and resolved."""
     from simplify.cli.config import config_command
 
-    config_command(overrides or [], conf, config, diff)
+    config_command(overrides or [], conf, config, diff, as_json)

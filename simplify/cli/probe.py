@@ -14,7 +14,7 @@ from simplify.cli.select import is_setting
 from simplify.compose import compose_run, compose_zoo
 from simplify.config import RunConfig, nearest
 from simplify.disk import check_folder
-from simplify.display import console, say, tell, tell_lacking
+from simplify.display import answer_alone, answer_file, console, say, tell, tell_lacking
 from simplify.errors import ConfigError, RunFolderError
 from simplify.program import loading
 from simplify.runs.files import write_json
@@ -25,17 +25,22 @@ if TYPE_CHECKING:
     from simplify.diagnose.probe import Reading
 
 
-def probe_command(words: Sequence[str], conf: Path | None, seeds: int, sequences: int, out: Path | None) -> None:
+def probe_command(
+    words: Sequence[str], conf: Path | None, seeds: int, sequences: int, out: Path | None, as_json: bool
+) -> None:
     """Settings: blocks at initialisation. Words without `=`: trained runs."""
     runs = [word for word in words if not is_setting(word)]
     overrides = [word for word in words if is_setting(word)]
-    if runs:
-        _trained(runs, overrides, sequences, out)
-    else:
-        _at_start(overrides, conf, seeds, sequences, out)
+    with answer_alone(as_json):
+        if runs:
+            folder = _trained(runs, overrides, sequences, out)
+        else:
+            folder = _at_start(overrides, conf, seeds, sequences, out)
+    if as_json:
+        answer_file("probe", folder / "probe.json")
 
 
-def _trained(words: Sequence[str], overrides: Sequence[str], sequences: int, out: Path | None) -> None:
+def _trained(words: Sequence[str], overrides: Sequence[str], sequences: int, out: Path | None) -> Path:
     root = _root(overrides)
     folders = {word: find_run(word, root) for word in words}
     configs = {word: folder.config() for word, folder in folders.items()}
@@ -52,7 +57,7 @@ def _trained(words: Sequence[str], overrides: Sequence[str], sequences: int, out
         steps.append(f"{folder.path.name} at step {restored.step}")
     config = next(iter(configs.values()))
     where = out or (_only(folders).path if len(folders) == 1 else _folder(list(found), config))
-    _show(found, f"{', '.join(steps)}; {_batch(config, sequences)}", where)
+    return _show(found, f"{', '.join(steps)}; {_batch(config, sequences)}", where)
 
 
 def _only(folders: Mapping[str, RunFolder]) -> RunFolder:
@@ -71,7 +76,7 @@ def _root(overrides: Sequence[str]) -> Path:
     return root_path(root)
 
 
-def _at_start(overrides: Sequence[str], conf: Path | None, seeds: int, sequences: int, out: Path | None) -> None:
+def _at_start(overrides: Sequence[str], conf: Path | None, seeds: int, sequences: int, out: Path | None) -> Path:
     names: list[str] = []
     settings: list[str] = []
     for word in overrides:
@@ -96,7 +101,7 @@ def _at_start(overrides: Sequence[str], conf: Path | None, seeds: int, sequences
     found = probe_at_start(configs, seeds, sequences, lambda text: tell(f"probe: {text}"))
     config = next(iter(configs.values()))
     told = f"at initialisation, {f'mean over {seeds} seeds' if seeds > 1 else 'one seed'}; {_batch(config, sequences)}"
-    _show(found, told, out or _folder(list(configs), *configs.values()))
+    return _show(found, told, out or _folder(list(configs), *configs.values()))
 
 
 def _batch(config: RunConfig, sequences: int) -> str:
@@ -113,7 +118,8 @@ def _folder(names: Sequence[str], *configs: RunConfig) -> Path:
     return Path("probes") / f"{'-'.join(names)[:80]}-{digest}"
 
 
-def _show(found: Mapping[str, Sequence[Reading]], told: str, out: Path) -> None:
+def _show(found: Mapping[str, Sequence[Reading]], told: str, out: Path) -> Path:
+    """Print, draw and keep the readings; returns the folder."""
     from simplify.compare.canvas import NotDrawn
     from simplify.compare.draw import draw_panels
     from simplify.compare.page import Section, write_page
@@ -148,3 +154,4 @@ def _show(found: Mapping[str, Sequence[Reading]], told: str, out: Path) -> None:
     if (out / "probe.png").exists():
         tell(f"picture: {out / 'probe.png'}")
     tell(f"page:    {out / 'probe.html'}\nnumbers: {out / 'probe.json'}")
+    return out

@@ -90,10 +90,13 @@ def cause(run: RunView) -> str:
     return f"{error.get('cause', 'exception')}: {error.get('message', 'no reason was written down')}"
 
 
-def why_command(word: str, run_root: Path | None) -> None:
+def why_command(word: str, run_root: Path | None, as_json: bool) -> None:
     """Why a run stands as it does, and what to type."""
     run = find_view(word, root_path(str(run_root) if run_root else None))
     said = cause(run) if run.state in ("failed", "lost") else run.note
+    if as_json:
+        answer("why", {**_why_data(run), "why": said or None})
+        return
     tell(f"{run.name}: {run.state}" + (f": {said}" if said else ""))
     for number, attempt in enumerate((run.facts.job or {}).get("attempts", []), start=1):
         error = f": {attempt['error'].get('message')}" if attempt.get("error") else ""
@@ -111,6 +114,17 @@ def why_command(word: str, run_root: Path | None) -> None:
             tell(f"{label}: {path}")
     for line in _what_to_type(run):
         tell(line)
+
+
+def _why_data(run: RunView) -> dict[str, Any]:
+    files = {"folder": run.folder.path, "log": run.folder.log, "metrics": run.folder.metrics_path, "slurm": run.out}
+    return {
+        **run.told(),
+        "error": run.facts.error,
+        "attempts": (run.facts.job or {}).get("attempts", []),
+        "files": {name: str(path) for name, path in files.items() if path is not None and path.exists()},
+        "to_type": _what_to_type(run),
+    }
 
 
 def _how_it_ended(attempt: Mapping[str, Any], run: RunView) -> str:

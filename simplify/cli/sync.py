@@ -9,7 +9,7 @@ from typing import Any
 
 from simplify.cli.select import Selected, select
 from simplify.disk import file_of
-from simplify.display import tell
+from simplify.display import answer, answer_alone, tell
 from simplify.errors import AlreadyRunning, RunFolderError
 from simplify.locks import Taken, acquire
 from simplify.runs.store import RunView
@@ -19,24 +19,34 @@ from simplify.sweep.record import records
 
 
 def sync_command(
-    words: Sequence[str], run_root: Path | None, project: str | None, entity: str | None, disabled_too: bool
+    words: Sequence[str],
+    run_root: Path | None,
+    project: str | None,
+    entity: str | None,
+    disabled_too: bool,
+    as_json: bool,
 ) -> None:
     """Upload what the server lacks of the chosen runs, a line a run."""
-    sync(select(words, run_root), project, entity, disabled_too)
+    with answer_alone(as_json):
+        chosen = select(words, run_root)
+        found = sync(chosen, project, entity, disabled_too)
+    if as_json:
+        told = zip(chosen.runs, found, strict=True)
+        answer("sync", {"runs": [{"id": run.run_id, "name": run.name, **vars(done)} for run, done in told]})
 
 
-def sync(chosen: Selected, project: str | None, entity: str | None, disabled_too: bool = False) -> None:
+def sync(chosen: Selected, project: str | None, entity: str | None, disabled_too: bool = False) -> list[Uploaded]:
     """The same for runs that were chosen already. Raises UploadError at the first run that cannot be uploaded."""
+    found: list[Uploaded] = []
     if not chosen.runs:
         tell(f"{chosen.title}: no run to upload")
-        return
+        return found
     root = chosen.store.root
     with _alone(root):
         try:
             server = connect()
             groups = _groups(root)
             width = max(len(run.name) for run in chosen.runs)
-            found: list[Uploaded] = []
             for run in chosen.runs:
                 done = upload(server, run, groups.get(run.run_id), project, entity, disabled_too)
                 found.append(done)
@@ -44,6 +54,7 @@ def sync(chosen: Selected, project: str | None, entity: str | None, disabled_too
             _total(found)
         finally:
             tear_down()
+    return found
 
 
 def _alone(root: Path) -> AbstractContextManager[Any]:

@@ -10,17 +10,37 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from simplify.config import RunConfig, validate
-from simplify.display import say, tell, work_counts
+from simplify.display import answer, answer_alone, say, tell, work_counts
 from simplify.errors import ConfigError, Interrupted
 
 if TYPE_CHECKING:
+    from simplify.dispatch.here import Outcome
     from simplify.runs.queue import Job
 
 
 def train_command(
-    overrides: list[str], conf: Path | None, config: Path | None, force: bool, here: bool, command: list[str]
+    overrides: list[str],
+    conf: Path | None,
+    config: Path | None,
+    force: bool,
+    here: bool,
+    command: list[str],
+    as_json: bool,
 ) -> None:
     """Train, then show the table and where the picture is; or submit the run to Slurm and return."""
+    with answer_alone(as_json):
+        outcome = _trained(overrides, conf, config, force, here, command)
+    if as_json and outcome is None:
+        answer("train", {"submitted": True})
+    elif as_json and outcome is not None and outcome.result:  # of several processes the first one
+        told = {"id": outcome.folder.run_id, "folder": str(outcome.folder.path), "already_done": outcome.already_done}
+        answer("train", {"submitted": False, **told, "result": outcome.result})
+
+
+def _trained(
+    overrides: list[str], conf: Path | None, config: Path | None, force: bool, here: bool, command: list[str]
+) -> Outcome | None:
+    """The same without the answer; None where Slurm has the run now."""
     # Hydra, of which a run that lies composed has no need
     from simplify.compose import compose_run, shell_lines
 
@@ -31,9 +51,9 @@ def train_command(
         from simplify.cli.slurm import submit_one
 
         submit_one(run, command, force)
-        return
+        return None
     other = any(word.startswith("data.") for word in overrides)  # another text is what is asked for
-    train_and_show(run, command, force, repeated=config.parent if config and not other else None)
+    return train_and_show(run, command, force, repeated=config.parent if config and not other else None)
 
 
 def point_to_sweep(overrides: list[str], conf: Path | None) -> NoReturn:
@@ -74,7 +94,7 @@ def train_and_show(
     max_stalled: int | None = None,
     asked: Job | None = None,
     repeated: Path | None = None,
-) -> None:
+) -> Outcome:
     """Train here, and show what it came to; of several processes the first one shows it."""
     # what is typed wrong has been said before anything else is loaded
     from simplify.compare.picture import draw_loss
@@ -84,7 +104,7 @@ def train_and_show(
     work_counts()
     outcome = train_here(run, Terms(command, force, origin, max_stalled, asked, repeated))
     if not outcome.result:
-        return
+        return outcome
     if outcome.already_done:
         tell(f"already done: {outcome.folder.path} (--force runs it again)")
     show_result(outcome.folder, outcome.result)
@@ -95,5 +115,6 @@ def train_and_show(
             draw_loss(outcome.folder, outcome.result)
         except Exception as error:  # the run is done and safe; only the picture is missing
             tell(f"loss.png: not drawn: {getattr(error, 'strerror', None) or error}")
-            return
+            return outcome
     tell(f"loss curve: {picture}")
+    return outcome

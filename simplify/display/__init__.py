@@ -1,6 +1,6 @@
 """All that is shown: lines, tables, progress. Nothing else prints, and nothing here ends the work that it shows."""
 
-from simplify.display.answers import answer, answer_error, begin_answers
+from simplify.display.answers import answer, answer_error, answer_file, begin_answers
 from simplify.display.screen import agreed, can_ask, console, is_bounded, is_terminal, near, say, short_time, wrapped
 from simplify.display.streams import (
     answer_alone,
@@ -21,6 +21,7 @@ __all__ = [
     "answer",
     "answer_alone",
     "answer_error",
+    "answer_file",
     "attach",
     "begin_answers",
     "can_ask",

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from simplify.display.streams import tell
@@ -22,6 +23,11 @@ def answer(verb: str, data: Mapping[str, Any]) -> None:
     _answered = True
     told = {"schema": f"simplify.{verb}/{VERSION}", **plain(data)}
     tell(json.dumps(told, indent=1, ensure_ascii=False, allow_nan=False, default=str))
+
+
+def answer_file(verb: str, path: Path) -> None:
+    """The same of what a verb has written as JSON, with the file's own path."""
+    answer(verb, {**json.loads(path.read_text(encoding="utf-8")), "file": str(path)})
 
 
 def answer_error(lines: Sequence[str], exit_code: int) -> None:

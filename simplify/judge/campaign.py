@@ -59,17 +59,22 @@ class Campaign:
         found: dict[int, dict[str, Any]] = {}
         looked: dict[int, list[dict[str, Any]]] = {}
         for line in self.ledger.read():
-            kept = found if line.get("event") == "candidate" else looked
-            if kept is found:
-                found[line["number"]] = line
-            else:
-                looked.setdefault(line["number"], []).append(line)
+            if line.get("event") == "candidate":
+                found[line.get("number", 0)] = line
+            elif line.get("event") == "look":
+                looked.setdefault(line.get("number", 0), []).append(line)
         if not found and (left := self._records()):
             raise RunFolderError(
                 f"{self.ledger.path}: is gone, although {left[0]} tells of its candidates; restore it, or begin "
                 "another campaign with --campaign NAME"
             )
-        return [_candidate(line, looked.get(number, [])) for number, line in found.items()]
+        try:
+            return [_candidate(line, looked.get(number, [])) for number, line in found.items()]
+        except (KeyError, TypeError, ValueError):
+            raise RunFolderError(
+                f"{self.ledger.path}: holds a candidate that this version cannot read; go on with the one that "
+                "wrote it, or begin another campaign with --campaign NAME"
+            ) from None
 
     def open(
         self, words: Sequence[str], baseline: Sequence[str], keys: tuple[str, str], told: Mapping[str, Any]
