@@ -139,6 +139,9 @@ def test_what_else_came_before_is_said() -> None:
     assert "planned after a look at 3 seeds" in one(CLEAR, (3, 5), seen=[unplanned]).words
     planned = Seen(frozenset({0, 1, 2}), decided=False, looks=(3, 5))
     assert one(CLEAR, (3, 5), seen=[planned]).words == "worse at 5 seeds, the last look"
+    later = Seen(frozenset({0, 1, 2}), decided=False)  # without the plan, which is older
+    assert one(CLEAR, (3, 5), seen=[planned, later]).words == "worse at 5 seeds, the last look"
+    assert "planned after a look" in one(CLEAR, (3, 5, 8), seen=[planned]).words
     assert "looks at 3, 5 were planned" in one(CLEAR[:3], seen=[planned]).words
     assert "chosen from 5 seeds looked at before" in one(CLEAR[:3], seen=[Seen(frozenset(range(5)), True)]).words
     assert one(CLEAR[:3], seen=[Seen(frozenset({8, 9}), True)]).words == "worse"  # other seeds, another sample

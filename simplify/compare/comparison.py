@@ -133,12 +133,12 @@ def comparison(
     variants, not_begun = group(runs, colour, labels, as_given)
     chosen, logged = bases(variants, baseline, home), Logged()
     rows = [_row(variant, baseline_of(variant, chosen), logged) for variant in variants]
-    rows = _judged(rows, Asked(runs, variants, as_given), looks, margin, seen)
+    rows = judged_rows(rows, Asked(runs, variants, as_given), looks, margin, seen)
     missing = missing_line(variants, baseline, chosen)
     return Comparison(rows, not_begun, logged, margin, tuple(looks), missing)
 
 
-def _judged(
+def judged_rows(
     rows: Sequence[Row],
     asked: Asked,
     looks: Sequence[int],

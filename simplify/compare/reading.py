@@ -76,20 +76,25 @@ def _at_looks(one: Evidence, common: Sequence[Hashable], looks: tuple[int, ...])
     plan = one.planned or common
     whole = next((number for number, seed in enumerate(plan) if seed not in common), len(plan))
     passed = [look for look in looks if look <= whole]
-    others = [seen for seen in one.seen if seen.seeds & {*common} and seen.looks != looks]
-    remark = f"planned after a look at {seeds_in_words(len(others[0].seeds))}" if others else ""
+    first = _first_look(one, common)
+    remark = f"planned after a look at {seeds_in_words(len(first.seeds))}" if first and first.looks != looks else ""
     if not passed:
         return Reading((), waits=f"first look at {looks[0]} seeds", remark=remark)
     found = [one.over(plan[:look]) for look in passed]
     return Reading([f for f in found if f is not None], plan[: passed[-1]], f" at {passed[-1]} seeds", remark=remark)
 
 
+def _first_look(one: Evidence, common: Sequence[Hashable]) -> Seen | None:
+    """The first look at any of these pairs: what was planned then is the plan."""
+    return next((seen for seen in one.seen if seen.seeds & {*common}), None)
+
+
 def _after_looks(one: Evidence, common: Sequence[Hashable]) -> Reading:
     """Without a plan: all pairs at the first look; after that the first verdict stands, or fresh pairs decide."""
     now = set(common)
     earlier = [seen for seen in one.seen if seen.seeds & now and seen.seeds != now]
-    planned = next((seen.looks for seen in one.seen if seen.looks and seen.seeds & now), ())
-    remark = f"looks at {', '.join(map(str, planned))} were planned" if planned else ""
+    first = _first_look(one, common)
+    remark = f"looks at {', '.join(map(str, first.looks))} were planned" if first and first.looks else ""
     stands = next((seen for seen in earlier if seen.decided and seen.seeds <= now), None)
     fresh = [seed for seed in common if not any(seed in seen.seeds for seen in earlier)]
     if stands is not None:
