@@ -23,7 +23,7 @@ class Followed:
     def __init__(self, store: RunStore, run_ids: Sequence[str], studies: Sequence[str] = ()) -> None:
         self._store, self._chosen, self._studies = store, run_ids, studies
         self._at: dict[str, Standing] = {}
-        self._seen: list[tuple[str, str]] = []
+        self._seen: list[tuple[str, str]] | None = None  # of the last look
         self._known: set[str] = set()
         self._failed, self._problems = 0.0, dict[str, str]()
 

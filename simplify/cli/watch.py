@@ -68,12 +68,10 @@ def watch(
     print_runs(runs, f"{title}: {counted(states)}", gone)
     say_studies(store.root, studies)
     answers = followed.answers
-    _judge([run for run in runs if run.run_id not in answers], len(states) - len(answers))
-    if not followed.is_done:
-        raise TryAgain("the tuned sweep waits, as is said above")
+    _judge([run for run in runs if run.run_id not in answers], len(states) - len(answers), followed.is_done)
 
 
-def _judge(runs: Sequence[RunView], total: int) -> None:
+def _judge(runs: Sequence[RunView], total: int, all_decided: bool) -> None:
     failed = [run for run in runs if run.state in ("failed", "lost")]
     if failed:
         raise TrainingFailed(
@@ -81,6 +79,8 @@ def _judge(runs: Sequence[RunView], total: int) -> None:
             f"{len(failed)} of {total} runs failed or are lost; simplify why {failed[0].run_id} shows the first, "
             "simplify retry trains them again",
         )
+    if not all_decided:
+        raise TryAgain("the tuned sweep waits, as is said above")
     waiting = [run for run in runs if run.is_active]
     if waiting:
         wait = "1 run waits" if len(waiting) == 1 else f"{len(waiting)} runs wait"

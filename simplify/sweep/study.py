@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ConfigDict
 
+from simplify.errors import RunFolderError
 from simplify.runs.files import read_json, write_json
 from simplify.runs.identity import run_id
 from simplify.runs.shapes import Shape
@@ -133,6 +134,11 @@ def read_decisions(root: Path, name: str) -> list[dict[str, Any]]:
         lines = decisions_path(root, name).read_bytes().splitlines()
     except (FileNotFoundError, NotADirectoryError):
         return []
+    except OSError as error:
+        raise RunFolderError(
+            f"{decisions_path(root, name)}: cannot be read: {error.strerror or error}; repair it, or move it away: "
+            "what was decided follows from the runs again, and none is trained twice"
+        ) from None
     found: list[dict[str, Any]] = []
     for line in lines:
         with contextlib.suppress(ValueError):
