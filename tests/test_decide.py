@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from scipy.special import stdtrit
 from tuning_tools import CEILING, SHAPES, Curve, Luck, chosen, equal_trials, grid, judged, played, tuning_runs, worlds
 
+from simplify.sweep.outlook import outlook
 from simplify.tune.decide import decide
 from simplify.tune.race import t_limit
 from simplify.tune.study import DIVERGED, Arm, Ladder, Rules, Study, Trial
@@ -36,7 +37,7 @@ def small(race: bool, seeds: int, studies: int) -> Study:
     return Study(arms, Rules(own, finals, race, shared=True), CEILING)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(CURVES, CURVES, st.booleans(), st.integers(1, 3), st.integers(1, 2), st.randoms(use_true_random=False))
 def test_neither_order_nor_kills_change_what_is_run_or_decided(
     one: Curve, other: Curve, race: bool, seeds: int, studies: int, dice: random.Random
@@ -59,6 +60,25 @@ def test_neither_order_nor_kills_change_what_is_run_or_decided(
                 results[t] for t in results if t[:3] == ("tune", number, choice.arm.name) and t.place == choice.chosen
             ]
             assert DIVERGED not in every and len(every) in (0, seeds * choice.arm.cells)
+
+
+@settings(max_examples=15, deadline=None)
+@given(CURVES, CURVES, st.booleans(), st.integers(1, 3), st.randoms(use_true_random=False))
+def test_a_plan_promises_neither_too_few_nor_too_many_runs(
+    one: Curve, other: Curve, race: bool, seeds: int, dice: random.Random
+) -> None:
+    """At every moment; the fewest where nothing diverges and ends a search before its time."""
+    asked, loss = small(race, seeds, 1), Luck({"pre_ln": one, "sas": other}, 1)
+    ends = len(played(asked, lambda trial: 4.7 if trial.place == () else loss(trial))[1])
+    known: dict[Trial, float] = {}
+    while missing := decide(asked, known).missing:
+        few, most = outlook(asked, known).total()
+        assert few <= most and len(known) + most >= ends
+        if not known and one.diverges is other.diverges is None:
+            assert few <= ends
+        for trial in dice.sample([*missing], dice.randint(1, len(missing))):
+            known[trial] = 4.7 if trial.place == () else loss(trial)
+    assert outlook(asked, known).total() == (0, 0) or DIVERGED in known.values()
 
 
 def test_an_optimum_outside_is_said_to_lie_at_the_edge() -> None:

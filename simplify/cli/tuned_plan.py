@@ -47,7 +47,7 @@ class Ahead:
 
 def ahead_of(replay: Replay, plan: Plan, measure: bool, auto: Answer | None) -> Ahead:
     """What is still to come, with its cost on this machine; `auto`: as `auto_precision` says."""
-    found = outlook(replay.record, replay.results)
+    found = outlook(replay.record.study, replay.results)
     kinds = representatives(replay.record, [*found.most])
     runs = tuple(map(as_planned, kinds.values()))
     kind = Plan(plan.root, runs, (), (), 0)
@@ -109,11 +109,11 @@ def _columns(ahead: Ahead) -> Columns:
 
 
 def _window(ladder: Ladder) -> str:
-    """`0.00025 to 0.016 in 7 (up to 11)`."""
+    """`7 from 0.00025 to 0.016 (up to 11)`."""
     low, high = ladder.window
     first, last, inside = ladder.values[low], ladder.values[high], high - low + 1
     grows = f" (up to {len(ladder.values)})" if len(ladder.values) > inside else ""
-    return f"{as_word(first)} to {as_word(last)} in {inside}{grows}"
+    return f"{inside} from {as_word(first)} to {as_word(last)}{grows}"
 
 
 def _runs(ahead: Ahead, arm: Arm, part: str) -> str:
@@ -147,13 +147,12 @@ def phases(ahead: Ahead) -> list[str]:
     each = [
         f"{_seeds(own)}, then judged on {_seeds(finals)}" for own, finals in zip(rules.seeds, rules.finals, strict=True)
     ]
-    again = f"; {len(each)} studies" if len(each) > 1 else ""
     how = (
         f"a value is dropped where it is {rules.gap:g} nats behind on the first seed, or surely worse on more"
         if rules.race
         else "each value gets every seed"
     )
-    return [f"each block chooses for itself on seeds {' and '.join(each)}{again}; {how}"]
+    return [f"each block chooses for itself on seeds {'; then all again on '.join(each)}; {how}"]
 
 
 def _seeds(seeds: Sequence[int]) -> str:

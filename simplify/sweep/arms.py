@@ -123,7 +123,8 @@ def names_of(groups: Sequence[Group]) -> list[str]:
     """The name of each group's arm: a block by its name, else words; one for all where nothing tells them apart."""
     found: list[str] = []
     for group in groups:
-        words = [value if key == "block" else f"{key}={value}" for key, value in group.words]
+        own = sorted(group.words, key=lambda word: word[0] != "block")
+        words = [value if key == "block" else f"{key}={value}" for key, value in own]
         found.append(" ".join(words) or group.run.config.block.name)
     tuned = {name for name, group in zip(found, groups, strict=True) if group.is_covered}
     return [

@@ -77,10 +77,10 @@ class Outlook:
         return sum(self.fewest.values()), sum(self.most.values())
 
 
-def outlook(record: StudyRecord, results: Results) -> Outlook:
+def outlook(study: Study, results: Results) -> Outlook:
     """The fewest: no window grows further, and one seed tells the values apart. The most: all that a rule allows."""
-    few = [trial for trial in _fewest(record.study, results).wanted if trial not in results]
-    return Outlook(Counter(map(_where, few)), _most(record.study, results))
+    few = [trial for trial in _fewest(study, results).wanted if trial not in results]
+    return Outlook(Counter(map(_where, few)), _most(study, results))
 
 
 def _where(trial: Trial) -> Where:
