@@ -58,8 +58,8 @@ def _line(one: Mapping[str, Any], root: str) -> str:
     many = f"{seeds} seed{'s'[: seeds != 1]}"
     if one["sd"] is None:
         return (
-            f"which differences {many} can show is not known: {root} has no two finished pairs of this model and data; "
-            "simplify noise measures their spread"
+            f"which differences {many} can show is not known: {root}/ has no two finished pairs of this model and "
+            "data; simplify noise measures their spread"
         )
     (first, least), *others = one["least"].items()
     can = f"{first} seeds can show differences above {_nats(least)} nats"
