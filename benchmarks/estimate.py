@@ -34,7 +34,9 @@ def main() -> None:
     parser.add_argument("models", nargs="*", default=list(MODELS))
     parser.add_argument("--rounds", type=int, default=3)
     asked = parser.parse_args()
-    configs = {words: compose_run(["train.device=cpu", *words.split()]) for words in asked.models}
+    configs = {
+        words: compose_run(["train.device=cpu", "train.precision=fp32", *words.split()]) for words in asked.models
+    }
     ratios: dict[str, list[float]] = {words: [] for words in configs}
     for _ in range(asked.rounds):
         for words, config in configs.items():

@@ -23,7 +23,7 @@ import time
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parents[1]
-WORDS = ["model=gpt_nano", "train.val_sequences=8", "train.log_every=1", "wandb.mode=disabled"]
+WORDS = ["model=gpt_nano", "train.val_sequences=8", "train.log_every=1", "train.precision=fp32", "wandb.mode=disabled"]
 STEPS = 8  # of each run in the lane
 # So small that a run in the lane costs what is around its steps.
 SMALL = ["model.n_layers=2", "model.d_model=32", "model.n_heads=2", "model.d_ff=64", "model.seq_len=16"]

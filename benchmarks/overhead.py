@@ -22,7 +22,7 @@ from pathlib import Path
 from simplify.bench.statistics import median, spread
 
 SHAPE = ["block=pre_ln", "model=gpt_small", "model.n_layers=2", "data.vocab_size=1024"]
-BATCH = ["train.batch_tokens=1024", "train.micro_batch=8", "train.compile=false"]
+BATCH = ["train.batch_tokens=1024", "train.micro_batch=8", "train.compile=false", "train.precision=fp32"]
 WARM_UP = 4
 
 

@@ -17,6 +17,7 @@ import time
 from pathlib import Path
 
 WORDS = ["block=sas", "model=gpt_nano", "train.steps=30", "train.val_every=10", "train.log_every=10"]
+WORDS += ["train.precision=fp32"]
 STAGES = {"loaded": "job.json", "trained": "metrics.jsonl", "done": "done.json"}  # over when the file is there
 
 

@@ -34,6 +34,7 @@ SHAPE = [
     "data.vocab_size=1024",
     "train.batch_tokens=2048",
     "train.micro_batch=16",
+    "train.precision=fp32",
 ]
 BLOCKS = "pre_ln,parallel,sas,sas_p,sas_p_no_norm"
 MINIMAL = "minimal GPT"

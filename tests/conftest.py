@@ -33,7 +33,10 @@ TEXT = Path(sysconfig.get_paths()["stdlib"]) / "asyncio"
 TINY_DATA = ["data=text", f"data.path={TEXT}", "data.pattern=*.py", "data.vocab_size=384", "data.val_fraction=0.3"]
 TINY_MODEL = ["model.n_layers=2", "model.d_model=32", "model.n_heads=2", "model.d_ff=64", "model.seq_len=16"]
 TINY_TRAIN = ["train.batch_tokens=128", "train.steps=20", "train.val_sequences=16", "train.log_every=1"]
-TINY_TRAIN += ["train.precision=fp32"]  # what is compared bit for bit, whatever this processor is good at
+TINY_TRAIN += [
+    "optimiser.lr=1e-3",
+    "train.precision=fp32",
+]  # what is compared bit for bit, whatever this processor is good at
 TINY = [*TINY_DATA, *TINY_MODEL, *TINY_TRAIN, "wandb.mode=disabled", "cluster.cpu_threads=1"]
 
 # What a run's machine decides, not its configuration.

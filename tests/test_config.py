@@ -12,10 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simplify.choices import GROUPS, choices, first_line
-from simplify.compose import compose_run
+from simplify.compose import axes, compose_points, compose_run
 from simplify.config import Identity, RunConfig, gain_at, show
 from simplify.config.gains import DepthGain
 from simplify.errors import ConfigError
+from simplify.sweep.file import read_sweep
+from simplify.sweep.points import points_of
 
 Cli = Callable[..., Result]
 
@@ -74,6 +76,23 @@ def test_the_users_folder_wins_and_builds_on_ours(tmp_path: Path, monkeypatch: p
     assert "mine" in choices("block", tmp_path) and compose_run(["block=mine"]) == mine
 
 
+def test_a_models_own_rate_yields_to_whatever_states_one(tmp_path: Path) -> None:
+    for model in ("gpt_nano", "bert_nano"):
+        rate = compose_run([f"model={model}"]).optimiser.lr
+        assert f"optimiser.lr={rate:.0e}".replace("e-0", "e-") in first_line("model", model)
+        assert compose_run([f"model={model}", "optimiser=adamw_bert"]).optimiser.lr == rate  # which states none
+        assert compose_run([f"model={model}", "optimiser.lr=5e-4"]).optimiser.lr == 5e-4
+    (tmp_path / "optimiser").mkdir()
+    (tmp_path / "optimiser" / "mine.yaml").write_text("# mine\nname: adamw\nlr: 7e-4\n")
+    assert compose_run(["optimiser=mine"], tmp_path).optimiser.lr == 7e-4
+    sweep = tmp_path / "sweep.yaml"
+    sweep.write_text("set: {model: gpt_nano, optimiser.lr: 2e-3}\ngrid: {seed: [0]}\n")
+    for typed, rate in ((["optimiser.lr=4e-3"], 4e-3), ([], 2e-3)):
+        (run,) = compose_points(points_of(read_sweep(sweep), axes(typed, None)))
+        assert isinstance(run, RunConfig) and run.optimiser.lr == rate
+    assert compose_run(["model=gpt_small"]).optimiser.lr == 1e-3  # the paper's
+
+
 def test_config_prints_what_train_would_run(cli: Cli, here: Path) -> None:
     printed = cli("config", "block=sas", "seed=5")
     assert printed.code == 0
@@ -88,7 +107,8 @@ def test_config_diff_shows_only_what_differs(cli: Cli) -> None:
     out = cli("config", "block=sas", "--diff").out.splitlines()
     assert "block.attn_skip: 0.0    # default: 1.0" in out
     assert "block.value: {kind:identity}    # default: {kind:dense}" in out
-    assert not [line for line in out if line.startswith(("optimiser", "wandb", "block.norm"))]
+    assert [line for line in out if line.startswith("optimiser")] == ["optimiser.lr: 0.003    # default: 0.001"]
+    assert not [line for line in out if line.startswith(("wandb", "block.norm"))]
     assert not [line for line in cli("config", "block=pre_ln", "--diff").out.splitlines() if line.startswith("block")]
 
 
@@ -109,7 +129,7 @@ def test_shown_values_can_be_typed_again(value: object) -> None:
 
 def test_help_lists_groups_choices_and_every_setting(cli: Cli) -> None:
     out = cli("train", "--help", "all").out
-    for words in ("block=", "sas_p_no_norm", "optimiser.lr", "0.001", "train.micro_batch", "wandb.mode", "run_root"):
+    for words in ("block=", "sas_p_no_norm", "optimiser.lr", "0.003", "train.micro_batch", "wandb.mode", "run_root"):
         assert words in out
     assert "SAS, Simplified Attention Sub-block" in out and "simplify[hub]" in out
     settings = {words[0]: words[1] for line in out.splitlines() if len(words := line.split()) > 1}

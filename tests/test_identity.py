@@ -53,7 +53,7 @@ def ident(*words: str) -> str:
 
 def test_ids_of_shipped_variants_are_pinned() -> None:
     assert SCHEMA == 1
-    assert {name: ident(f"block={name}") for name in choices("block")} == PINNED
+    assert {name: ident(f"block={name}", "optimiser.lr=1e-3") for name in choices("block")} == PINNED
 
 
 def test_every_variant_has_its_own_id() -> None:

@@ -101,7 +101,7 @@ def test_references_see_the_point_and_the_defaults(monkeypatch: pytest.MonkeyPat
     assert found == [compose_run([*words, f"model.d_model={width}", "seed=3"]) for width in (64, 128)]
     run = found[0]
     assert not isinstance(run, ConfigError)
-    assert (run.model.d_ff, run.wandb.group, run.wandb.tags) == (64, "sas-0.001-3", ("3",))
+    assert (run.model.d_ff, run.wandb.group, run.wandb.tags) == (64, "sas-0.003-3", ("3",))
     assert (run.wandb.project, run.block.projection, run.wandb.notes) == ("64", run.block.value, "some text")
 
 
@@ -130,7 +130,7 @@ def test_references_in_a_file_mean_the_runs_settings(tmp_path: Path, monkeypatch
     )
     found = [run for run in compose_points(points_of(read_sweep(path), {})) if not isinstance(run, ConfigError)]
     assert [(run.seed, run.wandb.project) for run in found] == [(4, "4"), (4, "b"), (5, "5"), (5, "b")]
-    assert {(run.model.d_ff, run.wandb.group) for run in found} == {(128, "lr 0.001")}
+    assert {(run.model.d_ff, run.wandb.group) for run in found} == {(128, "lr 0.003")}
 
 
 def test_texts_are_as_they_were_written(tmp_path: Path) -> None:
