@@ -10,7 +10,7 @@ A run is begun once: one that has left the queue since was taken out by somebody
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -114,10 +114,13 @@ def advance(root: Path, name: str, begin: Begin, again: Container[str] = ()) -> 
             fresh, at = bool(at.fresh), _write_down(root, at, placed)
             todo = [placed[trial] for trial in at.unbegun(again)]
             if todo:
+                corpora = {folder.run_id: corpus for folder, _, corpus in todo}
                 try:
-                    begin(at.record, [(run, config) for run, config, _ in todo], {r.run_id: c for r, _, c in todo})
-                finally:
-                    _note_begun(root, name)
+                    begin(at.record, [(folder, config) for folder, config, _ in todo], corpora)
+                except BaseException:
+                    _note_begun(root, name)  # as far as it has come
+                    raise
+                _note_begun(root, name, corpora)
             elif not fresh:  # what was added may have ended long ago, in another sweep
                 return at
             again = ()
@@ -181,10 +184,11 @@ def _recorded(at: Standing, trial: Trial, folder: RunFolder) -> Recorded:
     return Recorded(folder.run_id, folder.path.name, trial_point(at.record, trial))
 
 
-def _note_begun(root: Path, name: str) -> None:
-    """Write down which runs have left the state in which nobody has begun them."""
+def _note_begun(root: Path, name: str, handed_over: Iterable[str] = ()) -> None:
+    """Write down which runs have been begun: those handed over, and all that are no longer as if nobody had."""
     at = standing(root, name)
-    new = sorted({run.run_id for trial, run in at.trials.items() if at.state(trial) != "new"} - at.begun)
+    seen = {run.run_id for trial, run in at.trials.items() if at.state(trial) != "new"}
+    new = sorted(({*handed_over} | seen) - at.begun)
     if new:
         process = this_process()
         append_decision(root, name, {"time": now(), "host": process["host"], "pid": process["pid"], "begun": new})
