@@ -22,6 +22,8 @@ from simplify.compare.looks import Looks
 from simplify.compare.spread import spread_of
 from simplify.compose import compose_run
 from simplify.data.corpus import ready_corpus
+from simplify.runs.identity import run_id
+from simplify.runs.queue import Job, Queue
 
 Cli = Callable[..., Result]
 NEAR = (0.010, 0.011, 0.012, 0.011, 0.0105, 0.0112, 0.0108, 0.0111)
@@ -88,6 +90,19 @@ def test_no_verdict_before_the_runs_asked_for_are_in(tmp_path: Path) -> None:
     assert look(tmp_path) == "not yet: 3 of 4 seeds are in"
     assert not (tmp_path / ".sweeps").exists()  # which is no look
     assert look(tmp_path, seeds=range(3)) == "worse"
+
+
+def test_runs_in_the_queue_are_asked_for(tmp_path: Path) -> None:
+    add(tmp_path, NEAR[:3])
+    jobs: list[Job] = []
+    for block in ("pre_ln", "sas", "sas_p"):  # of which one belongs to no row
+        config = compose_run([*TINY, f"block={block}", "seed=7"])
+        name = f"{block}-gpt_nano-{run_id(config, 'corpus')}"
+        jobs.append(Job(name[-10:], name, config.model_dump(mode="json"), [], "", "", ""))
+    Queue(tmp_path).add([jobs[0], jobs[2]])
+    assert look(tmp_path) == "worse"  # SAS is not asked for with seed 7
+    Queue(tmp_path).add([jobs[1]])
+    assert look(tmp_path) == "not yet: 3 of 4 seeds are in"
 
 
 def test_a_look_that_cannot_be_kept_or_read_is_a_line(cli: Cli, here: Path) -> None:
