@@ -10,6 +10,7 @@ from typing import Any
 from conftest import TINY
 
 from simplify.compose import compose_run
+from simplify.config import RunConfig
 from simplify.runs.identity import identity, run_id
 from simplify.runs.metrics import MetricsFile
 from simplify.runs.store import RunStore, RunView
@@ -32,7 +33,21 @@ def make_run(
 
     It trained for a minute, from that one of an hour on.
     """
-    config = compose_run([*TINY, *words])
+    return write_run(root, compose_run([*TINY, *words]), losses, end, speed, device, gains, minute, precision)
+
+
+def write_run(
+    root: Path,
+    config: RunConfig,
+    losses: Curve,
+    end: str = "done",
+    speed: float = 1000.0,
+    device: str = "a device",
+    gains: Sequence[dict[str, Any]] = (),
+    minute: int = 0,
+    precision: str = "bf16",
+) -> Path:
+    """The same of a configuration."""
     name = f"{config.block.name}-gpt_nano-{run_id(config, 'corpus')}"
     folder = root / name
     folder.mkdir(parents=True)

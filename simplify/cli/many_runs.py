@@ -126,6 +126,9 @@ def report(
     out: Annotated[Path, typer.Option(help="the folder to write; what an earlier report left there goes")] = Path(
         "report"
     ),
+    tuning: Annotated[
+        bool, typer.Option("--tuning", help="of a tuned sweep: each tuning run is of a variant, too, as any other run")
+    ] = False,
     checklist: Annotated[
         bool, typer.Option("--checklist", help="also what NeurIPS and ACL ask of experiments, filled in from the runs")
     ] = False,
@@ -142,7 +145,7 @@ def report(
     wishes = {"x": x, "baseline": baseline, "margin": margin, "title": title, "font": font, "width": width}
     several = (tuple(figure or ()), tuple(label or ()), columns, looks)
     with answer_alone(as_json):
-        report_command(words or [], run_root, Shown(wishes, *several, out, wandb, checklist))
+        report_command(words or [], run_root, Shown(wishes, *several, out, wandb, checklist, tuning))
     if as_json:
         answer_file("report", out / "report.json")
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from simplify.cli.baseline import home
 from simplify.cli.fit import first_that_fits, framed, listed, parts, plain, plain_width
+from simplify.cli.report_tuned import tuning_of, without_tuning
 from simplify.cli.report_wish import Shown, wished
 from simplify.cli.select import Selected, select
 from simplify.config import nearest
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from simplify.compare.comparison import Comparison
     from simplify.compare.looks import Looks
     from simplify.compare.options import ReportOptions
+    from simplify.runs.store import RunView
 
 _WORDS = ("variant", "verdict")  # columns of the table that hold no numbers
 _PARTS = 3  # that a table is split in at most; then a list is easier to read
@@ -38,13 +40,10 @@ def report_command(words: Sequence[str], run_root: Path | None, shown: Shown) ->
     wanted = wished(shown, _report_of(chosen))
 
     from simplify.compare.benched import with_bench
-    from simplify.compare.comparison import comparison
     from simplify.compare.report import write_report
 
-    # Of sweeps the variants come as their files name them.
-    shape = {"colour": wanted.colour, "labels": wanted.labels, "as_given": bool(chosen.sweeps), "home": home}
     earlier = _earlier_looks(chosen.store.root)
-    found = comparison(chosen.runs, wanted.baseline, wanted.margin, looks=wanted.looks, seen=earlier.of, **shape)
+    found = _compared(chosen, wanted, shown, earlier)
     _refuse_empty(found, chosen, shown.typed.get("baseline"))
     options = _options(found, chosen, wanted)
     if shown.checklist:
@@ -85,6 +84,26 @@ def _keep_look(earlier: Looks, found: Comparison) -> None:
             f"simplify: {earlier.path}: cannot be written: {error.strerror or error}; a report with more seeds will "
             "not know of this one"
         )
+
+
+def _compared(chosen: Selected, wish: Report, shown: Shown, earlier: Looks) -> Comparison:
+    """The comparison of the chosen runs; of a tuned sweep that of its final ones."""
+    from simplify.compare.comparison import comparison
+    from simplify.compare.kinds import Kinds
+    from simplify.compare.tuned import tuned_comparison
+
+    # Of sweeps the variants come as their files name them.
+    shape = {"colour": wish.colour, "labels": wish.labels, "as_given": bool(chosen.sweeps), "home": home}
+    shape |= {"looks": wish.looks, "seen": earlier.of}
+
+    def compare(runs: Sequence[RunView], kinds: Kinds | None = None) -> Comparison:
+        baseline = shown.typed.get("baseline") if kinds else wish.baseline  # the file's is the study's
+        return comparison(runs, baseline, wish.margin, **shape, kinds=kinds)
+
+    tuning = None if shown.tuning else tuning_of(chosen)
+    if tuning is not None:
+        return tuned_comparison(tuning, compare)
+    return compare(chosen.runs if shown.tuning else without_tuning(chosen))
 
 
 def _publish(chosen: Selected, wish: Report, options: ReportOptions, files: Sequence[Path]) -> None:
@@ -152,7 +171,7 @@ def _options(found: Comparison, chosen: Selected, wish: Report) -> ReportOptions
     when = datetime.now().astimezone().strftime("%Y-%m-%d %H:%M")
     benches = read_benches(chosen.store.root)
     blocks = {variant.block for variant in found.variants}
-    speed = choose(benches, blocks, models=[variant.runs[0].config["model"] for variant in found.variants])
+    speed = choose(benches, blocks, models=[variant.config["model"] for variant in found.variants])
     look = Look(wish.title, wish.font, wish.width, wish.log_x, wish.log_y)
     number = len(chosen.runs)
     about = f"{number} run{'s'[: number != 1]} of {near(chosen.store.root)}/, {when}, simplify {__version__}"
@@ -229,5 +248,6 @@ def _print_unfinished(found: Comparison, unstarted: Sequence[str]) -> None:
 def _print_files(files: Sequence[Path], out: Path) -> None:
     pictures = sorted({path.stem for path in files if path.suffix == ".svg"})
     tell(f"page:    {out / 'index.html'}")
-    say(f"figures: {', '.join(pictures)} in {out}, each as .png, .svg and .pdf")
+    if pictures:
+        say(f"figures: {', '.join(pictures)} in {out}, each as .png, .svg and .pdf")
     say(f"table:   {out / 'table.md'}, {out / 'table.tex'}; numbers: {out / 'report.json'}")

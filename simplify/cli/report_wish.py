@@ -30,6 +30,7 @@ class Shown:
     out: Path
     publish: bool = False
     checklist: bool = False
+    tuning: bool = False  # whether a tuned sweep's tuning runs are variants, too
 
 
 def wished(shown: Shown, asked: Report) -> Report:

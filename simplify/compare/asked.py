@@ -12,7 +12,7 @@ from typing import Any
 from simplify.compare.difference import is_beside
 from simplify.compare.pairs import finals_of
 from simplify.compare.reading import Evidence, Seen
-from simplify.compare.variants import Variant, seeds, value_of
+from simplify.compare.variants import Variant, value_of
 from simplify.runs.settings import flat
 from simplify.runs.store import RunView
 
@@ -34,7 +34,7 @@ class Asked:
         self._seeds: dict[int, list[Hashable]] = {}
         for run in runs:
             for variant in owners.get(id(run), []) if run.state != "cancelled" else []:
-                self._seeds.setdefault(id(variant), []).append(_seeds(run))
+                self._seeds.setdefault(id(variant), []).append(_seeds(run, variant))
         if not as_given:
             for found in self._seeds.values():
                 found.sort(key=lambda pair: sorted(as_data(pair).items()))
@@ -54,9 +54,9 @@ def as_data(pair: Hashable) -> dict[str, int]:
     return dict(pair)  # type: ignore[call-overload]
 
 
-def _seeds(run: RunView) -> Hashable:
+def _seeds(run: RunView, variant: Variant) -> Hashable:
     if isinstance(run.about.get("identity"), dict):
-        return seeds(run)
+        return variant.unit(run)
     seed = run.config.get("seed")
     own = {"init": value_of(run.config, "model.seed"), "data": value_of(run.config, "data.seed")}
     return tuple(sorted((name, seed if value is None else value) for name, value in own.items()))

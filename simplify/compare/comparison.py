@@ -6,12 +6,14 @@ import itertools
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from simplify.compare.asked import Asked, Looked
 from simplify.compare.baseline import Home, apart, baseline_of, bases, missing_line
 from simplify.compare.curves import Logged
+from simplify.compare.kinds import Kinds
 from simplify.compare.overlap import at_once
 from simplify.compare.pairs import apart_line, finals_of, pairs_of, precision_of
 from simplify.compare.statistics import Difference, compare, mean_sd
@@ -19,6 +21,10 @@ from simplify.compare.variants import Variant, group
 from simplify.compare.verdict import UNDECIDED, Judged, judge
 from simplify.config import show
 from simplify.runs.store import RunView
+
+if TYPE_CHECKING:
+    from simplify.compare.tuned import TunedRow
+    from simplify.compare.tuning import Tuning
 
 
 @dataclass(frozen=True)
@@ -56,6 +62,7 @@ class Row:
     reach: Reach | None = None
     benched: str = ""  # a bench's verdict on its speed; empty: the speed is that of runs side by side
     unjudged: str = ""  # why there is no gap although both have finished runs
+    tuned: TunedRow | None = None  # of a tuned comparison
 
     @property
     def is_base(self) -> bool:
@@ -66,6 +73,8 @@ class Row:
     def verdict(self) -> str:
         """In words. A variant that diverges is not judged by its survivors, and judges nobody as a baseline."""
         mine, base = self.variant.diverged, self.base.diverged if self.base else []
+        if self.tuned is not None and self.tuned.verdict is not None:
+            return self.tuned.verdict
         if mine:
             return f"diverged in {len(mine)} of {len(self.variant.runs)}"
         if self.gap is None or self.judged is None:
@@ -96,6 +105,7 @@ class Comparison:
     margin: float | None = None  # nats
     looks: tuple[int, ...] = ()  # numbers of pairs at which verdicts are read; empty: none are planned
     no_baseline: str = ""  # what to do where every variant would be its own baseline
+    tuning: Tuning | None = None  # how each variant came to its settings, where they were tuned
 
     @property
     def variants(self) -> list[Variant]:
@@ -105,7 +115,9 @@ class Comparison:
     @property
     def unfinished(self) -> list[RunView]:
         """Runs that have no result, for whatever reason."""
-        return [run for v in self.variants for run in v.runs if run.state != "done"] + self.not_begun
+        tuned = [run for _, run in self.tuning.tuning_runs()] if self.tuning else []
+        begun = [run for variant in self.variants for run in variant.runs] + tuned
+        return [run for run in begun if run.state != "done"] + self.not_begun
 
     def apart_in(self, what: str) -> list[str]:
         """The different values among finished runs of a fact of run.json: device, torch, precision."""
@@ -122,16 +134,20 @@ def comparison(
     home: Home = lambda _: None,
     looks: Sequence[int] = (),
     seen: Looked = lambda *_: (),
+    kinds: Kinds | None = None,
 ) -> Comparison:
     """Group runs, choose each variant's baseline, and compare.
 
     `as_given`: the variants in the order of the runs; else in that of their settings. `home`: what a variant's groups
     are without a setting on top, for the choice of a baseline among variants of one block. `looks`: the numbers of
     pairs at which verdicts are read, in the order of the runs. `seen`: the looks that there were at a variant's
-    difference from its baseline.
+    difference from its baseline. `kinds`: which variant each run is of, where its settings do not say, and which ones
+    are baselines where `baseline` does not.
     """
-    variants, not_begun = group(runs, colour, labels, as_given)
+    variants, not_begun = group(runs, colour, labels, as_given, kinds)
     chosen, logged = bases(variants, baseline, home), Logged()
+    if kinds is not None and baseline is None:
+        chosen = [variant for variant in variants if variant.kind in kinds.bases] or chosen
     rows = [_row(variant, baseline_of(variant, chosen), logged) for variant in variants]
     rows = judged_rows(rows, Asked(runs, variants, as_given), looks, margin, seen)
     missing = missing_line(variants, baseline, chosen)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from simplify.compare.canvas import change, drawing, new_figure, part, save
 from simplify.compare.legend import add_legend, legend_of, line_look
 from simplify.compare.look import Look, font_settings, text_of
-from simplify.compare.panels import Curve, Panel, Values, curves_of, number, styles_of
+from simplify.compare.panels import Curve, Mark, Panel, Values, curves_of, number, styles_of
 from simplify.compare.styles import Style
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 _FEW = 12  # so many points are marked one by one
 _NAMED = 8  # so many places on a log axis are named one by one
 _LETTER = 0.068  # inches that a letter of a title surely fits into
+_LETTER = 0.07  # inches that a letter of a number below an axis takes
 _FLAT = 1e-4  # a curve that varies by less than this part of its size is drawn flat: what is left is rounding
 _PLAIN = Look()
 
@@ -95,7 +96,9 @@ def _draw_curve(axes: Axes, panel: Panel, curve: Curve, style: Style, start: flo
         axes.vlines(x1, low1, high1, color=style.colour, alpha=0.5, linewidth=1)
         heights += [v for parts in (low, high) for at, v in zip(x, parts, strict=True) if at >= start]
     marks = list(range(len(y))) if sum(there) <= _FEW else alone
-    axes.plot(x, y, marker="o", markersize=style.width + 1.2, markevery=marks, **line_look(style))
+    marks = list(range(len(y))) if curve.mark else marks
+    line = {**line_look(style), **({"linestyle": ""} if curve.mark == "cross" else {})}
+    axes.plot(x, y, markevery=marks, **line, **_mark(curve.mark, style))
     return heights + [v for at, v in zip(x, y, strict=True) if at >= start]
 
 
@@ -115,10 +118,30 @@ def _scale_x(axes: Axes, places: list[float], log: bool) -> None:
         axes.set_xscale("log", nonpositive="mask")
         if len(set(places)) <= _NAMED:  # matplotlib's own labels run into each other within a decade or two
             axes.xaxis.set(major_locator=at.FixedLocator(sorted(set(places))), minor_locator=at.NullLocator())
-            axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+            _name_places(axes, sorted(set(places)))
         return
     spread = at.MaxNLocator(nbins=6, integer=all(x.is_integer() for x in places))
     axes.xaxis.set_major_locator(at.FixedLocator(sorted(set(places))) if 0 < len(set(places)) < 4 else spread)
+
+
+def _name_places(axes: Axes, places: list[float]) -> None:
+    """Names of places on a log axis: 0.0005, and where these ran into each other 5e-4, aslant if need be."""
+    spec, whole = axes.get_subplotspec(), axes.get_figure(root=True)
+    columns = spec.get_gridspec().ncols if spec is not None else 1
+    room = 0.75 * whole.get_figwidth() / columns if whole is not None else 0.0  # beside what stands left of it
+    texts = [f"{value:g}" for value in places]
+    if _LETTER * sum(len(text) + 1 for text in texts) > room:
+        texts = [min(text, _power(value), key=len) for text, value in zip(texts, places, strict=True)]
+    named = dict(zip(places, texts, strict=True))
+    axes.xaxis.set_major_formatter(lambda value, _: named.get(value, f"{value:g}"))
+    if _LETTER * sum(len(text) + 1 for text in texts) > room:
+        axes.tick_params(axis="x", rotation=45)
+
+
+def _power(value: float) -> str:
+    """0.00025 as 2.5e-4."""
+    number, _, power = f"{value:e}".partition("e")
+    return f"{float(number):g}e{int(power)}"
 
 
 def _limits(values: list[float], log: bool = False) -> tuple[float, float]:
@@ -132,6 +155,17 @@ def _limits(values: list[float], log: bool = False) -> tuple[float, float]:
     size = max(abs(low), abs(high))
     room = 0.05 * (high - low) if high - low > _FLAT * size else 0.05 * size or 1.0
     return low - room, high + room
+
+
+def _mark(mark: Mark, style: Style) -> dict[str, Any]:
+    """A curve's points in matplotlib's words."""
+    size = style.width + 1.2
+    return {
+        "": {"marker": "o", "markersize": size},
+        "hollow": {"marker": "o", "markersize": size + 0.8, "markerfacecolor": "white", "markeredgewidth": 1.0},
+        "filled": {"marker": "o", "markersize": size + 2.6, "markeredgecolor": "white", "markeredgewidth": 0.6},
+        "cross": {"marker": "x", "markersize": size + 2.6, "markeredgewidth": 1.2},
+    }[mark]
 
 
 def _nans(values: Values, log: bool = False) -> list[float]:

@@ -25,6 +25,7 @@ from simplify.compare.tables import (
 from simplify.compare.variants import Variant
 
 USUAL = ("loss", "difference", "parameters")  # beside the variant
+TUNED = ("chosen", "loss", "difference", "words")  # the same of a tuned comparison
 NEVER = {
     "speed": "a speed is a bench's to tell (report/speed.pdf)",
     "seconds": "seconds are a bench's to tell (report/speed.pdf)",
@@ -63,7 +64,8 @@ def latex_table(
 ) -> tuple[str, list[str]]:
     """The table in `width` inches with these columns beside the variant, and what could not be done, in words."""
     problems = [f"table.tex: no column {key}: {NEVER[key]}" for key in keys if key in NEVER]
-    wanted = [key for key in keys or USUAL if key not in NEVER]
+    usual = USUAL if found.tuning is None else _tuned_that_fit(found, width)
+    wanted = [key for key in keys or usual if key not in NEVER]
     columns = [_column(found, column, "runs" not in wanted) for column in chosen_columns(found, paper, wanted)]
     notes = (note.replace("unpaired: ", "dagger, unpaired: ", 1) for note in notes_of(found, paper, wanted))
     comments = [*comments, *notes]
@@ -78,6 +80,13 @@ def latex_table(
     lines = ["% needs \\usepackage{booktabs}", *(f"% {line}" for text in comments for line in text.splitlines())]
     lines += [f"{{\\{size}\\setlength{{\\tabcolsep}}{{{_GAP:g}pt}}%", begin, r"\toprule"]
     return "\n".join([*lines, *heads, r"\midrule", *rows, r"\bottomrule", r"\end{tabular}}", ""]), problems
+
+
+def _tuned_that_fit(found: Comparison, width: float) -> Sequence[str]:
+    """A tuned comparison's usual columns, without the answer in words where a paper's column is too narrow."""
+    columns = [_column(found, column, says_runs=True) for column in chosen_columns(found, None, TUNED)]
+    labels = _fit(columns, width * _POINT)[1]
+    return TUNED if labels is None or labels >= _LEAST else TUNED[:-1]
 
 
 def _column(found: Comparison, column: Column, says_runs: bool) -> _Column:

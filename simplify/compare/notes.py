@@ -8,6 +8,7 @@ from simplify.compare.comparison import FACTS, Comparison
 from simplify.compare.levels import TOTAL, level_of
 from simplify.compare.pairs import precision_of
 from simplify.compare.tables import COLUMNS, PaperNumbers, baseline_name
+from simplify.compare.tuned_notes import tuned_notes
 from simplify.compare.verdict import UNDECIDED
 
 _MOST = 4  # devices, say, that a note names
@@ -16,7 +17,7 @@ _MOST = 4  # devices, say, that a note names
 def notes_of(found: Comparison, paper: PaperNumbers | None = None, keys: Collection[str] = ()) -> list[str]:
     """What a reader has to know to read the table rightly; `keys`: of the columns that it has, empty: of all."""
     rows, has = found.rows, set(keys or COLUMNS)
-    notes = [*_of_losses(found, has)]
+    notes = [*tuned_notes(found, has), *_of_losses(found, has)]
     notes += _of_verdicts(found) if "verdict" in has else []
     notes += [*_of_gaps(found, has), *_of_precision(found)]
     notes += _of_speed(found) if "speed" in has else []
@@ -47,12 +48,15 @@ def notes_of(found: Comparison, paper: PaperNumbers | None = None, keys: Collect
 def _of_losses(found: Comparison, has: Collection[str]) -> list[str]:
     """What the losses are, and what their differences."""
     unit = "a hidden token" if any(v.settings.get("model.kind") == "encoder" for v in found.variants) else "a token"
+    is_several = found.tuning is not None and found.tuning.studies > 1
     notes: list[str] = []
     if "loss" in has:
-        notes.append(f"Final loss: validation, nats {unit}, mean ± standard deviation over seeds.")
+        over = "studies" if is_several else "seeds"
+        notes.append(f"Final loss: validation, nats {unit}, mean ± standard deviation over {over}.")
     if "difference" in has:
+        each = "study, whose runs" if is_several else "seed, which"
         notes.append(
-            f"minus {baseline_name(found)}: mean difference over pairs of the same seed, which see the same batches in "
+            f"minus {baseline_name(found)}: mean difference over pairs of the same {each} see the same batches in "
             "the same order, with the plain 95% interval of Student's t, for each row by itself."
         )
     return notes
@@ -97,7 +101,7 @@ def _of_gaps(found: Comparison, has: Collection[str]) -> list[str]:
             f"equal: the whole interval lies within ±{found.margin:g} nats, the margin; it goes before all else."
         )
     gaps = [row for row in rows if row.gap is not None and "difference" in has]
-    if any(row.gap and row.gap.paired and row.gap.n < len(row.variant.done) for row in gaps):
+    if any(row.gap and row.gap.paired and row.gap.n < len(row.variant.final()) for row in gaps):
         notes.append(
             "n pairs: so many seeds are common to both; the difference is theirs, not that of the means beside it."
         )

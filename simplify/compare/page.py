@@ -158,6 +158,7 @@ class _Data:
             "low": column(curve.low),
             "high": column(curve.high),
             **({"partial": True} if curve.partial else {}),
+            **({"mark": curve.mark} if curve.mark else {}),
             **({"runs": [self._points(x, y) for x, y in curve.runs]} if curve.runs else {}),
         }
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from simplify.compare.styles import Style, style_of
 
 Values = Sequence["float | None"]
+Mark = Literal["", "hollow", "filled", "cross"]
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,8 @@ class Curve:
     `style`: how its line looks, the same for one name in all panels; None: as its name's place among the others has it.
     `label`: its name where formulas can be set, these between dollars; empty: the name.
     `runs`: x and y of each run behind a mean, which the page draws as thin lines on demand.
+    `mark`: how its points are drawn, however many these are; empty: filled where they are few or stand alone. Curves
+    of one name in a panel are drawn alike but for their marks, and read as one.
     """
 
     name: str
@@ -31,6 +34,7 @@ class Curve:
     partial: bool = False
     label: str = ""
     runs: Sequence[tuple[Sequence[float], Values]] = ()
+    mark: Mark = ""
 
     def __post_init__(self) -> None:
         if (self.low is None) != (self.high is None):

@@ -25,6 +25,7 @@ from simplify.compare.sections import OVERVIEW, drawn_of, sections_of
 from simplify.compare.shared import said_first
 from simplify.compare.speed_chart import InReport, draw_speed
 from simplify.compare.tables import rows_of
+from simplify.compare.tuned_tables import row_numbers, tuning_numbers
 from simplify.compare.variants import unused_labels
 from simplify.display import tell_lacking
 from simplify.runs.files import read_json, write_json, write_whole
@@ -118,9 +119,9 @@ def _refuse_strangers(out: Path, names: Sequence[str], ours: set[str]) -> None:
 
 
 def _keep_numbers(out: Path, found: Comparison, options: ReportOptions, names: Sequence[str]) -> None:
-    rows = [numbers(row) for row in found.rows]
+    rows = [{**numbers(row), "tuned": row_numbers(row, found)} for row in found.rows]
     told = {"title": options.title, "about": options.about, "command": options.command, "margin": found.margin}
-    told |= {"files": list(names)}
+    told |= {"files": list(names), "tuning": tuning_numbers(found)}
     told |= {"said_first": said_first(found, options.asked), "sweeps": [asdict(sweep) for sweep in options.asked]}
     write_json(out / _MANIFEST, {**told, "rows": rows})
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -28,10 +29,13 @@ from simplify.compare.runs_table import runs_section
 from simplify.compare.scaling import scaling_panel
 from simplify.compare.speed import remarks, speed_table
 from simplify.compare.tables import chosen_columns
+from simplify.compare.tuned_figures import tuning_panels
+from simplify.compare.tuned_tables import tuning_tables
 from simplify.compare.wording import renamed, words_of
 
 OVERVIEW = "overview"  # of two panels, for the screen: PNG alone
 _COSTS = ("parameters", "flops", "speed", "memory", "steps", "seconds")  # columns of a table of their own
+_TUNING = ("sensitivity", "basin", "trials", "hours")  # and of another one, of a tuned comparison
 
 
 @dataclass
@@ -68,12 +72,16 @@ def sections_of(found: Comparison, options: ReportOptions, drawn: Drawn, heads: 
 def _tables(found: Comparison, options: ReportOptions) -> list[Table]:
     """What it costs stands below how well it learns: one table of both is wider than a screen."""
     columns = chosen_columns(found, options.paper, ())
-    loss = [column for column in columns if column.key not in _COSTS]
-    costs = [columns[0], *(column for column in columns if column.key in _COSTS)]
-    rows = [[[c.head for c in some], *([c.cell(row) for c in some] for row in found.rows)] for some in (loss, costs)]
-    if len(costs) == 1:
-        return [Table("", rows[0], notes_of(found, options.paper))]
-    return [Table("Loss", rows[0]), Table("Costs", rows[1], notes_of(found, options.paper))]
+    groups = {title: [c for c in columns if c.key in keys] for title, keys in (("Tuning", _TUNING), ("Costs", _COSTS))}
+    apart = [column for some in groups.values() for column in some]
+    parts = {"Loss": [column for column in columns[1:] if column not in apart], **groups}
+    tables = [
+        Table(title, [[c.head for c in some], *([c.cell(row) for c in some] for row in found.rows)])
+        for title, own in parts.items()
+        if own and (some := [columns[0], *own])
+    ]
+    tables = [replace(tables[0], title="")] if len(tables) == 1 else tables
+    return [*tables[:-1], replace(tables[-1], notes=notes_of(found, options.paper))]
 
 
 def _question(options: ReportOptions) -> list[Section]:
@@ -101,6 +109,11 @@ def drawn_of(found: Comparison, options: ReportOptions) -> Drawn:
         if paper_gap:
             drawn.printed["gap"] = drawn.called([paper_gap])
             drawn.printed[OVERVIEW] = [printed[0], *drawn.printed["gap"]]
+    tuning = {name: drawn.called(panels) for name, panels in tuning_panels(found).items()}
+    if found.tuning is not None:
+        told, panels = "Each block's settings were chosen on seeds of their own.", [*itertools.chain(*tuning.values())]
+        drawn.sections.insert(0, Section("Tuning", told, tuning_tables(found), panels))
+        drawn.printed |= tuning
     measures = drawn.called(measure_panels(found, options.x))
     if measures:
         drawn.sections.append(Section("Training", "", (), measures))

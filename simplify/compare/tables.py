@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from simplify.compare.baseline import is_meant
 from simplify.compare.comparison import Comparison, Ratio, Row
+from simplify.compare.tuned_table import HEADS, cell_of, setting_name
 from simplify.compare.verdict import UNDECIDED
 
 NONE = "-"
@@ -14,6 +15,7 @@ NONE = "-"
 COLUMNS = (
     *("runs", "loss", "difference", "verdict", "parameters", "flops"),
     *("speed", "memory", "steps", "seconds", "paper"),
+    *HEADS,
 )
 
 
@@ -38,12 +40,15 @@ class PaperNumbers:
 
 def columns_of(found: Comparison, paper: PaperNumbers | None = None) -> list[Column]:
     """All columns, in order."""
+    tuned = _tuned_columns(found)
     all_columns = [
         Column("variant", "variant", lambda row: row.variant.name),
+        *tuned[:1],
         Column("runs", "runs", runs_cell),
         Column("loss", "final loss", loss_cell),
         Column("difference", f"minus {baseline_name(found)} (95%)", gap_cell),
-        Column("verdict", "verdict", lambda row: row.verdict),
+        Column("verdict", "verdict at its best" if tuned else "verdict", lambda row: row.verdict),
+        *tuned[1:],
         Column("parameters", "parameters", parameters_cell),
         Column("flops", "FLOPs a token", flops_cell, short=False),
         Column("speed", "tokens/s", speed_cell),
@@ -56,12 +61,20 @@ def columns_of(found: Comparison, paper: PaperNumbers | None = None) -> list[Col
     return all_columns
 
 
+def _tuned_columns(found: Comparison) -> list[Column]:
+    """Those of a tuned comparison; the first one says what each row is."""
+    if found.tuning is None:
+        return []
+    name = setting_name(found.tuning)
+    return [Column(key, head.format(name), cell_of(key)) for key, head in HEADS.items()]
+
+
 def chosen_columns(found: Comparison, paper: PaperNumbers | None, keys: Sequence[str]) -> list[Column]:
     """The variant, then the columns with these keys in their order; without keys those that say anything."""
     columns = columns_of(found, paper)
     if keys:
         return [columns[0], *(column for key in dict.fromkeys(keys) for column in columns[1:] if column.key == key)]
-    usual = {"variant", "runs", "loss"}
+    usual = {"variant", "runs", "loss", "chosen"}
     return [c for c in columns if c.key in usual or any(c.cell(row) not in (NONE, "1") for row in found.rows)]
 
 
@@ -123,7 +136,7 @@ def gap_cell(row: Row) -> str:
     text = f"{gap.mean:+.4f}" if gap.low is None else f"{gap.mean:+.4f} ({gap.low:+.4f} to {gap.high:+.4f})"
     if not gap.paired:
         return f"{text} unpaired"
-    return text if gap.n == len(row.variant.done) else f"{text} {gap.n} pair{'s' if gap.n > 1 else ''}"
+    return text if gap.n == len(row.variant.final()) else f"{text} {gap.n} pair{'s' if gap.n > 1 else ''}"
 
 
 def parameters_cell(row: Row) -> str:

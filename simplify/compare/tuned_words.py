@@ -12,15 +12,15 @@ Said = Literal["better", "worse", "equal", "not decided"]
 Values = tuple[float, ...]  # of the tuned settings
 Losses = Mapping[Values, Mapping[int, float]]  # in nats, by value and tuning seed
 
-# By the verdict at each one's best. `{}` is better or worse.
-EVERYWHERE = "{} at every rate"  # surely so at each common rate, too
-BOTH = "{} tuned and untuned"  # also at the untuned rate, not surely so at every rate
-ONLY = "{} only when tuned"  # not so at the untuned rate
-AT_BEST = "{} at its best"  # of the untuned rate nothing is known
-DEPENDS = "depends on the rate"  # surely so at one rate, surely the other way round or not at all at another
+# By the verdict at each one's best, `best`. `rate`: what is tuned, in a word.
+EVERYWHERE = "{best} at every {rate}"  # surely so at each common rate, too
+BOTH = "{best} tuned and untuned"  # also at the untuned rate, not surely so at every rate
+ONLY = "{best} only when tuned"  # not so at the untuned rate
+AT_BEST = "{best} at its best"  # of the untuned rate nothing is known
+DEPENDS = "depends on the {rate}"  # surely so at one rate, at another the other way round; or not at all at their best
 NONE_LEFT = "no difference once tuned"  # equal within the margin at their best
 NONE_SHOWN = "no difference shown once tuned"  # one at the untuned rate, and none is decided at their best
-NOWHERE = "not decided at any rate"
+NOWHERE = "not decided at any {rate}"
 
 
 @dataclass(frozen=True)
@@ -123,22 +123,23 @@ def _holm(gaps: Sequence[Gap]) -> list[Gap]:
     return found
 
 
-def in_words(best: Said | None, untuned: Said | None, others: Sequence[Said]) -> str:
+def in_words(best: Said | None, untuned: Said | None, others: Sequence[Said], rate: str = "rate") -> str:
     """The answer to both questions at once; empty where the first one has none.
 
     `best`: the verdict at each one's best. `untuned`: that at the untuned value; None: unknown. `others`: those at the
-    other values that both have tried.
+    other values that both have tried. `rate`: what is tuned.
     """
-    if best is None:
-        return ""
+    return "" if best is None else _words(best, untuned, others).format(best=best, rate=rate)
+
+
+def _words(best: Said, untuned: Said | None, others: Sequence[Said]) -> str:
     sure = {said for said in others if said in ("better", "worse")}
     if best in ("better", "worse"):
-        if sure - {best}:
-            return DEPENDS
         rates = [*others, *([untuned] if untuned is not None else [])]
         if len(rates) > 1 and all(said == best for said in rates):
-            return EVERYWHERE.format(best)
-        return {None: AT_BEST, best: BOTH}.get(untuned, ONLY).format(best)
+            return EVERYWHERE
+        at_one = {None: AT_BEST, best: BOTH}.get(untuned, ONLY)
+        return f"{at_one}; {DEPENDS}" if sure - {best} else at_one
     if len(sure) == 2 or (untuned in ("better", "worse") and sure - {untuned}):
         return DEPENDS
     if untuned in ("better", "worse"):

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from simplify.compare.kinds import Kind, Kinds, without
 from simplify.compare.names import labelled, names_of, without_maths
 from simplify.compare.styles import INK, Style, dealt
 from simplify.config import nearest
@@ -36,6 +37,8 @@ class Variant:
     printed: str  # its name as settings
     unsaid: Mapping[str, str]  # settings that names leave out where they are as most variants have them
     style: Style = field(default=INK, repr=False)  # of its line, in all figures
+    kind: Kind | None = None  # of a tuned comparison
+    units: Mapping[str, Hashable] = field(default_factory=dict, repr=False)  # by run id, where pairs are not of seeds
 
     @cached_property
     def settings(self) -> Mapping[str, Any]:
@@ -78,8 +81,16 @@ class Variant:
         return devices_of(self.settings)
 
     def final(self, key: str = "val/loss") -> dict[Hashable, float]:
-        """A number of the finished runs' results by seed."""
-        return {seeds(run): run.last[key] for run in self.done if run.last.get(key) is not None}
+        """A number of the finished runs' results by what pairs them: their seeds, or the mean over those of a unit."""
+        found: dict[Hashable, list[float]] = {}
+        for run in self.done:
+            if run.last.get(key) is not None:
+                found.setdefault(self.unit(run), []).append(run.last[key])
+        return {unit: math.fsum(values) / len(values) for unit, values in found.items()}
+
+    def unit(self, run: RunView) -> Hashable:
+        """What pairs one of its runs with one of another variant's: the seeds, else the whole of which it is a part."""
+        return self.units.get(run.run_id, seeds(run))
 
     @cached_property
     def data(self) -> str:
@@ -118,14 +129,21 @@ def setting(config: Mapping[str, Any], key: str) -> Any:
 
 
 def group(
-    runs: Sequence[RunView], colour: str = "block", labels: Mapping[str, str] | None = None, as_given: bool = True
+    runs: Sequence[RunView],
+    colour: str = "block",
+    labels: Mapping[str, str] | None = None,
+    as_given: bool = True,
+    kinds: Kinds | None = None,
 ) -> tuple[list[Variant], list[RunView]]:
     """Variants in the order of the runs or of their settings, and the runs that have not begun and so belong to none.
 
-    `colour`: the setting whose values have a colour each. `labels`: what names and their parts are called.
+    `colour`: the setting whose values have a colour each. `labels`: what names and their parts are called. `kinds`:
+    which variant each run is of, in that order.
     """
     begun = [run for run in runs if isinstance(run.about.get("identity"), dict)]
-    variants = variants_of([(run.config, run.about["identity"], run) for run in begun], labels or {})
+    if kinds is not None:
+        begun.sort(key=lambda run: kinds.order.index(kinds.of[run.run_id]))
+    variants = variants_of([(run.config, run.about["identity"], run) for run in begun], labels or {}, kinds)
     if not as_given:
         variants = _by_settings(variants)
     for variant, style in zip(variants, _styles(variants, colour), strict=True):
@@ -135,15 +153,21 @@ def group(
 
 
 def variants_of(
-    told: Sequence[tuple[Mapping[str, Any], Mapping[str, Any], RunView | None]], labels: Mapping[str, str]
+    told: Sequence[tuple[Mapping[str, Any], Mapping[str, Any], RunView | None]],
+    labels: Mapping[str, str],
+    kinds: Kinds | None = None,
 ) -> list[Variant]:
     """The variants among configurations and their identities, with their runs where there are any."""
-    found: dict[str, list[tuple[Mapping[str, Any], RunView | None]]] = {}
+    found: dict[str | Kind, list[tuple[Mapping[str, Any], RunView | None]]] = {}
+    identities: list[Mapping[str, Any]] = []
     for config, identity, run in told:
-        key = {name: value for name, value in identity.items() if name != "seeds"}
-        found.setdefault(json.dumps(key, sort_keys=True), []).append((config, run))
+        plain = {name: value for name, value in identity.items() if name != "seeds"}
+        key = json.dumps(plain, sort_keys=True) if kinds is None or run is None else kinds.of[run.run_id]
+        identities += [plain] if key not in found else []
+        found.setdefault(key, []).append((config, run))
     configs = [members[0][0] for members in found.values()]
-    names = names_of(_with_corpora(configs, [json.loads(key) for key in found]))
+    named = configs if kinds is None else [without(config, kinds.keys) for config in configs]
+    names = names_of(_with_corpora(named, identities))
     shown = [labelled(name, cells, labels) for name, cells in zip(names.names, names.cells, strict=True)]
     plain = list(map(without_maths, shown))
     unlike = [plain.count(text) == 1 for text in plain]
@@ -153,15 +177,17 @@ def variants_of(
             without_maths(label),
             str(config["block"]["name"]),
             config,
-            json.loads(key),
-            [run for _, run in members if run is not None],
+            identity,
+            [run for _, run in members if run is not None and (kinds is None or run.run_id not in kinds.spare)],
             cells,
             label,
             name,
             names.usual,
+            kind=key if isinstance(key, Kind) else None,
+            units={} if kinds is None else kinds.units,
         )
-        for (key, members), config, cells, label, name in zip(
-            found.items(), configs, names.cells, shown, names.names, strict=True
+        for (key, members), config, identity, cells, label, name in zip(
+            found.items(), configs, identities, names.cells, shown, names.names, strict=True
         )
     ]
 

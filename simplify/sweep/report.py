@@ -87,7 +87,24 @@ def _setting(name: str, word: str) -> str:
 
 
 Column = Literal[
-    "runs", "loss", "difference", "verdict", "parameters", "flops", "speed", "memory", "steps", "seconds", "paper"
+    "runs",
+    "loss",
+    "difference",
+    "verdict",
+    "parameters",
+    "flops",
+    "speed",
+    "memory",
+    "steps",
+    "seconds",
+    "paper",
+    "chosen",  # from here on of a tuned sweep
+    "untuned",
+    "words",
+    "sensitivity",
+    "basin",
+    "trials",
+    "hours",
 ]
 
 

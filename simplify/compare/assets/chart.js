@@ -12,10 +12,13 @@ const chart = (() => {
     const series = columns.map(() => ({}));
     const bands = [];
     const few = lines.every(({ y }) => columns[y].filter((v) => v != null).length <= FEW);
-    for (const { name, runs, raw, y, low, high } of lines) {
+    for (const { name, mark, runs, raw, y, low, high } of lines) {
       const [colour, width] = [colourOf(name), widthOf(name)];
-      const points = { show: few, filter: few ? null : alone(columns[y]), size: 5 + width, fill: colour };
-      series[y] = { stroke: colour, width, dash: dashOf(name), points, pxAlign: 0 };
+      const each = few || Boolean(mark);
+      const size = (mark === "filled" ? 8 : 5) + width;
+      const fill = mark === "hollow" || mark === "cross" ? theme("card") : colour;
+      const points = { show: each, filter: each ? null : alone(columns[y]), size, fill };
+      series[y] = { stroke: colour, width: mark === "cross" ? 0 : width, dash: dashOf(name), points, pxAlign: 0 };
       for (const run of runs) {
         series[run] = { stroke: `${colour}90`, width: 1, dash: dashOf(name), points: { show: few, size: 3 }, pxAlign: 0 };
       }

@@ -1,7 +1,7 @@
 "use strict";
 
 // What is drawn of curves: smoothed, cut, and joined to the columns that uPlot wants. Knows nothing of the page.
-// A curve is {name, x, y, low, high, runs}, with low and high null where it has no band; in its columns null is a gap.
+// A curve is {name, mark, x, y, low, high, runs}, with low and high null where it has no band; in its columns null is a gap.
 // `runs` are the single runs behind a mean, {x, y} each.
 const curves = (() => {
   // Exponential moving average over the points, its start put right; gaps stay gaps.
@@ -84,7 +84,7 @@ const curves = (() => {
       });
       return columns.push(column) - 1;
     };
-    const lines = all.map(({ name, runs }) => ({ name, runs: runs.map((run) => add(run, run.y)) }));
+    const lines = all.map(({ name, mark, runs }) => ({ name, mark, runs: runs.map((run) => add(run, run.y)) }));
     all.forEach((curve, i) => {
       lines[i].raw = add(curve, curve.raw);
     });

@@ -36,9 +36,9 @@ const looks = (() => {
   };
   const curvesOf = (view) => {
     const column = (place) => (place === null ? null : data.columns[place]);
-    return view.curves.map(({ name, partial, runs = [], ...parts }) => {
+    return view.curves.map(({ name, partial, mark, runs = [], ...parts }) => {
       const [x, y, low, high] = [parts.x, parts.y, parts.low, parts.high].map(column);
-      return { name, partial, x, y, low, high, runs: runs.map((one) => ({ x: column(one[0]), y: column(one[1]) })) };
+      return { name, partial, mark, x, y, low, high, runs: runs.map((one) => ({ x: column(one[0]), y: column(one[1]) })) };
     });
   };
 
