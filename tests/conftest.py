@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from forks import start as begin
 from jaxtyping import install_import_hook
 
 from simplify.runs.files import left_out
@@ -109,16 +110,9 @@ def spawn(here: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
 
     def start(*words: str, **options: Any) -> subprocess.Popen[str]:
         env = {**os.environ, "PYTHONPATH": str(ROOT), **options.pop("env", {})}
-        process = subprocess.Popen(
-            [sys.executable, "-m", "simplify", *words],
-            cwd=options.pop("cwd", here),
-            env=env,
-            text=True,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            **options,
-        )
+        null, pipe = subprocess.DEVNULL, subprocess.PIPE
+        cwd = options.pop("cwd", here)
+        process = begin(words, cwd, env, stdin=null, stdout=pipe, stderr=pipe, **options)
         started.append(process)
         return process
 

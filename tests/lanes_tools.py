@@ -7,7 +7,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 
 import pytest
 from conftest import ROOT
+from forks import start
 
 from simplify.runs.process import process
 
@@ -36,19 +36,16 @@ def command_line(here: Path, base: dict[str, str]) -> Simplify:
 
     def run(*words: str, code: int = 0, env: dict[str, str] | None = None, cwd: Path | None = None) -> str:
         whole = {**base, **(env or {})}
-        done = subprocess.run(
-            [sys.executable, "-m", "simplify", *words],
-            cwd=cwd or here,
-            env=whole,
-            text=True,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            timeout=180,
-        )
-        assert done.returncode == code, done.stdout
-        assert words[0] in ("why", "logs") or "Traceback" not in done.stdout, done.stdout
-        return done.stdout
+        null, pipe, both = subprocess.DEVNULL, subprocess.PIPE, subprocess.STDOUT
+        with start(words, cwd or here, whole, stdin=null, stdout=pipe, stderr=both) as process:
+            try:
+                out, _ = process.communicate(timeout=180)
+            except BaseException:
+                process.kill()
+                raise
+        assert process.returncode == code, out
+        assert words[0] in ("why", "logs") or "Traceback" not in out, out
+        return out
 
     return run
 
