@@ -34,7 +34,7 @@ def test_a_planted_improvement_is_kept_and_changes_of_nothing_are_not(cli: Calla
     assert again.code == 0 and "has these words already" in again.out and "the next baseline" in again.out
 
     same = cli("judge", f"{BETTER} model.n_positions=17")  # a row of the table that no position reads
-    assert same.code == 3 and "drop: the same: +0.0000 nats" in same.out and "seeds 10016 to 10018" in same.out
+    assert same.code == 3 and "drop: the same: +0 nats" in same.out and "seeds 10016 to 10018" in same.out
     little = cli("judge", f"{BETTER} model.norm_eps=1.1e-8", "--least", "0.01")
     assert little.code == 3 and "better by 0.01" in little.out
     campaign = json.loads(cli("judge", "--json").out)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from simplify.cli.fit import plain
+from simplify.cli.fit import listed, plain, plain_width
 from simplify.display import answer, console, near, say, short_time, tell
 from simplify.judge.campaign import Campaign, Candidate
 
@@ -55,7 +55,16 @@ def _quoted(words: Sequence[str]) -> str:
 def _numbers(last: Any) -> str:
     if last["mean"] is None:
         return ""
-    return f": {last['mean']:+.4f} nats ({last['low']:+.4f} to {last['high']:+.4f} at {_percent(last['confidence'])})"
+    return f": {_gap(last, ' nats')[:-1]} at {_percent(last['confidence'])})"
+
+
+def _gap(last: Mapping[str, Any], unit: str = "") -> str:
+    """A difference with its interval; `-` where there is none. Small ones keep two digits."""
+    if last.get("mean") is None:
+        return "-"
+    numbers = [last["mean"], last["low"], last["high"]]
+    mean, low, high = (f"{one:+.4f}" if abs(numbers[0]) >= 0.005 else f"{one:+.2g}" for one in numbers)
+    return f"{mean}{unit} ({low} to {high})"
 
 
 def _percent(confidence: float) -> str:
@@ -67,6 +76,11 @@ def _percent(confidence: float) -> str:
 def _seeds(seeds: Sequence[int]) -> str:
     whole = list(seeds) == [*range(seeds[0], seeds[-1] + 1)] and len(seeds) > 2
     return f"{seeds[0]} to {seeds[-1]}" if whole else ", ".join(map(str, seeds))
+
+
+def _beyond(words: Sequence[str], others: Sequence[str]) -> str:
+    """The words that the other side does not have."""
+    return shlex.join([word for word in words if word not in others]) or "-"
 
 
 def show_campaign(campaign: Campaign, as_json: bool) -> None:
@@ -82,8 +96,17 @@ def show_campaign(campaign: Campaign, as_json: bool) -> None:
     rows: list[tuple[str, ...]] = [heads]
     for one in found:
         last = one.looked[-1] if one.looked else {}
-        gap = "-" if last.get("mean") is None else f"{last['mean']:+.4f} ({last['low']:+.4f} to {last['high']:+.4f})"
-        told = (one.answer or "open", str(last.get("pairs", 0)), gap, str(last.get("runs", 0)))
-        rows.append((str(one.number), shlex.join(one.words), shlex.join(one.baseline), *told))
-    console().print(plain(rows, left=heads[1:4]))
+        told = (one.answer or "open", str(last.get("pairs", 0)), _gap(last), str(last.get("runs", 0)))
+        rows.append((str(one.number), _beyond(one.words, one.baseline), _beyond(one.baseline, one.words), *told))
+    screen = console()
+    if plain_width(rows) <= screen.width:
+        screen.print(plain(rows, left=heads[1:4]))
+    else:
+        pairs = [list(zip(heads[1:], row[1:], strict=True)) for row in rows[1:]]
+        told = [
+            (row[0], [f"{head}: {cell}" for head, cell in cells]) for row, cells in zip(rows[1:], pairs, strict=True)
+        ]
+        tell("\n".join(listed(told, screen.width)))
+    if shared := [word for word in found[0].words if all(word in one.words and word in one.baseline for one in found)]:
+        say(f"all with {shlex.join(shared)}")
     tell(f"ledger: {near(campaign.ledger.path)}, unchanged; hash of its last line {campaign.ledger.hash[:16]}")
