@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from simplify.cli.baseline import baselines, planned_line
-from simplify.cli.plan import device_hours
+from simplify.cli.duration import rough
 from simplify.cli.plan_time import auto_precision
 from simplify.cli.question import Options, Question
 from simplify.cli.sweep import ask, cancel_dropped, of_the_shell, refuse_slips, say_what_is_left_out, write_down
@@ -101,7 +101,7 @@ def _begin(
     few, most = ahead.outlook.total()
     time = ahead.spent(ahead.outlook.most)
     long = time.seconds if time else 0.0
-    much = f"{few} to {most} runs" + (f", at most about {device_hours(long)}" if long else "")
+    much = f"{few} to {most} runs" + (f", at most about {rough(long)} of training," if long else "")
     ask(question, most, long, options.yes, much)
     work_counts()
     with writing(plan.root):
