@@ -90,16 +90,15 @@ def _variants(configs: Sequence[RunConfig]) -> list[Variant]:
     return variants_of([(config.model_dump(mode="json"), _identity(config), None) for config in configs], {})
 
 
-def baselines(configs: Sequence[RunConfig], wanted: str | None) -> list[bool]:
+def baselines(plan: Plan, wanted: str | None) -> list[bool]:
     """Of each run whether it is of a baseline. Raises ConfigError where `wanted` is none of them."""
-    from simplify.compare.baseline import bases, missing_line
+    from simplify.compare.baseline import missing_line
 
-    variants = _variants(configs)
-    chosen = bases(variants, wanted, home)
+    variants, chosen = bases_of(plan, wanted)
     if wanted is not None and (line := missing_line(variants, wanted, chosen)):
         raise ConfigError(f"report.baseline: {line}")
     whose = [json.dumps(variant.identity, sort_keys=True) for variant in chosen]
-    own = [{name: value for name, value in _identity(config).items() if name != "seeds"} for config in configs]
+    own = [{name: value for name, value in _identity(run.config).items() if name != "seeds"} for run in plan.runs]
     return [json.dumps(identity, sort_keys=True) in whose for identity in own]
 
 

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from simplify.cli.baseline import baselines, planned_line
+from simplify.cli.baseline import baselines, bases_of, planned_line
 from simplify.cli.duration import rough
+from simplify.cli.plan_shows import shown_by, shows_lines
 from simplify.cli.plan_time import auto_precision
 from simplify.cli.question import Options, Question
 from simplify.cli.sweep import ask, cancel_dropped, of_the_shell, refuse_slips, say_what_is_left_out, write_down
@@ -41,15 +42,18 @@ def tuned_command(question: Question, plan: Plan, options: Options) -> None:
     wanted = {run.folder.run_id for run in ahead.replay.runs.values() if run.folder}
     missing = [*plan.missing, *missing]
     gone = [] if missing else dropped(read_record(record_path(plan.root, question.name)), wanted)
+    held = bases_of(plan, question.source.report.baseline)
+    shown = shown_by(plan, question.source.report, held)
     if options.as_json:
-        answer("sweep", tuned_as_data(ahead, now_wanted, gone, auto))
+        answer("sweep", tuned_as_data(ahead, now_wanted, gone, auto, shown))
         return
     show_tuned_plan(ahead, header(question.file) if question.file else [], gone)
     for line in (
+        *shows_lines(plan, shown),
         auto and auto.line,
         *plan.corpora,
         *of_the_shell(plan),
-        planned_line(plan, question.source.report.baseline),
+        planned_line(plan, question.source.report.baseline, held),
     ):
         if line:
             say(line)
@@ -66,7 +70,7 @@ def _study(question: Question, plan: Plan, options: Options) -> tuple[StudyRecor
     """The study that is asked for, and a line for each corpus of its tuning runs that is not here."""
     assert question.tune is not None
     try:
-        is_baseline = baselines([run.config for run in plan.runs], question.source.report.baseline)
+        is_baseline = baselines(plan, question.source.report.baseline)
         cache, code = str(cache_dir()), str(code_folder())
         facts = Facts(question.name, now(), tuple(sys.argv), os.getcwd(), code, cache, options.fail_fast)
         return freeze(plan, question.tune, is_baseline, options.conf, facts)

@@ -19,14 +19,16 @@ from simplify.tune.study import Arm, Part
 _PARTS: tuple[Part, ...] = get_args(Part)
 
 
-def tuned_as_data(ahead: Ahead, plan: Plan, gone: Sequence[Recorded], auto: Answer | None) -> dict[str, Any]:
+def tuned_as_data(
+    ahead: Ahead, plan: Plan, gone: Sequence[Recorded], auto: Answer | None, shown: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
     """The runs that are wanted by now, which `plan` has, as in every plan, and the study under `tuning`."""
     runs = ahead.replay.runs
     times = [
         Time.around(0.0, "budget", 1.0) if run.state == "done" else ahead.times.get((trial.part, trial.arm, trial.cell))
         for trial, run in runs.items()
     ]
-    data = plan_as_data(plan, Estimate(tuple(times)), gone, auto)
+    data = plan_as_data(plan, Estimate(tuple(times)), gone, auto, shown)
     for row, trial in zip(data["runs"], runs, strict=True):
         row |= {"part": trial.part, "study": trial.study, "arm": trial.arm}
     return {**data, "tuning": _study_data(ahead)}
