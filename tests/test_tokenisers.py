@@ -181,3 +181,9 @@ def test_a_long_call_shows_a_sign_and_hears_a_signal() -> None:
     with pytest.raises(KeyboardInterrupt):
         awake(lambda: time.sleep(20), interrupt)
     assert time.monotonic() - began < 10 and beats == sorted(beats)
+
+
+def test_rows_that_no_token_has_are_counted(here: Path, trained: Content) -> None:
+    assert "embedding" not in corpus(here / "plain", trained).line("text")
+    told = "the tokeniser has 384 of data.vocab_size=512 tokens, so that 128 rows of the embedding stand for none"
+    assert corpus(here / "plain", trained, "data.vocab_size=512").line("text").endswith(f"; {told}")

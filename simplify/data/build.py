@@ -92,8 +92,8 @@ def _build(config: DataConfig, source: Source, aside: Path, masked: bool, worker
                 done += part.end - part.first
                 progress.update(done, f"tokenising {part.split}, {number} of {len(parts)} parts")
         progress.update(done, "checking what was written", force=len(parts) > 99)
-        notes = (CUT_NOTE,) if config.tokeniser is None and cuts_words(open_tokeniser(work.tokeniser)) else ()
-        account = Account(survey.held_out, survey.left_out, (*survey.notes, *notes), survey.whole, survey.by_name)
+        notes = (*survey.notes, *_tokeniser_notes(config, work.tokeniser))
+        account = Account(survey.held_out, survey.left_out, notes, survey.whole, survey.by_name)
         _finish(aside, joined, source, dtype, account)
 
 
@@ -136,6 +136,18 @@ def _tokeniser(config: DataConfig, source: Source, aside: Path, masked: bool, do
     else:
         tokeniser = load_tokeniser(_with_own_tokeniser(config, source), masked)
     _write(path, tokeniser.to_str(pretty=True))  # its own save raises a bare Exception on a full disk
+
+
+def _tokeniser_notes(config: DataConfig, path: Path) -> Iterator[str]:
+    """What is to be said of the tokeniser that a corpus was made with."""
+    tokeniser = open_tokeniser(path)
+    if config.tokeniser is None and cuts_words(tokeniser):
+        yield CUT_NOTE
+    if (size := tokeniser.get_vocab_size()) < config.vocab_size:
+        yield (
+            f"the tokeniser has {size:,} of data.vocab_size={config.vocab_size} tokens, so that "
+            f"{config.vocab_size - size:,} rows of the embedding stand for none"
+        )
 
 
 def _with_own_tokeniser(config: DataConfig, source: Source) -> DataConfig:
