@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from conftest import TINY, run_folder
-from rich.console import Console
+from rich.console import Console, ConsoleDimensions
 
 from simplify.cli.eta import Eta
 from simplify.cli.watch import _picture
@@ -50,7 +50,7 @@ def test_a_sweep_says_what_it_still_needs(cli: Callable[..., Any], here: Path) -
     assert Eta(store).of(runs[:1]).startswith("needs about 1:00 more on 2 lanes")  # which is taken first
     assert Eta(store).of(runs[3:]) == ""  # it is done
     screen = Console(width=60, record=True)
-    screen.print(_picture(runs, ("a sweep", Eta(store).of(runs)), _NoCurves(), 60, 40))  # type: ignore[arg-type]
+    screen.print(_picture(runs, "a sweep", [Eta(store).of(runs)], _NoCurves(), ConsoleDimensions(60, 40)))  # type: ignore[arg-type]
     assert "needs about 3:00 more on 2 lanes" in screen.export_text()
     queue_up(queue, *[()] * 3, ("model.n_layers=80",))
     less_sure = "more on 2 lanes (3 by runs of the same models here, 1 scaled by FLOPs from other models here)"

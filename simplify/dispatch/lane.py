@@ -60,14 +60,16 @@ def work(root: str, number: int, device: str, environment: Environment, shell: E
     except Taken:
         return
     with alone:
-        Lane(queue, name, device, environment, shell or {}).work()
+        Lane(queue, name, device, environment, shell).work()
 
 
 class Lane:
     """The loop of one lane."""
 
-    def __init__(self, queue: Queue, name: str, device: str, environment: Environment, shell: Environment) -> None:
-        self._queue, self._environment, self._shell = queue, environment, shell
+    def __init__(
+        self, queue: Queue, name: str, device: str, environment: Environment, shell: Environment | None = None
+    ) -> None:
+        self._queue, self._environment, self._shell = queue, environment, shell or {}
         self._record = {**this_process(), "lane": name, "device": device, "since": now()}
         self._path = queue.lane_path(name)
         self._nursery = Nursery(queue.root)
