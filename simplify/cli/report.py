@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from simplify.cli.baseline import home
-from simplify.cli.fit import first_that_fits, framed, listed, parts, plain, plain_width
+from simplify.cli.report_print import print_checklist, print_files, print_report
 from simplify.cli.report_tuned import tuning_of, without_tuning
 from simplify.cli.report_wish import Shown, wished
 from simplify.cli.select import Selected, select
 from simplify.config import nearest
 from simplify.disk import check_folder
-from simplify.display import console, is_bounded, near, say, tell, tell_aside
+from simplify.display import near, tell, tell_aside
 from simplify.errors import ConfigError, RunFolderError
 from simplify.sweep.file import paragraphs, read_sweep
 from simplify.sweep.report import Report
@@ -28,9 +28,6 @@ if TYPE_CHECKING:
     from simplify.compare.looks import Looks
     from simplify.compare.options import ReportOptions
     from simplify.runs.store import RunView
-
-_WORDS = ("variant", "verdict")  # columns of the table that hold no numbers
-_PARTS = 3  # that a table is split in at most; then a list is easier to read
 
 
 def report_command(words: Sequence[str], run_root: Path | None, shown: Shown) -> None:
@@ -58,11 +55,11 @@ def report_command(words: Sequence[str], run_root: Path | None, shown: Shown) ->
             f"--out={shown.out}: cannot be written: {error.strerror or error}; valid: a folder to write to"
         ) from None
     _keep_look(earlier, found)
-    _print(found, options, written.problems)
-    _print_checklist(options)
-    _print_files(written.files, shown.out)
+    print_report(found, options, written.problems)
+    print_checklist(options)
+    print_files(written.files, shown.out)
     if shown.publish:
-        _publish(chosen, wanted, options, written.files)
+        _publish(chosen, wanted, options, written.files, _drawn(found) or chosen.runs)
 
 
 def _earlier_looks(root: Path) -> Looks:
@@ -106,8 +103,15 @@ def _compared(chosen: Selected, wish: Report, shown: Shown, earlier: Looks) -> C
     return compare(chosen.runs if shown.tuning else without_tuning(chosen))
 
 
-def _publish(chosen: Selected, wish: Report, options: ReportOptions, files: Sequence[Path]) -> None:
-    """Upload the runs, then the report. What was written here stays, whatever W&B says."""
+def _drawn(found: Comparison) -> list[RunView]:
+    """Of a tuned sweep the final runs, which alone are variants."""
+    return [run for variant in found.variants for run in variant.runs] if found.tuning else []
+
+
+def _publish(
+    chosen: Selected, wish: Report, options: ReportOptions, files: Sequence[Path], runs: Sequence[RunView]
+) -> None:
+    """Upload the runs, then the report on `runs`. What was written here stays, whatever W&B says."""
     from simplify.publish.publish import publish
     from simplify.publish.spec import Axis, library
 
@@ -120,7 +124,7 @@ def _publish(chosen: Selected, wish: Report, options: ReportOptions, files: Sequ
     axis = axes.get(wish.x, "step")  # W&B has no FLOPs or device hours
     table = next(path for path in files if path.name == "table.md").read_text(encoding="utf-8")
     kept = [path for path in files if path.suffix != ".md"]
-    done = publish(name, options.title, options.question, table, kept, chosen.runs, wish.baseline, axis)
+    done = publish(name, options.title, options.question, table, kept, runs, wish.baseline, axis)
     missing = f"; not there: {', '.join(done.missing)}" if done.missing else ""
     tell(f"W&B report: {done.url} ({done.shown} run{'s'[: done.shown != 1]}{missing})")
 
@@ -187,67 +191,3 @@ def _with_checklist(found: Comparison, options: ReportOptions, chosen: Selected)
     from simplify.compare.checklist import checklist
 
     return replace(options, checklist=checklist(found, chosen.store.runs()))
-
-
-def _print(found: Comparison, options: ReportOptions, problems: Sequence[str]) -> None:
-    """The short table, the notes, and what is not in it."""
-    from simplify.compare.notes import notes_of
-    from simplify.compare.shared import said_first
-    from simplify.compare.tables import columns_of, rows_of
-
-    shown = [column.key for column in columns_of(found, options.paper) if column.short]
-    _print_table(rows_of(found, options.paper, short=True), options.title)
-    for note in (*said_first(found, options.asked), *notes_of(found, keys=shown), *problems):
-        say(f"- {note}", indent="  ")
-    _print_unfinished(found, options.unstarted)
-
-
-def _print_table(rows: Sequence[Sequence[str]], title: str) -> None:
-    """The rows, the first of them the head: whole on any screen, if need be in parts or as a list."""
-    from simplify.compare.forms import aligned
-    from simplify.compare.tables import NONE
-
-    screen, heads = console(), rows[0]
-    if not is_bounded():
-        tell("\n".join([title, *aligned(rows)]))
-        return
-    columns = {head: [row[i] for row in rows[1:]] for i, head in enumerate(heads)}
-    if first_that_fits([(columns, [])], screen.width) is not None:
-        screen.print(framed(columns, title, right=[head for head in heads if head not in _WORDS]))
-        return
-    say(title)
-    split = parts(rows, screen.width)
-    if len(split) <= _PARTS and max(map(plain_width, split)) <= screen.width:
-        for part in split:
-            screen.print(plain(part, left=_WORDS))
-        return
-    told = [
-        (row[0], [f"{head}: {text}" for head, text in zip(heads[1:], row[1:], strict=True) if text != NONE])
-        for row in rows[1:]
-    ]
-    tell("\n".join(listed(told, screen.width)))
-
-
-def _print_checklist(options: ReportOptions) -> None:
-    for answer in options.checklist:
-        say(f"{answer.item}: {answer.asks}")
-        for line in answer.says:
-            say(f"- {line}", indent="  ")
-
-
-def _print_unfinished(found: Comparison, unstarted: Sequence[str]) -> None:
-    """How many runs have no result, by state; the page has them one by one."""
-    states = [run.state for run in found.unfinished]
-    told = [f"{states.count(state)} {state}" for state in dict.fromkeys(states)]
-    told += [f"{len(unstarted)} not begun"] if unstarted else []
-    diverged = sum(len(variant.diverged) for variant in found.variants)
-    if told:
-        say(f"without a result: {', '.join(told)}" + (f" ({diverged} diverged, censored)" if diverged else ""))
-
-
-def _print_files(files: Sequence[Path], out: Path) -> None:
-    pictures = sorted({path.stem for path in files if path.suffix == ".svg"})
-    tell(f"page:    {out / 'index.html'}")
-    if pictures:
-        say(f"figures: {', '.join(pictures)} in {out}, each as .png, .svg and .pdf")
-    say(f"table:   {out / 'table.md'}, {out / 'table.tex'}; numbers: {out / 'report.json'}")

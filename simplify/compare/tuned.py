@@ -98,7 +98,7 @@ def _with_tuning(row: Row, tuning: Tuning, untuned: Row | None) -> Row:
         is_done=tuning.is_done,
         settled=all(choice.settled for choice in choices),
         chosen=tuple(choice.chosen for choice in choices),
-        tied=tuple(_tied(choice.lines[-1].tied) for choice in choices if choice.chosen is not None),
+        tied=tuple(_tied(choice.lines[-1].tied) for choice in choices),
         edges=_edges(arm, tuning),
         places=places,
         gaps=gaps,

@@ -84,12 +84,12 @@ def _phase_line(tuning: Tuning) -> str:
 
 def _of_choice(row: TunedRow, tuning: Tuning) -> Iterator[str]:
     """What was close, at an edge, or diverged."""
-    for number, places in enumerate(row.tied):
-        if places:
+    for number, (places, chosen) in enumerate(zip(row.tied, row.chosen, strict=True)):
+        if places and chosen is not None:
             where = f" of study {number + 1}" if len(row.chosen) > 1 else ""
             told = _and([place_text(row, place) for place in places])
-            lower = "lower" if len(places) == 2 else "lowest"
-            yield f"{told} cannot be told apart on the tuning seeds{where}; the {lower} one is taken"
+            taken = f"{place_text(row, chosen)} has the lowest mean and is taken"
+            yield f"{told} cannot be told apart on the tuning seeds{where}; {taken}"
     for key in row.edges:
         yield f"the best {short_key(key, tuning)} lies at the edge of what may be tried: a better one may lie beyond"
     out = [place_text(row, place) for place, one in row.places.items() if one.diverged]
