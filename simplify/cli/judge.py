@@ -55,8 +55,10 @@ def judge_command(candidate: str | None, baseline: str | None, wishes: Wishes) -
         return 0
     with answer_alone(wishes.as_json):
         sides, campaign = _asked(candidate, baseline, wishes)
-        run_root(sides.pairs([0])[0].mine.config)  # writable, or said in a line
-        mine = _opened(sides, campaign, wishes)
+        mine = _answered(sides, campaign, wishes)  # also where nothing may be written
+        if mine is None:
+            run_root(sides.pairs([0])[0].mine.config)  # writable, or said in a line
+            mine = _opened(sides, campaign, wishes)
         while mine.next_look is not None:
             mine = _look(sides, campaign, mine, wishes)
     if wishes.as_json:
@@ -90,14 +92,29 @@ def _locked(root: Path) -> AbstractContextManager[None]:
     return held(lock_path(root), "the ledger of this run root's campaigns")
 
 
+def _of_these_words(sides: Sides, campaign: Campaign, wishes: Wishes) -> Candidate | None:
+    """The newest candidate that is the same question."""
+    there = [one for one in campaign.candidates() if (one.keys, one.least) == (sides.keys, wishes.least)]
+    return there[-1] if there else None
+
+
+def _answered(sides: Sides, campaign: Campaign, wishes: Wishes) -> Candidate | None:
+    """The candidate, if it has its answer and that is what is asked for."""
+    mine = _of_these_words(sides, campaign, wishes)
+    if mine is None or mine.answer is None or wishes.again:
+        return None
+    _say_it_goes_on(mine, looks_of(wishes.looks) if wishes.looks else None, wishes)
+    return mine
+
+
 def _opened(sides: Sides, campaign: Campaign, wishes: Wishes) -> Candidate:
     """The candidate as the ledger has it, or a new one with fresh seeds."""
     looks = looks_of(wishes.looks)
     with writing(sides.root), _locked(sides.root):
-        there = [one for one in campaign.candidates() if (one.keys, one.least) == (sides.keys, wishes.least)]
-        if there and not (wishes.again and there[-1].answer is not None):
-            _say_it_goes_on(there[-1], looks if wishes.looks else None, wishes)
-            return there[-1]
+        there = _of_these_words(sides, campaign, wishes)
+        if there is not None and not (wishes.again and there.answer is not None):
+            _say_it_goes_on(there, looks if wishes.looks else None, wishes)
+            return there
         seeds = _seeds(sides.root, looks[-1], wishes.seeds)
         told = {"least": wishes.least, "looks": list(looks), "seeds": seeds, "code": code_hash()}
         mine = campaign.open(*sides.words, sides.keys, told)

@@ -12,7 +12,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from simplify.errors import RunFolderError
 from simplify.runs.files import read_json, write_json
 
 FIRST = "0" * 64  # before the first line
+_READINGS = 3
 
 
 class Ledger:
@@ -31,18 +33,15 @@ class Ledger:
 
     def read(self) -> list[dict[str, Any]]:
         """All lines. Raises RunFolderError where one does not follow from the one before."""
-        lines, before = [], FIRST
-        for number, text in enumerate(self._texts(), start=1):
-            try:
-                line = json.loads(text)
-            except ValueError:
-                line = None
-            if not isinstance(line, dict) or line.get("line") != number or line.get("before") != before:
-                raise self._broken(f"line {number} does not follow from line {number - 1}")
-            lines.append(line)
-            before = _hash(text)
-        self._check_head()
-        return lines
+        problem = ""
+        for again in range(_READINGS):  # without the lock a line may come between the head and the lines
+            time.sleep(0.05 * again)
+            head, texts = read_json(self._head), self._texts()
+            lines, problem = _followed(texts)
+            problem = problem or _against_head(texts, head, self._head.exists())
+            if not problem:
+                return lines
+        raise self._broken(problem)
 
     def append(self, event: Mapping[str, Any]) -> None:
         """One more line, on the disk when this returns. Raises RunFolderError as `read`, OSError where it cannot be."""
@@ -69,22 +68,36 @@ class Ledger:
         except FileNotFoundError:
             return []
 
-    def _check_head(self) -> None:
-        """The head is written after the line: it may be one behind where a writer was killed."""
-        texts, head = self._texts(), read_json(self._head)
-        if head is None and len(texts) < 2 and not self._head.exists():
-            return
-        lines = (head or {}).get("lines")
-        if not isinstance(lines, int) or not 0 < lines <= len(texts) <= lines + 1:
-            raise self._broken(f"it has {len(texts)} lines, and {self._head.name} knows of {lines}")
-        if _hash(texts[lines - 1]) != (head or {}).get("hash"):
-            raise self._broken(f"line {lines} is not the one that {self._head.name} knows of")
-
     def _broken(self, what: str) -> RunFolderError:
         return RunFolderError(
             f"{self.path}: was changed: {what}; what it says is worth nothing now: restore both of its files from a "
             "copy, or begin another campaign with --campaign NAME"
         )
+
+
+def _followed(texts: Sequence[bytes]) -> tuple[list[dict[str, Any]], str]:
+    """The lines, and what is wrong with the first that does not follow from the one before."""
+    lines, before = list[dict[str, Any]](), FIRST
+    for number, text in enumerate(texts, start=1):
+        try:
+            line = json.loads(text)
+        except ValueError:
+            line = None
+        if not isinstance(line, dict) or line.get("line") != number or line.get("before") != before:
+            return [], f"line {number} does not follow from line {number - 1}"
+        lines.append(line)
+        before = _hash(text)
+    return lines, ""
+
+
+def _against_head(texts: Sequence[bytes], head: Mapping[str, Any] | None, is_there: bool) -> str:
+    """What does not fit the head, which is written after the line: one behind where a writer was killed."""
+    if head is None and len(texts) < 2 and not is_there:
+        return ""
+    lines = (head or {}).get("lines")
+    if not isinstance(lines, int) or not 0 < lines <= len(texts) <= lines + 1:
+        return f"it has {len(texts)} lines, and its .head knows of {lines}"
+    return "" if _hash(texts[lines - 1]) == (head or {}).get("hash") else f"line {lines} is not the one of its .head"
 
 
 def _hash(text: bytes) -> str:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import shlex
 
-from slurm_tools import SLURM, Simplify, cluster, simplify, wait_for
+from slurm_tools import SLURM, Simplify, accounted, cluster, simplify, wait_for
 
-FIXTURES = (cluster, simplify)
+FIXTURES = (accounted, cluster, simplify)
 BASE = shlex.join([*SLURM, "train.steps=10", "optimiser.lr=1e-4"])
 BETTER = shlex.join([*SLURM, "train.steps=10", "optimiser.lr=1e-2"])
 
