@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import TINY
+from conftest import ROOT, TINY
+from test_sweep import known
 
 from simplify.compose import axes, compose_points
 from simplify.config import validate
@@ -192,3 +193,19 @@ def test_a_tune_that_says_nothing_is_refused_in_a_line(cli: Cli, here: Path, tex
     done = cli("sweep", "sweep.yaml", *TINY, "--plan")
     assert done.code == 2 and f"sweep.yaml: {REFUSED_FILES[text]}" in done.err, done.err
     assert done.err.count("\n") == 1 or "[no, yes]" in text
+
+
+def test_the_shipped_comparison_says_what_it_takes_where_its_corpus_is_not_here(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("simplify.cli.plan_time.estimate_times", known(60.0))
+    words = ["sweep", str(ROOT / "sweeps" / "tuned_comparison.yaml"), "train.precision=fp32", "--plan"]
+    told = json.loads(cli(*words, "--json").out)
+    arms = {arm["arm"]: arm for arm in told["tuning"]["arms"]}
+    assert [*arms] == ["pre_ln", "sas", "sas_p"] and arms["pre_ln"]["baseline"] and not arms["sas"]["baseline"]
+    assert all(arm["windows"] == {"optimiser.lr": [2.5e-4, 1.6e-2]} for arm in arms.values())
+    counts = [(arm["fewest"]["tune"], arm["most"]["tune"], arm["most"]["final"]) for arm in arms.values()]
+    assert counts == [(9, 33, 3)] * 3 and told["tuning"]["fewest_seconds"] == 36 * 60
+    done = cli(*words)
+    assert done.code == 2 and "nothing is trained: data=codeparrot: is not on this machine yet" in done.err
+    assert "36 to 108 runs to be trained" in done.out
