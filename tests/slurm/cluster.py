@@ -46,19 +46,10 @@ class Cluster:
             (self.folder / name).mkdir(parents=True)
         (self.folder / "private").chmod(0o700)
         self._write_configuration()
-        munge = str(self.folder / "munge.sock")
         key = self.folder / "private" / "munge.key"
         key.write_bytes(os.urandom(128))
         key.chmod(0o600)
-        words = [
-            "--socket",
-            munge,
-            "--key-file",
-            str(key),
-            *(f"--{n}-file={self.folder}/run/munge.{n}" for n in ("pid", "log", "seed")),
-        ]
-        self._launch("munged", ["munged", "--foreground", "--force", "--num-threads=2", *words])
-        self._until("munge", lambda: self._succeeds("munge", "-n", "-S", munge))
+        self._start_munge("munge")
         if self.accounting:
             self._start_accounting()
         self._launch("slurmctld", ["slurmctld", "-D"])
@@ -73,7 +64,7 @@ class Cluster:
         self.cancel_all()
         for name in [n for n in self._processes if n.startswith("slurmd-")]:
             self._end(name, signal.SIGTERM)
-        for name in ("slurmctld", "slurmdbd", "mariadbd", "munged"):
+        for name in ("slurmctld", "slurmdbd", "mariadbd", "munged-login", "munged-munge"):
             self._end(name, signal.SIGTERM if name == "slurmctld" else signal.SIGKILL)
         self._kill_steps()
 
@@ -134,6 +125,35 @@ class Cluster:
         """Start it again with what it had saved."""
         self._launch("slurmctld", ["slurmctld", "-D"])
         self._until("slurmctld", lambda: "is UP" in self.run("scontrol", "ping", check=False))
+
+    def login_node(self) -> dict[str, str]:
+        """The variables of a node that is none of the cluster's: what jobs may not, it may in the partition `closed`.
+
+        Slurm goes by where a credential was made, which munge is told; jobs see the configuration of their node.
+        """
+        etc = self.folder / "login"
+        if not etc.exists():
+            self._start_munge("login", f"--origin={_LOGIN}")
+            shutil.copytree(self.folder / "etc", etc)
+            text = (etc / "slurm.conf").read_text()
+            (etc / "slurm.conf").write_text(text.replace("/munge.sock", "/login.sock"))
+        return {**self.env, "SLURM_CONF": str(etc / "slurm.conf")}
+
+    def _start_munge(self, name: str, *words: str) -> None:
+        key, socket_path = self.folder / "private" / "munge.key", str(self.folder / f"{name}.sock")
+        files = [f"--{n}-file={self.folder}/run/{name}.{n}" for n in ("pid", "log", "seed")]
+        whole = [
+            "munged",
+            "--foreground",
+            "--force",
+            "--num-threads=2",
+            "--socket",
+            socket_path,
+            "--key-file",
+            str(key),
+        ]
+        self._launch(f"munged-{name}", [*whole, *files, *words])
+        self._until(name, lambda: self._succeeds("munge", "-n", "-S", socket_path))
 
     def _start_accounting(self) -> None:
         data, conf = self.folder / "mysql", self.folder / "etc" / "my.cnf"
@@ -238,7 +258,7 @@ class Cluster:
             for n, p in zip(self.nodes, ports[2:], strict=True)
         )
         etc = folder / "etc"
-        (etc / "slurm.conf").write_text(_SLURM.format(**values) + nodes + _PARTITIONS)
+        (etc / "slurm.conf").write_text(_SLURM.format(**values) + nodes + _PARTITIONS.format(login=_LOGIN))
         (etc / "gres.conf").write_text(f"NodeName={names} Name=gpu File={folder}/devices/gpu[0-1]\n")
         # slurmd loads a cgroup plugin although nothing uses one; v1 does nothing until it is used
         (etc / "cgroup.conf").write_text("CgroupPlugin=cgroup/v1\nCgroupAutomount=no\n")
@@ -264,6 +284,7 @@ def _is_loopback() -> bool:
         return False
 
 
+_LOGIN = "127.0.0.2"  # where a login node's credentials are made; the jobs' are made on the loopback's first address
 _BIND = "CommunicationParameters=NoInAddrAny,NoCtldInAddrAny"  # binds to what the host's name resolves to
 _SLURM = """\
 ClusterName=local
@@ -313,6 +334,7 @@ _PARTITIONS = """\
 PartitionName=DEFAULT Nodes=ALL MaxTime=UNLIMITED DefMemPerCPU=500 State=UP
 PartitionName=main Default=YES PriorityTier=1 PreemptMode=REQUEUE GraceTime=8
 PartitionName=high PriorityTier=10 PreemptMode=OFF
+PartitionName=closed PriorityTier=1 PreemptMode=REQUEUE GraceTime=8 AllocNodes={login}
 """
 _DBD = """\
 DbdHost={host}

@@ -352,6 +352,7 @@ def test_the_doctor_looks_from_a_node(simplify: Simplify) -> None:
         "4 sec to save a checkpoint in",
         "requeued jobs may begin again after 6 s",
         "can be written; Python ",
+        "jobs may submit jobs: a tuned sweep goes on by itself",
     ):
         assert part in out, out
     assert "high" in simplify("config", "cluster=mine", "--conf", "conf") and "use it with cluster=mine --conf " in out
