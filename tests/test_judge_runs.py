@@ -50,7 +50,9 @@ def _slips(cli: Callable[..., Any], here: Path) -> None:
     for words, said in (
         ([other, "--seeds", "10000-10015"], "10000 is not fresh"),
         ([other, "--seeds", "20000-20003"], "4 of the 16"),
+        ([other, "--seeds", "4294967280-4294967300"], "is no seed"),
         ([other, "--looks", "5,3"], "ascending"),
+        ([other, "--least", "nan"], "--least"),
         ([f"{other} seed=3"], "seed=3"),
         ([f"{BETTER} optimiser.lr=1e-2,2e-2"], "several values"),
         ([BETTER, "--against", BETTER], "same configuration"),

@@ -55,7 +55,7 @@ def test_noise_of_finished_runs(cli: Callable[..., Any]) -> None:
     assert shown.code == 0 and "sas against another" in shown.out and "fewer than three finished seeds" in shown.out
     for slip, said in (
         (["block=nosuch"], "nosuch"),
-        (["--effect", "0", "block=sas"], "--effect"),
+        (["--effect", "nan", "block=sas"], "--effect"),
         (["seed=x"], "seed"),
     ):
         found = cli("noise", *words, *slip)

@@ -53,6 +53,8 @@ def judge_command(candidate: str | None, baseline: str | None, wishes: Wishes) -
             Campaign(root_path(str(wishes.run_root) if wishes.run_root else None), wishes.campaign), wishes.as_json
         )
         return 0
+    if not math.isfinite(wishes.least):
+        raise ConfigError(f"--least {wishes.least}: valid: nats, as in --least 0.01")
     with answer_alone(wishes.as_json):
         sides, campaign = _asked(candidate, baseline, wishes)
         mine = _answered(sides, campaign, wishes)  # also where nothing may be written
@@ -167,6 +169,8 @@ def _typed_seeds(typed: str) -> list[int]:
         low, _, high = word.partition("-")
         if not (low.isascii() and low.isdigit() and (not high or (high.isascii() and high.isdigit()))):
             raise ConfigError(f"--seeds {typed}: valid: numbers and ranges with commas, as in 20000-20015")
+        if int(high or low) >= 2**32:
+            raise ConfigError(f"--seeds {typed}: {high or low} is no seed; valid: below {2**32}")
         found += range(int(low), min(int(high or low), int(low) + 10_000) + 1)
     return list(dict.fromkeys(found))
 

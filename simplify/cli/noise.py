@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -50,8 +51,8 @@ class Noise:
 
 def noise_command(words: Sequence[str], asking: Asking) -> None:
     """Show the spread of finished runs, and the seeds that effects need."""
-    if any(effect <= 0 for effect in asking.effects):
-        raise ConfigError(f"--effect {min(asking.effects):g}: valid: nats above 0, as in --effect 0.02")
+    if wrong := [effect for effect in asking.effects if not 0 < effect < math.inf]:
+        raise ConfigError(f"--effect {wrong[0]:g}: valid: nats above 0, as in --effect 0.02")
     given = axes(words, overlay_dir(asking.conf))
     if asking.run_root is not None:
         given["run_root"] = [str(asking.run_root)]
