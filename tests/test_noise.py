@@ -11,7 +11,7 @@ import pytest
 from conftest import TINY
 from scipy import stats
 
-from simplify.compare.noise import POWER, power_of, seeds_needed, spread
+from simplify.compare.noise import POWER, deviation_of, power_of, seeds_needed
 from simplify.compare.statistics import mean_sd
 
 
@@ -31,8 +31,8 @@ def test_an_effect_may_be_out_of_reach_or_certain() -> None:
 
 def test_the_interval_of_a_deviation() -> None:
     values = [1.0, 1.2, 0.7, 1.1]
-    found = spread(values)
-    assert found is not None and spread([1.0]) is None
+    found = deviation_of(values)
+    assert found is not None and deviation_of([1.0]) is None
     low, high = stats.chi2.ppf([0.975, 0.025], 3)
     wanted = [found.sd * math.sqrt(3 / limit) for limit in (low, high)]
     assert [found.low, found.high] == pytest.approx(wanted) and found.sd == mean_sd(values)[1]
@@ -52,7 +52,11 @@ def test_noise_of_finished_runs(cli: Callable[..., Any]) -> None:
     (needed,) = told["seeds_needed"]
     assert needed["effects"][0]["seeds"] == seeds_needed(0.02, both["sd"]) and told["lacking"] is None
     shown = cli("noise", *words, "block=sas,sas_p", "seed=0,1")
-    assert shown.code == 0 and "sas against another" in shown.out and "fewer than three finished seeds" in shown.out
+    assert (
+        shown.code == 0
+        and "sas against another, by 6 runs here" in shown.out
+        and "fewer than three finished seeds" in shown.out
+    )
     for slip, said in (
         (["block=nosuch"], "nosuch"),
         (["--effect", "nan", "block=sas"], "--effect"),

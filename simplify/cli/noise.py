@@ -14,8 +14,9 @@ from typing import Any
 from simplify.choices import overlay_dir
 from simplify.cli.awaited import train_awaited
 from simplify.cli.fit import plain
-from simplify.compare.noise import POWER, Spread, seeds_needed, spread
+from simplify.compare.noise import POWER, Deviation, deviation_of, interval_of, seeds_needed
 from simplify.compare.pairs import finals_of
+from simplify.compare.spread import known_spread
 from simplify.compare.variants import Variant, group
 from simplify.compose import axes
 from simplify.dispatch.asked import Asked
@@ -25,6 +26,7 @@ from simplify.runs.identity import identity
 from simplify.runs.store import RunStore, RunView
 from simplify.sweep.plan import Plan, make_plan
 
+Needs = tuple[str, Deviation]  # what effects are held against, and how far it spreads
 EFFECTS = (0.005, 0.01, 0.02, 0.05, 0.1)  # nats
 
 
@@ -46,7 +48,7 @@ class Noise:
 
     name: str
     pairs: bool
-    found: Spread
+    found: Deviation
 
 
 def noise_command(words: Sequence[str], asking: Asking) -> None:
@@ -65,10 +67,11 @@ def noise_command(words: Sequence[str], asking: Asking) -> None:
     found, lacking = noises(variants), _lacking(plan, variants, words)
     if not found:
         raise RunFolderError(f"{plan.root}: {lacking}")
+    needs = _of_pairs(found, variants, RunStore(plan.root).runs())
     if asking.as_json:
-        answer("noise", _as_data(found, asking.effects, lacking))
+        answer("noise", _as_data(found, needs, asking.effects, lacking))
         return
-    _show(found, asking.effects)
+    _show(found, needs, asking.effects)
     if lacking:
         say(lacking)
 
@@ -80,7 +83,7 @@ def noises(variants: Sequence[Variant]) -> list[Noise]:
         mine, base = finals_of(variant, variants[0])
         gaps = [mine[seed] - base[seed] for seed in mine if seed in base]
         found.append((f"{variant.name} - {variants[0].name}", True, gaps))
-    told = [(name, pairs, spread(values)) for name, pairs, values in found if values]
+    told = [(name, pairs, deviation_of(values)) for name, pairs, values in found if values]
     return [Noise(name, pairs, one) for name, pairs, one in told if one is not None]
 
 
@@ -126,18 +129,22 @@ def _lacking(plan: Plan, variants: Sequence[Variant], words: Sequence[str]) -> s
     return f"{names}: fewer than three finished seeds; {asked} makes five, as does --run 5"
 
 
-def _of_pairs(found: Sequence[Noise]) -> list[tuple[str, Spread]]:
-    """What effects are held against: the differences of pairs, or what two such configurations would come to."""
+def _of_pairs(found: Sequence[Noise], variants: Sequence[Variant], runs: Sequence[RunView]) -> list[Needs]:
+    """What effects are held against: the pairs of what was named, else those of other runs on this model and data.
+
+    Where there are none of these either: two configurations whose seeds have nothing in common.
+    """
     if pairs := [(one.name, one.found) for one in found if one.pairs]:
         return pairs
-    wide = 2**0.5
-    return [
-        (f"{one.name} against another", Spread(s.n, 0.0, s.sd * wide, s.low * wide, s.high * wide))
-        for one, s in ((one, one.found) for one in found)
-    ]
+    name = f"{variants[0].name} against another"
+    if (known := known_spread(runs, variants[0].identity)) is not None:
+        of, _ = known
+        return [(f"{name}, by {of.runs} runs here", Deviation(of.runs, 0.0, of.sd, *interval_of(of.sd, of.freedom)))]
+    s, wide = found[0].found, math.sqrt(2)
+    return [(f"{name}, at most", Deviation(s.n, 0.0, s.sd * wide, s.low * wide, s.high * wide))]
 
 
-def _show(found: Sequence[Noise], effects: Sequence[float]) -> None:
+def _show(found: Sequence[Noise], needs: Sequence[Needs], effects: Sequence[float]) -> None:
     heads = ("validation loss", "seeds", "mean", "deviation", "95% interval")
     rows: list[tuple[str, ...]] = [heads]
     for one in found:
@@ -146,19 +153,19 @@ def _show(found: Sequence[Noise], effects: Sequence[float]) -> None:
     console().print(plain(rows))
     tell()
     rows = [(f"seeds for {POWER:.0%} power", *(f"{effect:g} nats" for effect in effects))]
-    for name, s in _of_pairs(found):
+    for name, s in needs:
         cells = (f"{_seeds(effect, s.sd)} ({_seeds(effect, s.low)} to {_seeds(effect, s.high)})" for effect in effects)
         rows.append((name, *cells))
     console().print(plain(rows))
     if not any(one.pairs for one in found):
-        say("if its seeds have nothing in common with the other's; name both, and their pairs are measured")
+        say("name both configurations, and their pairs are measured")
 
 
 def _short(number: float) -> str:
     return f"{number:.2g}"
 
 
-def _between(s: Spread) -> str:
+def _between(s: Deviation) -> str:
     return f"{_short(s.low)} to {_short(s.high)}"
 
 
@@ -167,7 +174,7 @@ def _seeds(effect: float, sd: float) -> str:
     return "-" if needed is None else str(needed)
 
 
-def _as_data(found: Sequence[Noise], effects: Sequence[float], lacking: str) -> dict[str, Any]:
+def _as_data(found: Sequence[Noise], needs: Sequence[Needs], effects: Sequence[float], lacking: str) -> dict[str, Any]:
     return {
         "spreads": [{"name": one.name, "pairs": one.pairs, **vars(one.found)} for one in found],
         "power": POWER,
@@ -184,7 +191,7 @@ def _as_data(found: Sequence[Noise], effects: Sequence[float], lacking: str) -> 
                     for effect in effects
                 ],
             }
-            for name, s in _of_pairs(found)
+            for name, s in needs
         ],
         "lacking": lacking or None,
     }

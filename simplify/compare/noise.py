@@ -13,7 +13,7 @@ MOST = 10_000  # seeds; an effect that needs more is out of reach
 
 
 @dataclass(frozen=True)
-class Spread:
+class Deviation:
     """A standard deviation, in the unit of its values, with its interval."""
 
     n: int
@@ -23,16 +23,19 @@ class Spread:
     high: float
 
 
-def spread(values: Sequence[float]) -> Spread | None:
-    """The spread of values; None for fewer than two."""
+def deviation_of(values: Sequence[float]) -> Deviation | None:
+    """The deviation of values; None for fewer than two."""
     mean, sd = mean_sd(values)
-    if sd is None:
-        return None
+    return None if sd is None else Deviation(len(values), mean, sd, *interval_of(sd, len(values) - 1))
+
+
+def interval_of(sd: float, freedom: float) -> tuple[float, float]:
+    """The interval of a deviation that is known from so many degrees of freedom."""
     from scipy.special import chdtri
 
-    freedom, tail = len(values) - 1, (1 - LEVEL) / 2
+    tail = (1 - LEVEL) / 2
     low, high = (sd * math.sqrt(freedom / float(chdtri(freedom, p))) for p in (tail, 1 - tail))
-    return Spread(len(values), mean, sd, low, high)
+    return low, high
 
 
 def power_of(n: int, effect: float, sd: float) -> float:
