@@ -131,7 +131,7 @@ def _name_places(axes: Axes, places: list[float]) -> None:
     room = 0.75 * whole.get_figwidth() / columns if whole is not None else 0.0  # beside what stands left of it
     texts = [f"{value:g}" for value in places]
     if _LETTER * sum(len(text) + 1 for text in texts) > room:
-        texts = [min(text, _power(value), key=len) for text, value in zip(texts, places, strict=True)]
+        texts = list(map(_power, places))
     named = dict(zip(places, texts, strict=True))
     axes.xaxis.set_major_formatter(lambda value, _: named.get(value, f"{value:g}"))
     if _LETTER * sum(len(text) + 1 for text in texts) > room:
