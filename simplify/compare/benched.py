@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from simplify.compare.comparison import Comparison, Ratio, Row
+from simplify.compare.comparison import Comparison, Row
+from simplify.compare.ratios import Ratio
 from simplify.compare.speed import Entry, Speed
 from simplify.compare.variants import Variant
 

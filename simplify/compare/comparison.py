@@ -2,49 +2,24 @@
 
 from __future__ import annotations
 
-import itertools
-import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
-
-import numpy as np
 
 from simplify.compare.asked import Asked, Looked
 from simplify.compare.baseline import Home, apart, baseline_of, bases, missing_line
 from simplify.compare.curves import Logged
 from simplify.compare.kinds import Kinds
-from simplify.compare.overlap import at_once
-from simplify.compare.pairs import apart_line, finals_of, pairs_of, precision_of
+from simplify.compare.pairs import apart_line, finals_of
+from simplify.compare.ratios import Ratio, Reach, fact_of, memory_of, reach_of, same_machine, speed_of
 from simplify.compare.statistics import Difference, compare, mean_sd
 from simplify.compare.variants import Variant, group
 from simplify.compare.verdict import UNDECIDED, Judged, judge
-from simplify.config import show
 from simplify.runs.store import RunView
 
 if TYPE_CHECKING:
     from simplify.compare.tuned import TunedRow
     from simplify.compare.tuning import Tuning
-
-
-@dataclass(frozen=True)
-class Ratio:
-    """A number of this variant over the baseline's: over pairs of runs, or a bench's rounds, median and extremes."""
-
-    middle: float
-    least: float
-    most: float
-    n: int  # pairs; 0: a bench's rounds
-
-
-@dataclass(frozen=True)
-class Reach:
-    """How far training had to go to the baseline's own final loss, as a part of what the baseline took."""
-
-    reached: int
-    of: int  # pairs
-    step: Ratio | None  # over the pairs that reached it
-    seconds: Ratio | None  # over those of them that trained side by side
 
 
 @dataclass(frozen=True)
@@ -121,7 +96,7 @@ class Comparison:
 
     def apart_in(self, what: str) -> list[str]:
         """The different values among finished runs of a fact of run.json: device, torch, precision."""
-        return sorted({_fact(run, what) for v in self.variants for run in v.done})
+        return sorted({fact_of(run, what) for v in self.variants for run in v.done})
 
 
 def comparison(
@@ -180,76 +155,8 @@ def _row(variant: Variant, base: Variant | None, logged: Logged) -> Row:
         compare(*finals_of(variant, base)),
         None,
         tuple(apart(base, variant)),
-        _speed(variant, base) if _same_machine(variant, base) else None,
-        _memory(variant, base) if _same_machine(variant, base) else None,
-        _reach(variant, base, logged),
+        speed_of(variant, base) if same_machine(variant, base) else None,
+        memory_of(variant, base) if same_machine(variant, base) else None,
+        reach_of(variant, base, logged),
         unjudged=apart_line(variant, base),
     )
-
-
-def _speed(variant: Variant, base: Variant) -> Ratio | None:
-    """Over pairs of runs, of whatever seeds, that trained side by side."""
-    speeds = [[(run, run.last.get("tokens_per_sec")) for run in one.done] for one in (variant, base)]
-    pairs = [(run, other, mine, its) for (run, mine), (other, its) in itertools.product(*speeds) if mine and its]
-    return _ratio([mine / its for run, other, mine, its in pairs if at_once(run, other)])
-
-
-def _memory(variant: Variant, base: Variant) -> Ratio | None:
-    """None on a CPU: a process' memory there is W&B's and the libraries' too, which differs by what is logged."""
-    if any((run.about.get("device") or {}).get("kind") == "cpu" for run in (*variant.done, *base.done)):
-        return None
-    mine, its = (one.final("peak_mem_gib") for one in (variant, base))
-    return _ratio([mine[seed] / its[seed] for seed in mine if its.get(seed)])
-
-
-def _ratio(parts: Sequence[float]) -> Ratio | None:
-    return Ratio(statistics.median(parts), min(parts), max(parts), len(parts)) if parts else None
-
-
-def _same_machine(variant: Variant, base: Variant) -> bool:
-    """Whether times may be put side by side: one device, torch, precision and compile mode in all runs."""
-    keys = {tuple(_fact(run, what) for what in FACTS) for run in [*variant.done, *base.done]}
-    return len(keys) == 1
-
-
-FACTS = ("device", "threads", "torch", "precision", "compiled")
-
-
-def _fact(run: RunView, what: str) -> str:
-    device = run.about.get("device") or {}
-    found = {
-        "device": device.get("name"),
-        "threads": device.get("cpu_threads") if device.get("kind") == "cpu" else "any",
-        "torch": (run.about.get("versions") or {}).get("torch"),
-        "precision": precision_of(run),
-        "compiled": run.last.get("compiled"),
-    }
-    return "unknown" if found[what] is None else show(found[what])
-
-
-def _reach(variant: Variant, base: Variant, logged: Logged) -> Reach | None:
-    """Where each pair's validation loss first is as low as the baseline's last one."""
-    steps: list[float] = []
-    times: list[float] = []
-    pairs = pairs_of(variant.done, base.done)
-    for run, other in pairs:
-        goal = other.last.get("val/loss")
-        found = None if goal is None else _first(logged, run, float(goal))
-        if found is not None:
-            steps.append(found[0] / other.last["step"])
-            times += [found[1] / other.last["seconds"]] if at_once(run, other) else []
-    seconds = _ratio(times) if _same_machine(variant, base) else None
-    return Reach(len(steps), len(pairs), _ratio(steps), seconds) if pairs else None
-
-
-def _first(logged: Logged, run: RunView, goal: float) -> tuple[float, float] | None:
-    """Step and seconds at which a run's validation loss reaches `goal`, straight between two validations."""
-    steps, seconds, losses = logged.series(run, "val/loss")
-    below = np.flatnonzero(losses <= goal)
-    if not len(below):
-        return None
-    at = int(below[0])
-    if at == 0:
-        return float(steps[0]), float(seconds[0])
-    share = float((losses[at - 1] - goal) / (losses[at - 1] - losses[at]))
-    return tuple(float(x[at - 1] + share * (x[at] - x[at - 1])) for x in (steps, seconds))  # type: ignore[return-value]

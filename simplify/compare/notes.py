@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from simplify.compare.comparison import FACTS, Comparison
+from simplify.compare.comparison import Comparison
 from simplify.compare.levels import TOTAL, level_of
 from simplify.compare.pairs import precision_of
+from simplify.compare.ratios import FACTS
 from simplify.compare.tables import COLUMNS, PaperNumbers, baseline_name
 from simplify.compare.tuned_notes import tuned_notes
 from simplify.compare.verdict import UNDECIDED

@@ -7,6 +7,7 @@ them a difference is.
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
+from dataclasses import replace
 
 from simplify.compare.variants import Variant, seeds
 from simplify.runs.store import RunView
@@ -30,9 +31,9 @@ def finals_of(variant: Variant, base: Variant) -> tuple[dict[Hashable, float], d
     if len({precision_of(run) for run in (*variant.done, *base.done)}) < 2:
         return variant.final(), base.final()
     pairs = pairs_of(variant.done, base.done)
-    both = [(seeds(run), run.last.get("val/loss"), other.last.get("val/loss")) for run, other in pairs]
-    whole = [(seed, float(a), float(b)) for seed, a, b in both if a is not None and b is not None]
-    return {seed: a for seed, a, _ in whole}, {seed: b for seed, _, b in whole}
+    whole = [(a, b) for a, b in pairs if a.last.get("val/loss") is not None and b.last.get("val/loss") is not None]
+    mine, its = (replace(one, runs=[pair[side] for pair in whole]) for side, one in enumerate((variant, base)))
+    return mine.final(), its.final()
 
 
 def apart_line(variant: Variant, base: Variant) -> str:

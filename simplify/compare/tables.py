@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from simplify.compare.baseline import is_meant
-from simplify.compare.comparison import Comparison, Ratio, Row
+from simplify.compare.comparison import Comparison, Row
+from simplify.compare.ratios import Ratio
 from simplify.compare.tuned_table import HEADS, cell_of, setting_name
 from simplify.compare.verdict import UNDECIDED
 
