@@ -73,6 +73,7 @@ def test_cancelled_it_is_held_and_comes_back_whole(asked: Asked) -> None:
     assert asked.cli("advance", asked.name).code == 0 and not asked.waiting()
     assert asked.cli("retry").code == 0 and not asked.waiting()  # what was cancelled is not meant
     assert f"held, since it was cancelled: simplify retry {asked.name} goes on" in asked.cli("status", "tuned.yaml").out
+    assert "held, since it was cancelled" in asked.cli("status").out
     watched = asked.cli("watch", "tuned.yaml")
     assert watched.code == 75 and "the tuned sweep waits, as is said above" in watched.err
     assert "4 runs queued" in asked.cli("retry", asked.name).out and len(asked.waiting()) == 4

@@ -61,8 +61,8 @@ def _hold(chosen: Selected) -> None:
         say(f"{record.name}: begins nothing more, until simplify retry {record.name} or the sweep's command is typed")
 
 
-def _let_go_on(chosen: Selected, words: Sequence[str]) -> bool:
-    """Let tuned sweeps begin what they wait for; without words, what they have never begun. Whether any did."""
+def _let_go_on(chosen: Selected, words: Sequence[str], again: Sequence[str]) -> bool:
+    """Let tuned sweeps go on, named ones with runs in the states `again` too. Whether any has begun a run."""
     root, went_on = chosen.store.root, False
     names = [record.name for record in chosen.studies] if words else study_names(root)
     for name in names:
@@ -70,7 +70,7 @@ def _let_go_on(chosen: Selected, words: Sequence[str]) -> bool:
             with writing(root):
                 release(root, name)
         try:
-            went_on = bool(go_on(root, name, _WAITS_FOR if words else ())[1]) or went_on
+            went_on = bool(go_on(root, name, again if words else ())[1]) or went_on
         except SimplifyError as error:
             if words:
                 raise
@@ -92,7 +92,7 @@ def say_cancelled(found: Cancelled) -> None:
 def retry_command(words: Sequence[str], run_root: Path | None, changes: Sequence[str], command: list[str]) -> None:
     """Train failed and lost runs again from their checkpoints; what is named by itself also if it was stopped."""
     chosen = select(words, run_root)
-    if went_on := _let_go_on(chosen, words):
+    if went_on := _let_go_on(chosen, words, () if changes else _WAITS_FOR):  # with changes they are begun below
         chosen = select(words, run_root)
     by_name = bool(words) and not chosen.sweeps
     again = [run for run in chosen.runs if run.state in (_AGAIN_BY_NAME if by_name else _AGAIN)]

@@ -10,7 +10,7 @@ from typing import Any
 
 from simplify.cli.eta import Eta
 from simplify.cli.select import Selected, select
-from simplify.cli.study import say_studies, study_data
+from simplify.cli.study import say_studies, say_waiting, study_data
 from simplify.cli.table import counted, in_order_of_settings, print_runs
 from simplify.display import answer, is_heard, say, short_time, tell, tell_aside
 from simplify.errors import RunFolderError
@@ -35,13 +35,15 @@ def status_command(words: Sequence[str], run_root: Path | None, as_json: bool) -
     if not states:
         none = "no runs here" if words else "no runs yet (--run-root DIR looks elsewhere)"
         tell(f"{chosen.title}: {none}")
-        return
-    runs = chosen.runs if chosen.sweeps else in_order_of_settings(chosen.runs)
-    print_runs(runs, f"{chosen.title}: {counted(states)}", chosen.unstarted)
-    if needs := Eta(chosen.store).of(chosen.runs):
-        say(f"{chosen.title}: {needs}")
-    say_what_is_wrong(chosen)
+    else:
+        runs = chosen.runs if chosen.sweeps else in_order_of_settings(chosen.runs)
+        print_runs(runs, f"{chosen.title}: {counted(states)}", chosen.unstarted)
+        if needs := Eta(chosen.store).of(chosen.runs):
+            say(f"{chosen.title}: {needs}")
+        say_what_is_wrong(chosen)
     say_studies(chosen.store.root, chosen.studies)
+    if not words:
+        say_waiting(chosen.store.root)
 
 
 def say_what_is_wrong(chosen: Selected) -> None:

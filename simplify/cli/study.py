@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +13,7 @@ from simplify.config import show
 from simplify.display import say
 from simplify.errors import SimplifyError
 from simplify.runs.folder import root_path
-from simplify.runs.studies import why_stuck
+from simplify.runs.studies import study_names, why_stuck
 from simplify.sweep.advance import Standing, standing
 from simplify.sweep.decisions import choice_data
 from simplify.sweep.record import Record
@@ -34,6 +35,17 @@ def say_studies(root: Path, sweeps: Sequence[Record]) -> None:
             continue
         for line in (headline(at), *block_lines(at), *waiting_lines(root, at, typed(record))):
             say(line)
+
+
+def say_waiting(root: Path) -> None:
+    """A line or two for each tuned sweep of a run root that is not done: how far it is, and what it waits for."""
+    for name in study_names(root):
+        with contextlib.suppress(SimplifyError):  # said where it is asked about
+            at = standing(root, name)
+            for line in (
+                [] if at.decision.phase == "done" else [headline(at), *waiting_lines(root, at, shlex.quote(name))]
+            ):
+                say(line)
 
 
 def is_done(root: Path, name: str) -> bool:
