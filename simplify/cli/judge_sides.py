@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from simplify.compose import axes
 from simplify.config import RunConfig
 from simplify.errors import ConfigError
 from simplify.runs.folder import RunFolder
-from simplify.runs.identity import identity
+from simplify.runs.identity import identity, of_any_seed
 from simplify.sweep.plan import PlannedRun, make_plan
 
 _SEEDS = ("seed", "model.seed", "data.seed")
@@ -103,7 +102,7 @@ def _identity(run: PlannedRun) -> dict[str, Any]:
 
 
 def _key(told: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
+    return hashlib.sha256(of_any_seed(told).encode()).hexdigest()[:16]
 
 
 def _refuse_unlike(mine: dict[str, Any], base: dict[str, Any], one: RunConfig, other: RunConfig) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import math
 import shlex
 from collections.abc import Mapping, Sequence
@@ -22,7 +21,7 @@ from simplify.compose import axes
 from simplify.dispatch.asked import Asked
 from simplify.display import answer, answer_alone, console, say, tell
 from simplify.errors import ConfigError, RunFolderError
-from simplify.runs.identity import identity
+from simplify.runs.identity import identity, of_any_seed
 from simplify.runs.store import RunStore, RunView
 from simplify.sweep.plan import Plan, make_plan
 
@@ -103,22 +102,20 @@ def _train(plan: Plan, asking: Asking) -> None:
 
 def _runs(plan: Plan, seeds: Sequence[Any]) -> list[RunView]:
     """The finished runs of the plan's configurations, over all seeds or those that were typed, in the plan's order."""
-    keys = dict.fromkeys(_key(identity(run.config, run.corpus or "")) for run in plan.runs)
+    keys = dict.fromkeys(of_any_seed(identity(run.config, run.corpus or "")) for run in plan.runs)
     done = [run for run in RunStore(plan.root).runs() if run.state == "done" and run.about.get("identity")]
-    mine = [(_key(run.about["identity"]), run) for run in done if not seeds or run.config.get("seed") in seeds]
+    mine = [(of_any_seed(run.about["identity"]), run) for run in done if not seeds or run.config.get("seed") in seeds]
     return [run for wanted in keys for key, run in mine if key == wanted]
-
-
-def _key(told: Mapping[str, Any]) -> str:
-    return json.dumps({key: value for key, value in told.items() if key != "seeds"}, sort_keys=True)
 
 
 def _lacking(plan: Plan, variants: Sequence[Variant], words: Sequence[str]) -> str:
     """What to do about configurations of which there are too few seeds to tell."""
     few = [variant.name for variant in variants if len(variant.final()) < 3]
-    there = {_key(variant.identity) for variant in variants}
+    there = {of_any_seed(variant.identity) for variant in variants}
     none = [
-        run.name.rpartition("-")[0] for run in plan.runs if _key(identity(run.config, run.corpus or "")) not in there
+        run.name.rpartition("-")[0]
+        for run in plan.runs
+        if of_any_seed(identity(run.config, run.corpus or "")) not in there
     ]
     if not few and not none:
         return ""

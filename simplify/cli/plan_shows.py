@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from simplify.cli.baseline import Held
 from simplify.display import near
-from simplify.runs.identity import identity
+from simplify.runs.identity import identity, of_any_seed
 from simplify.runs.store import RunStore
 from simplify.sweep.file import shown
 from simplify.sweep.plan import Plan
@@ -89,6 +88,5 @@ def _seeds(identities: Sequence[Mapping[str, Any]]) -> int:
     """How many seeds the variant with the fewest has."""
     found: dict[str, set[str]] = {}
     for told in identities:
-        key = json.dumps({name: value for name, value in told.items() if name != "seeds"}, sort_keys=True)
-        found.setdefault(key, set()).add(str(told["seeds"]))
+        found.setdefault(of_any_seed(told), set()).add(str(told["seeds"]))
     return min(map(len, found.values()))

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from typing import Any, get_args
 
 from simplify.config import BlockConfig, DepthGain, ModelConfig, RunConfig, differing, gain_at
@@ -47,6 +48,11 @@ def identity(config: RunConfig, corpus_fingerprint: str) -> dict[str, Any]:
         },
         "seeds": {"init": config.init_seed, "data": config.data_seed},
     }
+
+
+def of_any_seed(told: Mapping[str, Any]) -> str:
+    """What an identity, as a run keeps it too, says beside its seeds: one text for all runs of a configuration."""
+    return json.dumps({key: value for key, value in told.items() if key != "seeds"}, sort_keys=True)
 
 
 def _ramp(config: RunConfig) -> dict[str, Any]:
