@@ -65,10 +65,7 @@ def race(
     others: Others,
     before: Set[Place] = frozenset(),
 ) -> Line:
-    """Along the ladders `moving`, beginning with the places `start`; `rules.seeds` has one study's seeds here.
-
-    `before`: places that were tried along other lines.
-    """
+    """Along the ladders `moving`, from `start`; `rules.seeds` has one study's, `before` what other lines tried."""
     seeds = rules.seeds[0]
     line = Line(list(start))
 
@@ -96,13 +93,17 @@ def race(
             return line
         if _even_out(line, ladders, moving, others.final - len(before - {*line.tried}), first):
             continue
-        line.settled = True
-        if best is not None:
-            # not the lowest of those tied with it: what is flat below its best would be judged at a worse value,
-            # which made 15% of verdicts false where blocks are equal at their best (tests/test_decide.py)
-            line.chosen = best
-            line.edges = tuple(at for at in moving if best[at] in (0, len(ladders[at].values) - 1))
+        _settle(line, ladders, moving, best)
         return line
+
+
+def _settle(line: Line, ladders: Sequence[Ladder], moving: Sequence[int], best: Place | None) -> None:
+    line.settled = True
+    if best is not None:
+        # not the lowest of those tied with it: what is flat below its best would be judged at a worse value,
+        # which made 15% of verdicts false where blocks are equal at their best (tests/test_decide.py)
+        line.chosen = best
+        line.edges = tuple(at for at in moving if best[at] in (0, len(ladders[at].values) - 1))
 
 
 def _rungs(line: Line, rules: Rules, loss: Loss) -> tuple[Place | None, bool]:
