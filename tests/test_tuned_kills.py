@@ -79,3 +79,6 @@ def test_killed_in_each_phase(simplify: Simplify, spawn: Callable[..., Popen[str
     root.rename(here / "stormy")
     simplify("sweep", *WORDS, "--watch")
     assert table(here / "runs") == stormy
+    shown = simplify("report", "tuned.yaml")
+    assert "each block: 2 rates from 0.004 to 0.016, 1 seed, 2 runs; chosen on seed 1000; verdict on seed 0" in shown
+    assert json.loads((here / "report" / "report.json").read_text())["tuning"]["phase"] == "done"

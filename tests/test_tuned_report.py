@@ -144,8 +144,9 @@ def test_beside_other_sweeps_tuning_runs_are_left_out(tmp_path: Path, capsys: py
     make_study(tmp_path, BLOCKS, APART, **FEW)
     folder = make_run(tmp_path, ["block=sas_p", "seed=0"], falling(4.0))
     chosen = select([NAME, folder.name[-10:]], tmp_path)
-    whole = select([NAME], tmp_path)
-    assert tuning_of(whole) is not None
+    tuning = tuning_of(select([NAME, "block=sas"], tmp_path))
+    assert tuning is not None and tuning.all_hours() > (0, 0)
+    assert {trial.arm for trial, _ in tuning.compared()} == {"sas"} and len(tuning.choices("pre_ln")) == 1
     shown = without_tuning(chosen)
     assert {run.config["seed"] for run in shown} == {0, 1, 2} and len(shown) == 7
     assert "left out" in capsys.readouterr().err

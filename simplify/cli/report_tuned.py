@@ -18,20 +18,20 @@ _DEAD = ("failed", "lost", "cancelled", "stopped")  # ended without an answer
 
 
 def tuning_of(chosen: Selected) -> Tuning | None:
-    """The study of the sweep that was chosen, with those of its runs that were; None where it is none, or not alone."""
+    """The study of the sweep that was chosen, with all of its runs; None where it is none, or not alone."""
     if len(chosen.sweeps) != 1 or not is_study(chosen.store.root, chosen.sweeps[0].name):
         return None
     from simplify.compare.tuning import Tuning
     from simplify.sweep.advance import standing
 
-    at = standing(chosen.store.root, chosen.sweeps[0].name)  # from all of its runs, also where a setting narrows them
-    shown = {run.run_id: run for run in chosen.runs}
-    runs = {trial: shown[run.run_id] for trial, run in at.trials.items() if run.run_id in shown}
+    at = standing(chosen.store.root, chosen.sweeps[0].name)
+    runs = {trial: at.views[run.run_id] for trial, run in at.trials.items() if run.run_id in at.views}
     dead: dict[str, dict[str, None]] = {}
     for trial in at.decision.missing:
         if (state := at.state(trial)) in _DEAD:
             dead.setdefault(state, {})[at.trials[trial].folder] = None
-    return Tuning(at.record.study, at.decision, at.results, runs, [_named(*pair) for pair in dead.items()])
+    shown = None if chosen.whole else frozenset(run.run_id for run in chosen.runs)
+    return Tuning(at.record.study, at.decision, at.results, runs, [_named(*pair) for pair in dead.items()], shown)
 
 
 def _named(state: str, names: Iterable[str]) -> str:

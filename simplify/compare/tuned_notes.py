@@ -31,8 +31,8 @@ def budget_line(tuning: Tuning, rows: Sequence[TunedRow]) -> str:
     parts = [
         f"each block: {_values_told([*blocks.values()], tuning)}, {_count(len(first), 'seed')}{several}, "
         f"{_span(runs)} run{'s'[: max(runs) != 1]}{f' (not tuned: {_and(others)})' if others else ''}",
-        f"chosen on seeds {_seeds(rules.seeds)}",
-        f"verdict on seeds {_seeds(rules.finals)}",
+        f"chosen on {_seeds(rules.seeds)}",
+        f"verdict on {_seeds(rules.finals)}",
         f"{hours[0]} device hours of tuning, {hours[1]} of final runs",
     ]
     return "; ".join(parts)
@@ -153,8 +153,8 @@ def _span(numbers: Sequence[int]) -> str:
 
 
 def _seeds(groups: Sequence[Sequence[int]]) -> str:
-    """`1000-1002`, study by study."""
-    return ", ".join(_range(seeds) for seeds in groups)
+    """`seeds 1000-1002`, study by study."""
+    return f"seed{'s'[: sum(map(len, groups)) != 1]} {', '.join(map(_range, groups))}"
 
 
 def _range(seeds: Sequence[int]) -> str:

@@ -23,6 +23,7 @@ class Tuning:
     results: Results = field(repr=False)
     runs: Mapping[Trial, RunView] = field(repr=False)  # those that have a folder or wait for one
     waits: Sequence[str] = ()  # what stands in its way, in words
+    shown: frozenset[str] | None = None  # ids of the runs that are asked for; None: all. Prices are of all
 
     @property
     def is_done(self) -> bool:
@@ -66,8 +67,11 @@ class Tuning:
         """The final runs, each at its choice, or those at the untuned values."""
         for trial, run in self.runs.items():
             is_untuned = not self.arm(trial.arm).ladders
-            if trial.part == ("shared" if is_shared and not is_untuned else "final"):
+            if self._is_shown(run) and trial.part == ("shared" if is_shared and not is_untuned else "final"):
                 yield trial, run
+
+    def _is_shown(self, run: RunView) -> bool:
+        return self.shown is None or run.run_id in self.shown
 
     def tuning_runs(self, kind: Kind | None = None) -> list[tuple[Trial, RunView]]:
         """The runs spent on choosing, of one row or of all."""
@@ -84,7 +88,7 @@ class Tuning:
         have, spare = set(of.values()), dict[Kind, RunView]()
         for trial, run in self.tuning_runs():
             kind = Kind(trial.arm, trial.cell)
-            if kind not in have and isinstance(run.about.get("identity"), dict):
+            if kind not in have and self._is_shown(run) and isinstance(run.about.get("identity"), dict):
                 spare.setdefault(kind, run)
         units = {run.run_id: (("study", trial.study),) for trial, run in pairs} if self.studies > 1 else {}
         bases = frozenset(kind for kind in self.kinds if self.arm(kind.arm).is_baseline)
