@@ -16,9 +16,10 @@ from simplify.cli.select import select
 from simplify.compare.comparison import Comparison, comparison
 from simplify.compare.latex import latex_table
 from simplify.compare.notes import notes_of
-from simplify.compare.tables import rows_of
+from simplify.compare.tables import columns_of, rows_of
 from simplify.compare.tuned import tuned_comparison
 from simplify.compare.tuned_figures import tuning_panels
+from simplify.compare.tuned_table import HEADS
 from simplify.compare.tuned_tables import row_numbers, tuning_numbers, tuning_tables
 from simplify.tune.study import DIVERGED, Trial
 
@@ -75,6 +76,7 @@ def test_without_final_runs_at_the_untuned_value_the_tuning_seeds_say(tmp_path: 
     assert row is not None and row.untuned is not None and row.untuned.where == "tuning seeds"
     assert "tuning seed" in cells(found)["sas"]["at the untuned lr"]
     assert any("tune.shared makes final runs of it" in note for note in notes_of(found))
+    assert {column.key for column in columns_of(found)} >= HEADS.keys()
     panels = tuning_panels(found)
     assert set(panels) == {"tuning", "tuning_gap", "tuning_trials"} and panels["tuning"][0].log_x
     marks = [(curve.name, curve.mark) for curve in panels["tuning"][0].curves]

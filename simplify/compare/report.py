@@ -25,6 +25,7 @@ from simplify.compare.sections import OVERVIEW, drawn_of, sections_of
 from simplify.compare.shared import said_first
 from simplify.compare.speed_chart import InReport, draw_speed
 from simplify.compare.tables import rows_of
+from simplify.compare.tuned_table import HEADS
 from simplify.compare.tuned_tables import row_numbers, tuning_numbers
 from simplify.compare.variants import unused_labels
 from simplify.display import tell_lacking
@@ -58,6 +59,8 @@ def write_report(found: Comparison, options: ReportOptions, out: Path) -> Writte
     printed = rows_of(found, options.paper, keys=options.columns)
     heads = said_first(found, options.asked)
     tex, problems = latex_table(found, heads, options.columns, options.look.width, options.paper)
+    lacking = [key for key in options.columns if key in HEADS] if found.tuning is None else []
+    problems += [f"column {key}: is of a tuned sweep alone" for key in lacking]
     problems += problems_of(options.look, {variant.label for variant in found.variants})
     problems += unused_labels(found.variants, {k: v for k, v in options.labels.items() if k not in drawn.words})
     earlier = set((read_json(out / _MANIFEST, Manifest) or {}).get("files", []))
