@@ -17,6 +17,7 @@ PINNED: dict[str, str] = {
     "derf": "e962954ae6",
     "dyt": "9c75f78875",
     "gated_attention": "5aead471d3",
+    "gpt2_init": "aa313e967a",
     "inv_sqrt_depth": "5c516f1975",
     "layerscale": "72d24b2c40",
     "lns": "e5350e26bd",

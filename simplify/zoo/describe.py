@@ -60,6 +60,7 @@ def equations(block: BlockConfig, model: ModelConfig) -> dict[str, str]:
     lines["MLP(v)"] = _mlp(model)
     if block.norm_places:
         lines["N(x)"] = _NORMS[block.norm_of(model)].format(eps=model.norm_eps)
+    lines |= _initial(block, model)
     trained = [name for name in get_args(GainName) if block.trains(name)]
     lines["trained gains"] = ", ".join(trained) or "none"
     return lines
@@ -85,6 +86,13 @@ def _stream(block: BlockConfig, model: ModelConfig) -> dict[str, str]:
     skip = f"{_factor(block, model, 'attn_skip')}x + " if block.has("attn_skip") else ""
     second = f"{_factor(block, model, 'mlp_skip')}x1 + " if block.has("mlp_skip") else ""
     return {"u": u, "x1": after(skip + attention), "v": u.replace("x", "x1"), "y": after(second + mlp)}
+
+
+def _initial(block: BlockConfig, model: ModelConfig) -> dict[str, str]:
+    """By what factors matrices start smaller or larger than the others, where they do."""
+    scales = {"W_V, W_P, W_in, W_out": block.init_scale, "W_P, W_out": block.output_init_scale}
+    told = [f"{_setting(scale, model)} {names}" for names, scale in scales.items() if scale != 1.0]
+    return {"at first": ", ".join(told)} if told else {}
 
 
 def _factor(block: BlockConfig, model: ModelConfig, name: GainName) -> str:
