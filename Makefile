@@ -17,7 +17,7 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,hub,notebook,report,glue]'
 	@touch $@
 
-demo: $(STAMP) ## train three blocks on Python source and compare them, a few minutes on two CPU cores
+demo: $(STAMP) ## tune the rate of two blocks on Python source and compare them, a few minutes on two CPU cores
 	$(BIN)/simplify sweep sweeps/quickstart.yaml --watch
 	$(BIN)/simplify report sweeps/quickstart.yaml
 
