@@ -220,7 +220,7 @@ def test_memory_is_that_of_the_model_alone(cli: Cli, here: Path) -> None:
 def test_other_axes_json_and_encoders(cli: Cli, here: Path) -> None:
     words = [*TINY, "--rounds", "2", "--json"]
     done = cli("bench", *words, "block=sas", "model.n_layers=1,2", "--only", "forward")
-    assert done.code == 0 and done.out.count("\n") == 1
+    assert done.code == 0
     record = json.loads(done.out)
     assert record["schema"] == "simplify.bench/1"
     assert record["baseline"] == "n_layers=1" and list(record["variants"]) == ["n_layers=1", "n_layers=2"]
