@@ -178,6 +178,7 @@ def test_only_the_last_run_of_a_block_asks_what_is_next(here: Path, record: Stud
     waiting = Queue(world.root).waiting()
     assert len(waiting) == 6
     asked: list[str] = []
+    run_id = ""
     for run_id, path in waiting.items():
         job = read_job(path)
         assert job is not None
@@ -223,6 +224,7 @@ def test_what_failed_is_waited_for_and_said(here: Path, record: StudyRecord) -> 
     folder.path.mkdir()
     folder.end("error", {"cause": "killed", "message": "by SIGKILL", "traceback": []})
     path.unlink()
+    at = world.go_on()
     while world.train():
         at = world.go_on()
     assert {state: [at.trials[t].run_id for t in trials] for state, trials in waits_for(at).items()} == {

@@ -69,7 +69,8 @@ def test_fused_attention_on_a_cpu_is_wide_under_autocast() -> None:
     for autocast in (True, False):
         context = Context(True, 5, torch.device("cpu"))
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=autocast):
-            out = context.attend(0, *(part if autocast else part.float() for part in parts))
+            q, k, v = (part if autocast else part.float() for part in parts)
+            out = context.attend(0, q, k, v)
         assert out.dtype == torch.float32
         made += [out, *torch.autograd.grad(out.square().sum(), parts)]
     assert all(torch.equal(one, other) for one, other in zip(made[:4], made[4:], strict=True))
