@@ -29,6 +29,13 @@ def test_an_effect_may_be_out_of_reach_or_certain() -> None:
     assert seeds_needed(0.001, 1.0) is None and seeds_needed(0.1, 0.0) == 2
 
 
+def test_power_is_a_number_everywhere() -> None:
+    """Where scipy's noncentral t is NaN, too."""
+    rises = [power_of(2, effect / 10, 1.0) for effect in range(1, 200)]
+    assert rises == sorted(rises) and 0.05 < rises[0] < rises[-1] < 1
+    assert power_of(29, 2.0, 1.0) == pytest.approx(1) and seeds_needed(6.13, 1.0) == 3
+
+
 def test_the_interval_of_a_deviation() -> None:
     values = [1.0, 1.2, 0.7, 1.1]
     found = deviation_of(values)
