@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ from simplify.compare.tuned import tuned_comparison
 from simplify.compare.tuned_figures import tuning_panels
 from simplify.compare.tuned_table import HEADS
 from simplify.compare.tuned_tables import row_numbers, tuning_numbers, tuning_tables
+from simplify.runs.store import RunStore
+from simplify.sweep.record import read_record, record_path, write_record
 from simplify.tune.study import DIVERGED, Trial
 
 Cli = Callable[..., Any]
@@ -41,6 +44,26 @@ def cells(found: Comparison) -> dict[str, dict[str, str]]:
     """The table by variant and head."""
     head, *rows = rows_of(found)
     return {row[0]: dict(zip(head, row, strict=True)) for row in rows}
+
+
+def test_what_an_earlier_choice_asked_for_is_not_compared(here: Path) -> None:
+    """Tuning runs that were trained anew may lead to another choice; final runs of the first one are still there."""
+    root = here / "runs"
+    make_study(root, BLOCKS, APART, **FEW)
+    for run in RunStore(root).runs():
+        if run.name.startswith("sas") and run.config["optimiser"]["lr"] == 1e-3 and run.config["seed"] >= 1000:
+            done = run.folder.path / "done.json"
+            done.write_text(json.dumps({**json.loads(done.read_text()), "val/loss": 2.0}))
+    before = read_record(record_path(root, NAME))
+    make_study(root, BLOCKS, APART, **FEW)
+    after = read_record(record_path(root, NAME))
+    assert before is not None and after is not None
+    write_record(root, replace(after, runs=(*after.runs, *(run for run in before.runs if run not in after.runs))))
+    tuning = tuning_of(select([NAME], root))
+    assert tuning is not None
+    found = tuned_comparison(tuning, lambda runs, kinds: comparison(runs, kinds=kinds))
+    rates = [[run.config["optimiser"]["lr"] for run in variant.runs] for variant in found.variants]
+    assert rates == [[1e-3] * 3, [1e-3] * 3]
 
 
 def test_each_block_is_reported_at_its_best_and_untuned(cli: Cli, here: Path) -> None:

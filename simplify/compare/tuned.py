@@ -175,8 +175,10 @@ def _finals(kind: Kind, tuning: Tuning) -> dict[int, float]:
     """The losses of a row's final runs by seed, without those that diverged."""
     return {
         trial.seed: loss
-        for trial, loss in tuning.results.items()
-        if trial.part == "final" and (trial.arm, trial.cell) == kind and loss != DIVERGED
+        for trial in tuning.decision.wanted
+        if trial.part == "final"
+        and (trial.arm, trial.cell) == kind
+        and (loss := tuning.results.get(trial, DIVERGED)) != DIVERGED
     }
 
 

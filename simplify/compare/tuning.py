@@ -65,9 +65,11 @@ class Tuning:
 
     def compared(self, is_shared: bool = False) -> Iterator[tuple[Trial, RunView]]:
         """The final runs, each at its choice, or those at the untuned values."""
+        wanted = set(self.decision.wanted)  # not what an earlier choice had asked for
         for trial, run in self.runs.items():
             is_untuned = not self.arm(trial.arm).ladders
-            if self._is_shown(run) and trial.part == ("shared" if is_shared and not is_untuned else "final"):
+            is_asked = trial in wanted and self._is_shown(run)
+            if is_asked and trial.part == ("shared" if is_shared and not is_untuned else "final"):
                 yield trial, run
 
     def _is_shown(self, run: RunView) -> bool:
