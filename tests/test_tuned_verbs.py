@@ -102,6 +102,17 @@ def test_a_loss_that_is_no_number_is_an_answer(asked: Asked) -> None:
     assert "1 run queued again" in asked.cli("retry", first.run_id).out  # by its name it is meant
 
 
+def test_a_sweep_that_is_asked_without_tune_is_a_tuned_one_no_longer(asked: Asked, here: Path) -> None:
+    asked.cli("cancel", "tuned.yaml")
+    (here / "tuned.yaml").write_text("grid: {block: [pre_ln, sas], seed: [0]}\n")
+    assert "2 runs queued" in asked.cli("sweep", *asked.words).out and not study_names(asked.root)
+    for number, run in enumerate(asked.waiting()):
+        asked.end(run, 4.0 + number)
+    assert "tuned" not in json.loads(asked.cli("status", "--json", asked.name).out)
+    (here / "tuned.yaml").write_text(TUNED)
+    assert "4 runs queued" in asked.cli("sweep", *asked.words).out and not is_held(asked.root, asked.name)
+
+
 @pytest.mark.parametrize("how", ["read only", "full"])
 def test_a_disk_that_takes_nothing_loses_nothing(asked: Asked, how: str) -> None:
     for number, run in enumerate(asked.waiting()):

@@ -23,6 +23,7 @@ from simplify.runs.files import writing
 from simplify.runs.folder import RunFolder, now, run_root
 from simplify.runs.queue import Queue
 from simplify.runs.store import RunStore
+from simplify.runs.studies import retire
 from simplify.sweep.estimate import Estimate
 from simplify.sweep.file import header
 from simplify.sweep.plan import Plan, make_plan
@@ -201,6 +202,7 @@ def _dispatch(
     if not plan.known:
         return
     runs = [Recorded(folder.run_id, folder.path.name, dict(run.point)) for run, folder in plan.known]
+    retire(plan.root, question.name)
     copied = write_down(question, plan, options, [*runs, *kept])
     corpora = {folder.run_id: run.corpus for run, folder in plan.known if run.corpus}
     added, started = dispatch_all(plan.root, todo, Asked(sys.argv, question.name, options.fail_fast, copied, corpora))

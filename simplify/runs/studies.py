@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import time
 from collections.abc import Container, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -107,6 +108,18 @@ def hold(root: Path, name: str) -> None:
 def release(root: Path, name: str) -> None:
     """Let a study go on."""
     take_away(_held(root, name))
+
+
+def retire(root: Path, name: str) -> None:
+    """Set a study aside, if there is one: its sweep is asked for without tuning now. Its runs stay."""
+    if not is_study(root, name):
+        return
+    with alone(root, name):
+        for path in (study_path(root, name), decisions_path(root, name)):
+            with contextlib.suppress(FileNotFoundError):
+                path.rename(path.with_name(f"{path.name}.{time.time_ns()}.old"))
+        release(root, name)
+        note_stuck(root, name, "")
 
 
 def is_held(root: Path, name: str) -> bool:
