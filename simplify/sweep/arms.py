@@ -38,7 +38,7 @@ def groups_of(plan: Plan, tune: Tune, is_baseline: Sequence[bool]) -> list[Group
     _check_keys(plan, tune, apart)
     members: dict[str, list[int]] = {}
     for number, run in enumerate(plan.runs):
-        _check_seeds(run.config)
+        check_seeds(run.config)
         rest = {key: value for key, value in run.point.items() if key != "seed"}
         members.setdefault(json.dumps(rest, sort_keys=True, default=str), []).append(number)
     found: list[Group] = []
@@ -86,7 +86,7 @@ def _check_keys(plan: Plan, tune: Tune, apart: Sequence[str]) -> None:
             raise ConfigError(f"tune.over.{key}: is an axis too; valid: one of them, an axis or tuned")
     known = dict.fromkeys([*apart, *(key for run in plan.runs for key in run.point), "block"])
     for item in tune.each or ():
-        pairs = [word.partition("=") for word in item.split()]
+        pairs = [word.partition("=") for word in item.split()] or [("", "", "")]
         for key, _, _ in pairs:
             if key not in known or key == "seed" or key in tune.over:
                 valid = [name for name in known if name != "seed" and name not in tune.over]
@@ -96,7 +96,7 @@ def _check_keys(plan: Plan, tune: Tune, apart: Sequence[str]) -> None:
             raise ConfigError(f"tune.each={show(item)}: no run has that; valid here: {', '.join(there)}")
 
 
-def _check_seeds(config: RunConfig) -> None:
+def check_seeds(config: RunConfig) -> None:
     """Raise ConfigError where a fixed seed would be the same in tuning and final runs."""
     for key, value in (("model.seed", config.model.seed), ("data.seed", config.data.seed)):
         if value is not None:

@@ -13,7 +13,7 @@ from simplify.compose import draft_of, drafted_run
 from simplify.config import RunConfig, show
 from simplify.errors import ConfigError
 from simplify.runs.identity import identity
-from simplify.sweep.arms import Group, groups_of, mapping_of
+from simplify.sweep.arms import Group, check_seeds, groups_of, mapping_of
 from simplify.sweep.ladders import check_key, ladder_of, typed, untuned
 from simplify.sweep.plan import Here, Plan
 from simplify.sweep.points import varying
@@ -73,9 +73,14 @@ def _cell(group: Group, tune: Tune, overlay: Path | None, here: Here) -> Cell:
     point = {**group.point, **tune.at}
     try:
         settings, files = draft_of(point, overlay)
+        config = drafted_run(settings, files, {})
+        check_seeds(config)
     except ConfigError as error:
         raise ConfigError(*(f"tune.at: {line}" for line in error.lines)) from None
-    config = drafted_run(settings, files, {})
+    if config.run_root != group.run.config.run_root:
+        raise ConfigError(
+            f"tune.at={{run_root: {config.run_root}}}: all runs of a sweep lie in one run root; valid: none"
+        )
     _check_algebra(group, config)
     return Cell(final, Draft(point, settings, files, here.fingerprint(config, point)))
 

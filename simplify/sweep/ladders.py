@@ -15,7 +15,13 @@ from simplify.tune.study import Ladder
 _FACTOR = 2.0  # of `start`
 _SEEDS = ("seed", "model.seed", "data.seed")
 # With other values of these, losses are of another budget or of another question.
-_NOT_COMPARABLE = (*(f"train.{name}" for name in BUDGETS), "train.val_sequences", "train.mlm_probability")
+_NOT_COMPARABLE = (
+    *(f"train.{name}" for name in BUDGETS),
+    "train.val_sequences",
+    "train.mlm_probability",
+    "model.seq_len",
+)
+_MOST, _OCTAVES = 200, 1000  # values in a range, and its width: beyond these are slips of the pen
 
 Fits = Callable[[float], "ConfigError | None"]  # what is wrong with a run that has this value
 
@@ -38,6 +44,11 @@ _VALID = "valid: a setting that is a number, such as optimiser.lr, optimiser.wei
 
 def untuned(config: RunConfig, key: str, where: str) -> float | None:
     """The value of a setting in a run; None: it is null. Raises ConfigError where it is there no number, in `where`."""
+    if key == "train.batch_tokens" and config.train.steps is not None:
+        raise ConfigError(
+            f"tune.over.{key}: with train.steps={config.train.steps} a larger batch is a larger budget; valid: with "
+            "train.tokens or train.hours in its place"
+        )
     found: Any = config
     for part in key.split("."):
         if not hasattr(found, part) or callable(getattr(found, part)):
@@ -71,7 +82,14 @@ def ladder_of(key: str, window: Window, edge: int, at: float | None, fits: Fits)
 
 def _inside(key: str, window: Window, at: float | None) -> tuple[float, ...]:
     if isinstance(window, Range):
-        count = math.floor(math.log(window.to / window.first) / math.log(window.factor) + 1e-9) + 1
+        octaves = math.log2(window.to) - math.log2(window.first)
+        steps = octaves / math.log2(window.factor)
+        if steps >= _MOST or octaves > _OCTAVES:
+            raise ConfigError(
+                f"tune.over.{key}: has too many values, or too far apart; valid: at most {_MOST} values, the last at "
+                f"most 2**{_OCTAVES} times the first"
+            )
+        count = math.floor(steps + 1e-9) + 1
         return tuple(_exact(window.first * window.factor**number) for number in range(count))
     if isinstance(window, tuple):
         return tuple(map(_exact, window))
@@ -98,8 +116,10 @@ def _beyond(end: float, factor: float | None, edge: int, fits: Fits) -> list[flo
     """The values beyond an end of the window, the nearest first."""
     found: list[float] = []
     for number in range(1, edge + 1):
-        value = _exact(end * factor**number) if factor else end
-        if factor is None or not 0 < value < math.inf or fits(value) is not None:
+        if factor is None or number * abs(math.log2(factor)) > _OCTAVES:
+            break
+        value = _exact(end * factor**number)
+        if not 0 < value < math.inf or fits(value) is not None:
             break
         found.append(value)
     return found

@@ -9,7 +9,7 @@ tune:
 from __future__ import annotations
 
 import itertools
-import math
+import sys
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
@@ -124,7 +124,7 @@ def _window(key: str, value: Any) -> Any:
         return value  # said of each of them, as of any number that YAML has read so
     if not isinstance(value, (list, tuple)) or not all(map(_is_number, value)):
         raise ValueError(f"{said}: is no window; {_WINDOW}")
-    if len(value) < 2 or len(set(map(float, value))) < len(value):
+    if len(value) < 2 or len({f"{one:.12g}" for one in map(float, value)}) < len(value):
         raise ValueError(f"{said}: needs at least two values, and each once; {_WINDOW}")
     return sorted(map(float, value))
 
@@ -142,4 +142,4 @@ def _range(said: str, value: Mapping[Any, Any]) -> Range:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
