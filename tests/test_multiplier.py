@@ -60,6 +60,17 @@ def test_what_no_compute_reaches_is_said() -> None:
     assert outside is not None and outside.text.startswith("8.0") and outside.text.endswith("extrapolated")
 
 
+def test_a_ladder_on_which_losses_hardly_fall_still_has_numbers() -> None:
+    """A law that is nearly flat has its losses nowhere, or at no compute at all."""
+    for world in range(4):
+        dice = random.Random(world)
+        mine, base = ([Rung(flops, {0: 4 + dice.gauss(0, 1e-3)}) for flops in SIZES] for _ in range(2))
+        value = worth(mine, base, draws=20)
+        assert value is not None and value.low <= value.high and len(value.text) < 50
+    one = [Rung(flops, {0: 3.9} if flops == SIZES[0] else {}) for flops in SIZES]
+    assert worth(one, [Rung(flops, {0: loss(flops)}) for flops in SIZES], draws=20) is not None
+
+
 def test_decision_accuracy_counts_pairs() -> None:
     small, large = {"a": 3.0, "b": 3.1, "c": 3.2}, {"a": 2.0, "b": 2.2, "c": 2.1, "d": 1.0}
     assert decision_accuracy(small, large) == (2, 3)

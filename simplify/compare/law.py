@@ -12,6 +12,7 @@ import numpy as np
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 LEAST_SIZES = 3
+_FURTHEST = 600.0  # the logarithm of x over its centre: what a flat law is asked for must stay a number
 _LEAST_OFFSET = 4  # sizes from which a limit that no size gets below is fitted too
 
 
@@ -38,7 +39,7 @@ class Law:
         if above <= 0 or not self.numbers[1]:
             return math.inf
         power = -math.log(above) / float(self.numbers[1])
-        return self.centre * math.exp(power) if power < 700 else math.inf
+        return self.centre * math.exp(max(power, -_FURTHEST)) if power < _FURTHEST else math.inf
 
 
 def law(x: Array, scale: float, exponent: float, limit: float = 0.0) -> Array:

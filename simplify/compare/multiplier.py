@@ -47,8 +47,13 @@ class Worth:
         """As tables print it."""
         if math.isinf(self.ratio):
             return "more than any compute"
-        most = "no limit" if math.isinf(self.high) else f"{self.high:.2f}"
-        return f"{self.ratio:.2f}x ({self.low:.2f} to {most})" + (" extrapolated" if self.beyond else "")
+        most = "no limit" if math.isinf(self.high) else _times(self.high)
+        return f"{_times(self.ratio)}x ({_times(self.low)} to {most})" + (" extrapolated" if self.beyond else "")
+
+
+def _times(ratio: float) -> str:
+    """1.47, 0.0032, 1.2e+04: a law that is nearly flat comes to any number."""
+    return f"{ratio:.2f}" if 0.1 <= ratio < 1000 else f"{ratio:.2g}"
 
 
 def worth(mine: Sequence[Rung], base: Sequence[Rung], draws: int = DRAWS) -> Worth | None:
@@ -80,7 +85,8 @@ def _drawn(mine: Sequence[Rung], base: Sequence[Rung], dice: np.random.Generator
     ours, theirs = [mine[place] for place in places], [base[place] for place in places]
     drawn = [_seeds(one, other, dice) for one, other in zip(ours, theirs, strict=True)]
     law = _law(theirs, [pair[1] for pair in drawn])
-    return None if law is None else _ratio(law, ours, [pair[0] for pair in drawn])
+    own = [pair[0] for pair in drawn]
+    return None if law is None or not any(own) else _ratio(law, ours, own)
 
 
 def _seeds(mine: Rung, base: Rung, dice: np.random.Generator) -> tuple[list[Hashable], list[Hashable]]:
