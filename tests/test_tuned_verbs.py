@@ -113,6 +113,19 @@ def test_a_sweep_that_is_asked_without_tune_is_a_tuned_one_no_longer(asked: Aske
     assert "4 runs queued" in asked.cli("sweep", *asked.words).out and not is_held(asked.root, asked.name)
 
 
+def test_a_study_that_does_not_fit_itself_is_said_and_lines_that_do_not_are_left_out(asked: Asked) -> None:
+    decisions, path = decisions_path(asked.root, asked.name), study_path(asked.root, asked.name)
+    line = json.loads(decisions.read_text().splitlines()[0])
+    line["added"][0]["run_id"] = ["x"]
+    decisions.write_text(json.dumps(line) + "\n")
+    assert asked.cli("advance", asked.name).code == 0 and asked.told()["asked"] == 4 and len(asked.waiting()) == 4
+    study = json.loads(path.read_text())
+    path.write_text(json.dumps({**study, "cells": {"sas": study["cells"]["sas"]}}))
+    out = asked.cli("advance", asked.name)
+    assert out.code == 2 and "its file in .sweeps cannot be read" in out.err
+    left_out()
+
+
 @pytest.mark.parametrize("how", ["read only", "full"])
 def test_a_disk_that_takes_nothing_loses_nothing(asked: Asked, how: str) -> None:
     for number, run in enumerate(asked.waiting()):

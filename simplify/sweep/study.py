@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import ConfigDict
+from pydantic import ConfigDict, model_validator
 
 from simplify.errors import RunFolderError
 from simplify.runs.files import read_json, write_json
@@ -25,6 +25,7 @@ from simplify.runs.shapes import Shape
 from simplify.runs.studies import decisions_path, study_path
 from simplify.sweep.ladders import typed
 from simplify.sweep.record import Recorded
+from simplify.sweep.shapes import RecordedRun
 from simplify.sweep.tuned import Tune
 from simplify.tune.study import DIVERGED, Arm, Results, Study, Trial
 
@@ -66,6 +67,17 @@ class StudyRecord(Shape):
     code: str  # the folder of the package to train with
     cache: str
     fail_fast: bool
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> StudyRecord:
+        rules, ladders = self.study.rules, [ladder for arm in self.study.arms for ladder in arm.ladders]
+        if not all((*rules.seeds, *rules.finals)) or len(rules.seeds) != len(rules.finals):
+            raise ValueError("study.rules: lacks seeds")
+        if any(len(self.cells.get(arm.name, ())) != arm.cells for arm in self.study.arms):
+            raise ValueError("cells: are not those of study.arms")
+        if not all(0 <= one.window[0] <= one.window[1] < len(one.values) for one in ladders):
+            raise ValueError("study.arms: a window is not among the values")
+        return self
 
     def arm(self, name: str) -> Arm:
         """The arm of that name."""
@@ -124,7 +136,8 @@ def read_trials(root: Path, name: str) -> dict[Trial, Recorded]:
     for line in read_decisions(root, name):
         with contextlib.suppress(KeyError, TypeError, ValueError):
             for one in line["added"]:
-                found[trial_of(one["trial"])] = Recorded(one["run_id"], one["folder"], one["point"])
+                run = RecordedRun.model_validate(one)
+                found[trial_of(one["trial"])] = Recorded(run.run_id, run.folder, run.point)
     return found
 
 
