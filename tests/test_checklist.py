@@ -43,7 +43,7 @@ def test_the_project_counts_what_failed_and_what_was_lost(tmp_path: Path) -> Non
     (failed / "done.json").unlink()
     (failed / "error.json").write_text(json.dumps({"cause": "exception", "message": "x", "traceback": []}))
     said = answers(tmp_path)
-    assert "2 runs (1 failed), 4" in said and "runs in the table: 4 device hours" in said
+    assert "2 runs (1 failed), 4" in said and "runs in the table: 4 device hours," in said
 
 
 def test_the_command_writes_it_and_takes_it_away(tmp_path: Path, cli: Callable[..., Result]) -> None:

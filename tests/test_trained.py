@@ -61,7 +61,7 @@ def test_from_the_shell_and_in_python(cli: Cli, here: Path, monkeypatch: pytest.
 
     (here / "a text").write_bytes(SOME.replace("\n", "\r\n").encode("utf-8-sig"))
     told = json.loads(cli("eval", run.name, "--text", "a text", "--json").out)
-    assert (told.pop("run"), told.pop("step")) == (run.name, 4)
+    assert (told.pop("schema"), told.pop("run"), told.pop("step")) == ("simplify.eval/1", run.name, 4)
     assert told == {name: getattr(found, name) for name in told} and len(told) == 5
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(SOME.encode())))
     shown = cli("eval", str(run), "--text", "-")

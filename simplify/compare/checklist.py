@@ -17,6 +17,7 @@ from simplify.compare.comparison import Comparison
 from simplify.compare.page import Table
 from simplify.compare.shared import said_of_all
 from simplify.compare.statistics import LEVEL
+from simplify.compare.tuned_notes import tuned_notes
 from simplify.compare.variants import devices_of
 from simplify.config import show
 from simplify.runs.settings import flat
@@ -38,6 +39,7 @@ class Answer:
 def checklist(found: Comparison, project: Sequence[RunView], search: Sequence[str] = ()) -> list[Answer]:
     """All answers. `project`: every run of the run root, of whatever state; `search`: how values were tuned."""
     runs = [run for variant in found.variants for run in variant.done]
+    search = [*search, *tuned_notes(found, ())]
     return [
         Answer("NeurIPS 6, ACL C2", "setting: data, budget, settings", _setting(found, runs)),
         Answer(
@@ -147,7 +149,9 @@ def _compute(found: Comparison, project: Sequence[RunView]) -> tuple[str, ...]:
             spread = most if max(hours) < 1.05 * min(hours) else f"{least} to {most}"
             lines.append(f"{variant.name}: {_runs(len(hours))} of {spread} device hours")
     table = math.fsum(hours_of(run) for variant in found.variants for run in variant.done)
-    lines.append(f"runs in the table: {_hours(table)} device hours")
+    lines.append(
+        f"runs in the table: {_hours(table)} device hours, which here count start-up and lost steps of every attempt"
+    )
     states = [run.state for run in project]
     others = {state: states.count(state) for state in dict.fromkeys(states) if state != "done"}
     told = ", ".join(f"{number} {state}" for state, number in others.items())
