@@ -72,8 +72,10 @@ def test_each_block_is_reported_at_its_best_and_untuned(cli: Cli, here: Path) ->
         DIVERGED if trial.arm == "pre_ln" and settings.get("optimiser.lr") == 4e-3 else APART(settings, trial)
     )
     make_study(here / "runs", BLOCKS, diverging, **FEW, shared=True)
-    shown = cli("report", NAME)
+    shown = cli("report", NAME, "--checklist")
     assert shown.code == 0, shown.err
+    told = (here / "report" / "checklist.md").read_text()
+    assert "- each block: " in told and "chosen on seed" in told and "no setting was tuned" not in told
     numbers = json.loads((here / "report" / "report.json").read_text())
     base, row = numbers["rows"]
     assert (base["variant"], row["variant"], row["baseline"]) == ("pre_ln", "sas", "pre_ln")
