@@ -36,7 +36,8 @@ def test_one_run_from_submission_to_result(simplify: Simplify, here: Path) -> No
     out = simplify("train", *SLURM, "train.steps=10", "wandb.mode=offline")
     assert "1 run submitted to Slurm as job" in out and "simplify logs -f" in out
     again = simplify("train", *SLURM, "train.steps=10", "wandb.mode=offline")
-    assert ("already (" in again or "is running already" in again) and "submitted" not in again  # it may have begun
+    found = ("already (", "is running already", "already done")  # it may have begun, or ended
+    assert any(word in again for word in found) and "submitted" not in again
     assert "done" in simplify("watch")
     (folder,) = folders(here)
     (attempt,) = attempts(folder)
@@ -236,7 +237,8 @@ def test_out_of_memory_of_the_host_is_named(simplify: Simplify) -> None:
 def test_what_slurm_refuses_is_one_line(simplify: Simplify, here: Path) -> None:
     out = simplify("train", *SLURM, "cluster.partition=nope", code=2)
     assert out.splitlines()[-1] == (
-        "simplify: cluster.partition=nope: Slurm refuses it: invalid partition specified: nope; valid: main, high"
+        "simplify: cluster.partition=nope: Slurm refuses it: invalid partition specified: nope; "
+        "valid: main, high, closed"
     )
     assert "cluster.mem=900G: Slurm refuses it: Memory" in simplify("train", *SLURM, "cluster.mem=900G", code=2)
     assert "cluster.constraint=fast: Slurm refuses it" in simplify("train", *SLURM, "cluster.constraint=fast", code=2)
