@@ -15,7 +15,8 @@ Losses = Mapping[Values, Mapping[int, float]]  # in nats, by value and tuning se
 # By the verdict at each one's best, `best`. `rate`: what is tuned, in a word.
 EVERYWHERE = "{best} at every {rate}"  # surely so at each common rate, too
 BOTH = "{best} tuned and untuned"  # also at the untuned rate, not surely so at every rate
-ONLY = "{best} only when tuned"  # not so at the untuned rate
+ONLY = "{best} only when tuned"  # surely not so at the untuned rate
+OPEN = "{best} at its best, not decided untuned"  # nothing is sure at the untuned rate
 AT_BEST = "{best} at its best"  # of the untuned rate nothing is known
 DEPENDS = "depends on the {rate}"  # surely so at one rate, at another the other way round; or not at all at their best
 NONE_LEFT = "no difference once tuned"  # equal within the margin at their best
@@ -138,7 +139,7 @@ def _words(best: Said, untuned: Said | None, others: Sequence[Said]) -> str:
         rates = [*others, *([untuned] if untuned is not None else [])]
         if len(rates) > 1 and all(said == best for said in rates):
             return EVERYWHERE
-        at_one = {None: AT_BEST, best: BOTH}.get(untuned, ONLY)
+        at_one = {None: AT_BEST, best: BOTH, "not decided": OPEN}.get(untuned, ONLY)
         return f"{at_one}; {DEPENDS}" if sure - {best} else at_one
     if len(sure) == 2 or (untuned in ("better", "worse") and sure - {untuned}):
         return DEPENDS
