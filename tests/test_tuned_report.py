@@ -177,3 +177,9 @@ def test_beside_other_sweeps_tuning_runs_are_left_out(tmp_path: Path, capsys: py
     shown = without_tuning(chosen)
     assert {run.config["seed"] for run in shown} == {0, 1, 2} and len(shown) == 7
     assert "left out" in capsys.readouterr().err
+    for words in ([], ["block=sas,pre_ln"], ["optimiser.lr=4e-3"]):  # no seed on which a rate was chosen is judged on
+        chosen = select(words, tmp_path)
+        shown = without_tuning(chosen)
+        assert 0 < len(shown) < len(chosen.runs) and {run.config["seed"] for run in shown} <= {0, 1, 2}
+    spent = next(run for run in select([NAME], tmp_path).runs if run.config["seed"] > 2)
+    assert [run.run_id for run in without_tuning(select([spent.run_id], tmp_path))] == [spent.run_id]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from simplify.cli.select import Selected
 from simplify.display import tell_aside
 from simplify.runs.studies import is_study
+from simplify.sweep.record import records
 
 if TYPE_CHECKING:
     from simplify.compare.tuning import Tuning
@@ -40,12 +41,18 @@ def _named(state: str, names: Iterable[str]) -> str:
 
 
 def without_tuning(chosen: Selected) -> list[RunView]:
-    """The runs that were chosen, but for those that several sweeps spent on their choices alone; which is said."""
+    """The runs that were chosen, but for those that tuned sweeps spent on their choices alone; which is said.
+
+    A selection by settings, or of all runs, would else judge blocks on the seeds on which they chose. A run that is
+    named counts.
+    """
     from simplify.sweep.study import read_trials
 
+    if chosen.named and not chosen.sweeps:
+        return chosen.runs
     tuning: set[str] = set()
     others: set[str] = set()
-    for sweep in chosen.sweeps:
+    for sweep in chosen.sweeps or records(chosen.store.root):
         ids = {run.run_id for run in sweep.runs}
         own = read_trials(chosen.store.root, sweep.name) if is_study(chosen.store.root, sweep.name) else {}
         compared = {run.run_id for trial, run in own.items() if trial.part != "tune"}

@@ -32,6 +32,7 @@ class Selected:
     unstarted: list[str]  # folder names of runs that a chosen sweep knows and nothing else does
     title: str  # the words, and the scale that they come to where it is not the file's own
     whole: bool = False  # whether the words are sweeps alone, with nothing that narrows them
+    named: bool = False  # whether runs are among the words, each by its id, name or folder
 
     @property
     def studies(self) -> list[Record]:
@@ -86,7 +87,7 @@ def select(words: Sequence[str], run_root: Path | None) -> Selected:
         sweeps = [sweep for sweep in sweeps if shown & {run.run_id for run in sweep.runs}] or sweeps
     title = " ".join(words) + _scale_of(sweeps, scale) or f"all runs of {store.root}"
     whole = bool(sweeps) and not (settings or ids or at)
-    return Selected(store, found, sweeps, [] if settings else list(unstarted.values()), title, whole)
+    return Selected(store, found, sweeps, [] if settings else list(unstarted.values()), title, whole, bool(ids or at))
 
 
 def _by_stem(word: str, root: Path, found: Sequence[RunView]) -> list[Record]:

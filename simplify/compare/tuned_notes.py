@@ -126,8 +126,8 @@ def _of_columns(rows: Sequence[TunedRow], tuning: Tuning, has: Collection[str]) 
         notes.append(
             f"in words: the verdict at each one's best against those at each {name} that both have tried (paired on "
             "tuning seeds, the spread of pairs pooled with that of the final runs, Holm over the values). only when "
-            "tuned: surely not so at the untuned value. depends on: at one value surely so, at another surely not, or not at its "
-            "best."
+            "tuned: surely not so at the untuned value. depends on: at one value surely so, at another surely not, or "
+            "not at its best."
         )
     if "sensitivity" in has and any(number is not None for row in rows for number in row.sensitivity):
         notes.append(
