@@ -87,6 +87,8 @@ def test_windows_grow_by_their_own_factor_to_the_numbers_that_are_typed(here: Pa
     assert ladder(zero) == (0, 0.1, 0.2, 0.4, 0.8) and zero.study.arms[0].ladders[0].window == (0, 2)
     start = frozen("block=pre_ln", "optimiser.lr=3e-3", over={"optimiser.lr": "start"})
     assert ladder(start)[6:9] == (1.5e-3, 3e-3, 6e-3) and len(ladder(start)) == 15
+    third = frozen("block=pre_ln", f"optimiser.lr={1 / 3}", over={"optimiser.lr": "start"}, edge=0)
+    assert ladder(third)[1] == 1 / 3  # the untuned run, and no other one beside it
     heads = ladder(frozen("block=pre_ln", over={"model.n_heads": "start"}, edge=9))  # 1/2 and 64 of 32 are none
     assert heads == (1, 2, 4, 8, 16, 32)
 
@@ -121,7 +123,7 @@ def test_a_scale_says_what_is_tuned_setting_by_setting(cli: Cli, here: Path) -> 
     )
     words = ["sweep", "sweep.yaml", *TINY, "--plan", "--json"]
     whole, small = json.loads(cli(*words).out), json.loads(cli(*words, "scale=small").out)
-    typed = json.loads(cli(*words, "scale=small", "--tune", "optimiser.weight_decay=0,0.1").out)
+    typed = json.loads(cli(*words, "scale=small", "--tune", "weight_decay=0,0.1").out)
     assert [told["tuning"]["seeds"] for told in (whole, small, typed)] == [[[7, 8]]] * 3
     counts = [[told["tuning"]["arms"][1][bound]["tune"] for bound in ("fewest", "most")] for told in (whole, small)]
     assert counts == [[4, 30], [6, 12]]  # the better of two rates is at an edge
@@ -131,7 +133,7 @@ def test_a_scale_says_what_is_tuned_setting_by_setting(cli: Cli, here: Path) -> 
 
 
 REFUSED = {
-    "--tune optimiser.rl": "--tune optimiser.rl: there is no such setting; did you mean optimiser.lr? valid: a",
+    "--tune optimiser.rl": "--tune optimiser.rl: is no setting; did you mean optimiser.lr? valid: a",
     "--tune block.mlp_branch.value": "--tune block.mlp_branch.value: is no setting of block=pre_ln; valid: one that",
     "--tune block.mlp_branch": "--tune block.mlp_branch: is no number in block=sas; did you mean block.mlp_br",
     "--tune block.projection": "--tune block.projection: takes no number; valid: a setting that is a number",

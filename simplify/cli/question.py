@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from simplify.choices import overlay_dir
 from simplify.cli.select import is_setting, no_file
 from simplify.compose import axes
 from simplify.config import validate
+from simplify.config.keys import full_key
 from simplify.errors import ConfigError
 from simplify.sweep.file import Size, SweepFile, read_sweep
 from simplify.sweep.record import PAPER, record_name
@@ -67,9 +69,18 @@ def read_question(words: Sequence[str], conf: Path | None, tune: Sequence[str] =
     if not files and not typed:
         raise ConfigError("sweep: nothing to run; valid: a sweep file, or settings such as block=pre_ln,sas seed=0,1,2")
     kept = tuple(word for word in rest if not word.startswith("scale="))
+    tune = [_in_full(word) for word in tune]
     kept += tuple(f"--tune={word}" for word in tune)
     size = source.at(scale)
     return Question(Path(files[0]) if files else None, source, scale, size, typed, kept, _tuned(size.tune, tune, conf))
+
+
+def _in_full(word: str) -> str:
+    """A word of `--tune` with its setting's full key, where a short one can mean that alone: optimiser.lr for lr."""
+    key, sign, values = word.partition("=")
+    with contextlib.suppress(ValueError):  # what it may be is said with what else is wrong
+        key = full_key(key)
+    return f"{key}{sign}{values}"
 
 
 def _tuned(asked: Tune | None, typed: Sequence[str], conf: Path | None) -> Tune | None:

@@ -171,7 +171,7 @@ def _options(found: Comparison, chosen: Selected, wish: Report) -> ReportOptions
         columns = {head: {k: str(v) for k, v in cells.items()} for head, cells in wish.paper.columns.items()}
         paper = PaperNumbers(wish.paper.where, columns, wish.paper.hours)
     question = paragraphs(chosen.sweeps[0].question) if len(chosen.sweeps) == 1 else ()
-    asked = [Asked(record.name, record.scale, record.words) for record in chosen.sweeps]
+    asked = [Asked(record.name, record.scale if record.file else "", record.words) for record in chosen.sweeps]
     when = datetime.now().astimezone().strftime("%Y-%m-%d %H:%M")
     benches = read_benches(chosen.store.root)
     blocks = {variant.block for variant in found.variants}

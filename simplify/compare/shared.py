@@ -24,7 +24,7 @@ class Asked:
     """A sweep as it was dispatched."""
 
     name: str
-    scale: str
+    scale: str  # empty where it was typed, without a file
     words: Sequence[str]  # typed beside its file
 
 
@@ -33,11 +33,13 @@ def said_first(found: Comparison, asked: Sequence[Asked]) -> list[str]:
     runs = [run for variant in found.variants for run in variant.runs] + found.not_begun
     several = len(asked) > 1
     typed = [
-        f"Typed at dispatch{f' of {sweep.name} (scale={sweep.scale})' if several else ''}: {' '.join(sweep.words)}"
-        for sweep in asked
-        if sweep.words
+        f"Typed at dispatch{_of(sweep) if several else ''}: {' '.join(sweep.words)}" for sweep in asked if sweep.words
     ]
     return [line for line in (said_of_all(runs), *typed) if line]
+
+
+def _of(sweep: Asked) -> str:
+    return f" of {sweep.name}" + (f" (scale={sweep.scale})" if sweep.scale else "")
 
 
 def said_of_all(runs: Sequence[RunView]) -> str:

@@ -6,8 +6,9 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from simplify.config import BUDGETS, RunConfig, nearest, show
-from simplify.config.kinds import full_keys, takes_at
+from simplify.config import BUDGETS, RunConfig, show
+from simplify.config.keys import full_key
+from simplify.config.kinds import takes_at
 from simplify.errors import ConfigError
 from simplify.sweep.tuned import Range, Window
 from simplify.tune.study import Ladder
@@ -30,7 +31,11 @@ def check_key(key: str) -> None:
     """Raise ConfigError where nothing of that name can be tuned."""
     takes = takes_at(RunConfig, key.split("."))
     if takes is None:
-        raise ConfigError(f"tune.over.{key}: there is no such setting; {nearest(key, full_keys(RunConfig))}{_VALID}")
+        try:
+            meant = full_key(key)
+        except ValueError as error:
+            raise ConfigError(f"tune.over.{error}") from None
+        raise ConfigError(f"tune.over.{key}: is no full key; did you mean {meant}? {_VALID}")
     if not takes.number:
         raise ConfigError(f"tune.over.{key}: takes no number; {_VALID}")
     if key in _SEEDS:
@@ -77,6 +82,9 @@ def ladder_of(key: str, window: Window, edge: int, at: float | None, fits: Fits)
     high = _beyond(inside[-1], above, edge, fits)
     values = (*reversed(low), *inside, *high)
     default = None if at is None else next((n for n, value in enumerate(values) if value == _exact(at)), None)
+    if default is not None and at is not None and at != values[default]:  # it is the untuned run, to the last digit
+        fits(at)
+        values = (*values[:default], at, *values[default + 1 :])
     return Ladder(key, values, (len(low), len(low) + len(inside) - 1), default)
 
 
