@@ -18,22 +18,9 @@ from simplify.runs.store import RunStore, RunView
 Curve = Sequence[tuple[int, float]]  # steps and losses
 
 
-def make_run(
-    root: Path,
-    words: Sequence[str],
-    losses: Curve,
-    end: str = "done",
-    speed: float = 1000.0,
-    device: str = "a device",
-    gains: Sequence[dict[str, Any]] = (),
-    minute: int = 0,
-    precision: str = "bf16",
-) -> Path:
-    """A run of `words` that logged these validation losses, a step a second; `end`: done, failed, diverged, stopped.
-
-    It trained for a minute, from that one of an hour on.
-    """
-    return write_run(root, compose_run([*TINY, *words]), losses, end, speed, device, gains, minute, precision)
+def make_run(root: Path, words: Sequence[str], losses: Curve, end: str = "done", **facts: Any) -> Path:
+    """A run of `words` that logged these validation losses, as `write_run` writes it."""
+    return write_run(root, compose_run([*TINY, *words]), losses, end, **facts)
 
 
 def write_run(
@@ -47,7 +34,10 @@ def write_run(
     minute: int = 0,
     precision: str = "bf16",
 ) -> Path:
-    """The same of a configuration."""
+    """A run that logged these validation losses, a step a second; `end`: done, failed, diverged, stopped.
+
+    It trained for a minute, from that one of an hour on.
+    """
     name = f"{config.block.name}-gpt_nano-{run_id(config, 'corpus')}"
     folder = root / name
     folder.mkdir(parents=True)
