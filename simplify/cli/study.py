@@ -150,8 +150,9 @@ def waiting_lines(root: Path, at: Standing, name: str) -> list[str]:
         lines.append(f"  held, since it was cancelled: simplify retry {name}{elsewhere} goes on")
     elif "begin" in waits:
         runs = f"the next {len(waits['begin'])} runs are" if len(waits["begin"]) > 1 else "the next run is"
+        usual = "" if why else "; where this line stays"
         lines.append(
-            f"  {runs} not begun yet{f' ({why})' if why else ''}: simplify retry {name}{elsewhere} begins them, "
+            f"  {runs} not begun yet{f' ({why})' if why else usual}: simplify retry {name}{elsewhere} begins them, "
             f"simplify watch {name}{elsewhere} stays, and begins what comes after them too"
         )
     if dead:

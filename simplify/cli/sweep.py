@@ -218,6 +218,7 @@ def _dispatch(
     else:
         shown = shlex.quote(str(question.file)) if question.file else question.name
         runs = f"{added} run{'s'[: added != 1]}"
-        say(f"{runs} queued; simplify status {shown} shows them, simplify watch {shown} stays with them")
+        shows = f"simplify status {shown} shows how far they are, simplify watch {shown} stays with them"
+        say(f"{runs} queued; {shows}, simplify report {shown} compares them")
     if started is not None and (added or counts.get("queued") or counts.get("running")):
         say_started(started)

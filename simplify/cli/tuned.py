@@ -104,7 +104,7 @@ def _begin(
 ) -> None:
     few, most = ahead.outlook.total()
     time = ahead.spent(ahead.outlook.most)
-    long = time.seconds if time else 0.0
+    long = time.high if time else 0.0
     much = f"{few} to {most} runs" + (f", at most about {rough(long)} of training," if long else "")
     ask(question, most, long, options.yes, much)
     work_counts()
@@ -142,9 +142,8 @@ def _start(root: Path, record: StudyRecord, options: Options) -> None:
     if at.decision.phase == "done":
         tell(f"all is done: simplify report {name} has the verdicts")
     elif not options.watch:
-        tell(
-            f"what comes next begins by itself; simplify status {name} shows how far it is, simplify watch {name} stays"
-        )
+        shows = f"simplify status {name} shows how far it is, simplify watch {name} stays"
+        tell(f"what comes next begins by itself; {shows}, simplify report {name} has the verdicts")
     if options.watch:
         from simplify.cli.watch import watch_command
 
