@@ -80,7 +80,8 @@ def test_a_models_own_rate_yields_to_whatever_states_one(tmp_path: Path) -> None
     for model in ("gpt_nano", "bert_nano"):
         rate = compose_run([f"model={model}"]).optimiser.lr
         assert f"optimiser.lr={rate:.0e}".replace("e-0", "e-") in first_line("model", model)
-        assert compose_run([f"model={model}", "optimiser=adamw_bert"]).optimiser.lr == rate  # which states none
+        assert compose_run([f"model={model}", "optimiser=adamw"]).optimiser.lr == rate  # which states none
+        assert compose_run([f"model={model}", "optimiser=adamw_bert"]).optimiser.lr == 1e-3  # the paper's
         assert compose_run([f"model={model}", "optimiser.lr=5e-4"]).optimiser.lr == 5e-4
     (tmp_path / "optimiser").mkdir()
     (tmp_path / "optimiser" / "mine.yaml").write_text("# mine\nname: adamw\nlr: 7e-4\n")
