@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from forks import start as begin
+from hypothesis import HealthCheck, settings
 from jaxtyping import install_import_hook
 
 from simplify.runs.files import left_out
@@ -27,6 +28,10 @@ install_import_hook("simplify.zoo", "beartype.beartype")
 # A shell without job control starts what runs in the background with Ctrl-C ignored, and children inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# How fast a busy machine draws examples says nothing about what they are tried on.
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
+
 ROOT = Path(__file__).resolve().parents[1]
 
 # Real Python source that every interpreter has, small enough to tokenise in half a second.
@@ -34,10 +39,8 @@ TEXT = Path(sysconfig.get_paths()["stdlib"]) / "asyncio"
 TINY_DATA = ["data=text", f"data.path={TEXT}", "data.pattern=*.py", "data.vocab_size=384", "data.val_fraction=0.3"]
 TINY_MODEL = ["model.n_layers=2", "model.d_model=32", "model.n_heads=2", "model.d_ff=64", "model.seq_len=16"]
 TINY_TRAIN = ["train.batch_tokens=128", "train.steps=20", "train.val_sequences=16", "train.log_every=1"]
-TINY_TRAIN += [
-    "optimiser.lr=1e-3",
-    "train.precision=fp32",
-]  # what is compared bit for bit, whatever this processor is good at
+# Whatever a model's own rate is, and whatever this processor is good at: bits are compared.
+TINY_TRAIN += ["optimiser.lr=1e-3", "train.precision=fp32"]
 TINY = [*TINY_DATA, *TINY_MODEL, *TINY_TRAIN, "wandb.mode=disabled", "cluster.cpu_threads=1"]
 
 # What a run's machine decides, not its configuration.
