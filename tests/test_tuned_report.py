@@ -35,6 +35,11 @@ APART = parabola({"pre_ln": 1e-3, "sas": 4e-3}, {"sas": -0.15}, noise=0.002)
 def compared(root: Path, words: Sequence[str], loss: Loss, **tune: Any) -> Comparison:
     """A study made by hand, as `simplify report NAME` compares it."""
     make_study(root, [*words], loss, **{**FEW, **tune})
+    return as_it_is(root)
+
+
+def as_it_is(root: Path) -> Comparison:
+    """The comparison of the study that is there."""
     tuning = tuning_of(select([NAME], root))
     assert tuning is not None
     return tuned_comparison(tuning, lambda runs, kinds: comparison(runs, kinds=kinds))
@@ -111,6 +116,12 @@ def test_without_final_runs_at_the_untuned_value_the_tuning_seeds_say(tmp_path: 
     assert any(line[-1] == "chosen" for line in values.rows) and len(runs.rows) - 1 == sum(
         row.tuned.runs for row in found.rows if row.tuned
     )
+    assert not any("tuning runs are in" in note for note in notes_of(found))
+    spent = next(run for run in select([NAME], tmp_path).runs if run.config["seed"] > 2)
+    about = json.loads((spent.folder.path / "run.json").read_text())
+    about["device"]["precision"] = "fp32"
+    (spent.folder.path / "run.json").write_text(json.dumps(about))
+    assert any("tuning runs are in bf16 and fp32" in note for note in notes_of(as_it_is(tmp_path)))
     wide, narrow = (latex_table(found, [], (), width) for width in (6.5, 3.25))
     assert "in & chosen" not in wide[0] and "words" in wide[0] and not wide[1] and not narrow[1]
 

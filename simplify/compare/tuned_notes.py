@@ -60,6 +60,7 @@ def tuned_notes(found: Comparison, has: Collection[str]) -> list[str]:
     rows = [row.tuned for row in found.rows if row.tuned is not None]
     names = {row.tuned.kind: row.variant.name for row in found.rows if row.tuned is not None}
     notes = [line for line in (_phase_line(tuning), budget_line(tuning, rows)) if line]
+    notes += _of_precision(tuning)
     for row in rows:
         notes += [f"{names[row.kind]}: {line}." for line in _of_choice(row, tuning)]
     notes += _of_untuned(rows, tuning) if "untuned" in has else []
@@ -70,6 +71,13 @@ def tuned_notes(found: Comparison, has: Collection[str]) -> list[str]:
             "study's means, so loss and interval are over studies and contain the luck of tuning."
         )
     return [*notes, *_of_columns(rows, tuning, has)]
+
+
+def _of_precision(tuning: Tuning) -> list[str]:
+    """Final runs of two precisions are no pair; tuning runs of two make a choice that may be one between these."""
+    kinds = {str((run.about.get("device") or {}).get("precision")) for _, run in tuning.tuning_runs()} - {"None"}
+    told = _and(sorted(kinds))
+    return [f"tuning runs are in {told}: what was chosen may be a precision and no setting."] if len(kinds) > 1 else []
 
 
 def _phase_line(tuning: Tuning) -> str:
